@@ -1,0 +1,254 @@
+/* The scheduler: runs a plan's systems over a world, frame after frame.
+ *
+ * A frame runs the phases in order, each as often as its rate says. Within a phase systems run in an
+ * order the plan allows, and recorded commands are merged at the plan's sync points and at the
+ * phase's end. The world after a frame is the same on every backend.
+ *
+ * The host language is known only through three hooks: systems that need it run attached, all
+ * others detached. `fol_scheduler_tick` is called attached and returns attached.
+ *
+ * One thread at a time drives a scheduler: others get FOL_E_BUSY. While a frame runs the scheduler
+ * holds the world. The world must outlive the scheduler.
+ */
+#ifndef FOLIOT_SCHEDULER_H
+#define FOLIOT_SCHEDULER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "foliot/clock.h"
+#include "foliot/schedule.h"
+#include "foliot/system.h"
+#include "foliot/world.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct fol_scheduler fol_scheduler;
+
+/* The host language. All three may be NULL together: plain C. */
+typedef struct fol_host {
+    void *state;
+    void (*attach)(void *state); /* this thread takes the host's lock */
+    void (*detach)(void *state); /* and gives it back */
+    /* Called attached every few milliseconds; nonzero asks the frame to stop. The host remembers
+     * why. */
+    int (*pending)(void *state);
+} fol_host;
+
+/* What a running system sees. Good until the system returns. */
+typedef struct fol_task {
+    fol_world *world;         /* structural functions only for exclusive systems */
+    fol_query *const *queries; /* as declared; the first is the default one */
+    uint32_t query_count;
+    uint32_t system; /* index in the plan */
+    uint32_t worker;
+    fol_commands *commands; /* NULL unless the system records commands */
+    double dt;              /* seconds */
+    double time;            /* seconds of all frames before this one */
+    uint64_t frame;
+    uint64_t since; /* tick of the system's last run, for fol_query_begin */
+    uint64_t tick;  /* tick of this run, for fol_query_mark */
+    uint64_t rows;  /* a hosted system adds the rows it was given */
+} fol_task;
+
+/* A hosted system returns 0, FOL_E_HOST when the host raised (and remembers the error itself),
+ * FOL_E_INTERRUPTED when the host's own interrupt ended it, or another negative status. */
+typedef int (*fol_hosted_function)(void *user, fol_task *task);
+
+/* Whether the system runs this time: 1 or 0, or a negative status as above. */
+typedef int (*fol_condition_function)(void *user, fol_task *task);
+
+typedef enum fol_system_kind {
+    FOL_SYSTEM_COLUMNS = 0, /* fol_columns_kernel, once a run of the default query */
+    FOL_SYSTEM_CHUNK = 1,   /* fol_chunk_kernel, once a run of the default query */
+    FOL_SYSTEM_HOSTED = 2,  /* fol_hosted_function, once a frame */
+} fol_system_kind;
+
+typedef struct fol_system_query {
+    const fol_term *terms;
+    size_t count;
+} fol_system_query;
+
+/* Belongs to the plan's system of the same index. Everything but functions and user pointers is
+ * copied. */
+typedef struct fol_system {
+    fol_system_kind kind;
+    fol_columns_kernel columns_kernel;
+    fol_chunk_kernel chunk_kernel;
+    fol_hosted_function hosted;
+    void *user;
+    fol_condition_function condition; /* NULL: always */
+    void *condition_user;
+    const fol_system_query *queries; /* at least the default one, for every kind */
+    size_t query_count;
+    bool needs_host;       /* the function or the condition runs attached */
+    uint32_t max_rows;     /* longest run a kernel gets; 0: chosen by the scheduler */
+    int64_t carries_state; /* index before a replan whose state this one continues, or -1 */
+} fol_system;
+
+typedef enum fol_rate_kind {
+    FOL_RATE_FRAMES = 0, /* every `every`-th frame, starting with the first */
+    FOL_RATE_FIXED = 1,  /* as many steps of step_seconds as the time that passed holds */
+} fol_rate_kind;
+
+typedef struct fol_phase_rate {
+    fol_rate_kind kind;
+    uint32_t every;
+    double step_seconds;
+    uint32_t max_steps; /* a frame; what is beyond is dropped and counted */
+} fol_phase_rate;
+
+typedef enum fol_error_policy {
+    FOL_ERRORS_RAISE = 0,      /* tick returns FOL_E_FRAME after the frame's other systems ran */
+    FOL_ERRORS_CONTINUE = 1,   /* recorded in the frame only */
+    FOL_ERRORS_QUARANTINE = 2, /* and a system that failed quarantine_after times is switched off */
+} fol_error_policy;
+
+typedef struct fol_scheduler_config {
+    const char *backend; /* a name of fol_backend_names */
+    uint32_t workers;    /* 0: as many as there are processors for this process */
+    uint64_t seed;
+    double max_dt; /* seconds */
+    fol_error_policy errors;
+    uint32_t quarantine_after;
+    uint32_t max_commands; /* of one worker between two merges */
+    size_t command_bytes;
+    fol_host host;
+    fol_clock clock;
+} fol_scheduler_config;
+
+/* stealing, max_dt 1000 s, raise, 65,536 commands, 256 MiB of command address space, monotonic. */
+extern const fol_scheduler_config fol_scheduler_config_default;
+
+/* The known backends, NULL at the end. */
+extern const char *const fol_backend_names[];
+
+typedef struct fol_backend_info {
+    const char *requested;
+    const char *actual;
+    const char *reason; /* why they differ; "" when they do not */
+    uint32_t workers;
+} fol_backend_info;
+
+/* systems has one element for each system of the plan, rates one for each phase (NULL: every
+ * frame). FOL_E_VALUE for an unknown backend. The plan must outlive its use. */
+int fol_scheduler_create(fol_world *world, const fol_plan *plan, const fol_system *systems,
+                         const fol_phase_rate *rates, const fol_scheduler_config *config,
+                         fol_scheduler **out);
+void fol_scheduler_destroy(fol_scheduler *scheduler);
+
+/* Replaces the plan between frames. Systems that carry state keep when they last ran, their mean
+ * cost, failures, and whether they are enabled. On failure the old plan stays. FOL_E_BUSY during a
+ * frame. */
+int fol_scheduler_replan(fol_scheduler *scheduler, const fol_plan *plan,
+                         const fol_system *systems, const fol_phase_rate *rates);
+
+fol_backend_info fol_scheduler_backend(const fol_scheduler *scheduler);
+
+typedef enum fol_run_state {
+    FOL_RUN_NOT_DUE = 0, /* its phase did not run */
+    FOL_RUN_DONE = 1,
+    FOL_RUN_SKIPPED = 2, /* its condition said no */
+    FOL_RUN_DISABLED = 3,
+    FOL_RUN_QUARANTINED = 4,
+    FOL_RUN_FAILED = 5,
+    FOL_RUN_INTERRUPTED = 6, /* the frame stopped before it or in it */
+} fol_run_state;
+
+typedef struct fol_system_timing {
+    uint64_t wall_ns; /* of all its runs in the frame */
+    uint64_t rows;
+    uint32_t tasks; /* calls of its function or kernel */
+    uint32_t worker;
+    fol_run_state state;
+} fol_system_timing;
+
+typedef struct fol_frame_error {
+    uint32_t system;
+    int status; /* FOL_E_KERNEL: code says what the kernel returned */
+    int code;
+    bool is_merge; /* a custom command of the system failed, or the merge ran out of memory */
+} fol_frame_error;
+
+/* What one frame did. Pointers are good until the next tick, replan or destroy. */
+typedef struct fol_frame {
+    uint64_t frame;
+    double dt;
+    double time;
+    uint64_t wall_ns;
+    uint64_t cpu_ns; /* of the calling thread */
+    const fol_system_timing *systems;
+    uint32_t system_count;
+    const uint64_t *phase_ns; /* merges included */
+    const uint32_t *phase_steps;
+    uint32_t phase_count;
+    uint64_t merge_ns;
+    uint64_t dropped_steps; /* of fixed-rate phases */
+    fol_merge_report merged;
+    const fol_frame_error *errors; /* in plan order */
+    uint32_t error_count;
+    const uint32_t *quarantined; /* systems switched off by this frame */
+    uint32_t quarantined_count;
+    bool was_interrupted;
+} fol_frame;
+
+/* Runs one frame. FOL_E_VALUE unless dt is finite, >= 0 and <= max_dt; FOL_E_BUSY; FOL_E_FORKED;
+ * nothing ran then. FOL_E_FRAME (policy raise) and FOL_E_INTERRUPTED come after the frame: commands
+ * of systems that had ended are merged, the frame is counted. */
+int fol_scheduler_tick(fol_scheduler *scheduler, double dt);
+/* Up to `count` frames; stops at the first that does not return 0. *done says how many were run,
+ * the last one included. */
+int fol_scheduler_tick_many(fol_scheduler *scheduler, uint64_t count, double dt, uint64_t *done);
+const fol_frame *fol_scheduler_frame(const fol_scheduler *scheduler);
+/* The number of the next frame. */
+uint64_t fol_scheduler_frame_number(const fol_scheduler *scheduler);
+
+/* Enabling ends a quarantine and forgets failures. FOL_E_BUSY during a frame. */
+int fol_scheduler_enable(fol_scheduler *scheduler, uint32_t system, bool enabled);
+bool fol_scheduler_is_enabled(const fol_scheduler *scheduler, uint32_t system);
+/* Running mean of measured costs, seconds a run; 0 for a system that never ran. */
+void fol_scheduler_costs(const fol_scheduler *scheduler, double *out);
+/* What the host holds through custom commands and object values not merged yet. */
+fol_commands *fol_scheduler_commands(const fol_scheduler *scheduler, uint32_t worker);
+
+typedef struct fol_scheduler_stats {
+    uint64_t frames;
+    uint64_t tasks;
+    uint64_t systems_run;
+    uint64_t systems_skipped;
+    uint64_t systems_failed;
+    uint64_t commands_applied;
+    uint64_t commands_dropped;
+    uint64_t merges;
+    uint64_t wall_ns;
+    uint64_t host_switches; /* attaches of running frames */
+} fol_scheduler_stats;
+
+void fol_scheduler_read_stats(const fol_scheduler *scheduler, fol_scheduler_stats *out);
+
+/* Fixed-rate pacing: deadlines on a grid of `period_ns` from the start. Pure arithmetic. */
+typedef struct fol_pacer {
+    uint64_t period_ns;
+    uint64_t next_ns;      /* deadline of the next frame */
+    uint32_t max_catch_up; /* late frames run back to back at most; older ones are dropped */
+    uint64_t late_frames;
+    uint64_t dropped_frames;
+    uint64_t max_lateness_ns;
+    uint64_t total_lateness_ns;
+} fol_pacer;
+
+/* period_ns 0: as fast as possible. */
+void fol_pacer_init(fol_pacer *pacer, uint64_t period_ns, uint32_t max_catch_up, uint64_t now_ns);
+/* Nanoseconds to wait before the next frame, 0 when it is due. */
+uint64_t fol_pacer_wait_ns(const fol_pacer *pacer, uint64_t now_ns);
+/* Takes the due frame: records its lateness, drops what cannot be caught up, moves the deadline. */
+void fol_pacer_begin_frame(fol_pacer *pacer, uint64_t now_ns);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
