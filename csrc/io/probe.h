@@ -1,0 +1,27 @@
+/* The start-up ladder of io_uring, shared by the probe and by whoever makes a ring to keep.
+ *
+ * A rung is a set of set-up flags. The best comes first; each later one asks the kernel for less.
+ * The last is the plain ring. foliot/machine.h has the probe itself.
+ */
+#ifndef FOL_IO_PROBE_H
+#define FOL_IO_PROBE_H
+
+#include "foliot/machine.h"
+
+struct io_uring;
+
+#define FOL_IO_RUNG_COUNT 4
+
+/* Set-up flags of a rung, 0 to FOL_IO_RUNG_COUNT - 1. */
+uint32_t fol_io_rung_flags(uint32_t rung);
+
+/* Makes and enables the best ring this kernel gives, at most `entries` submission entries and four
+ * times as many completions. Fills attempts, setup_flags, features, the sizes, and on failure error
+ * and step, in `report`, which the caller has zeroed. Returns 0 or a negative errno; on success the
+ * caller owns the ring and is its only issuer. */
+int fol_io_ring_climb(struct io_uring *ring, uint32_t entries, fol_io_report *report);
+
+/* The cure for an error at a step; looks at kernel.io_uring_disabled where that decides. */
+uint32_t fol_io_cure_for(uint32_t step, int32_t error);
+
+#endif
