@@ -1,7 +1,8 @@
 """Build of the extension module ``foliot._core``; everything else stands in ``pyproject.toml``.
 
-Every C file under ``csrc/`` is compiled into one extension. Objects go to a folder of their build variant and are
-compiled again only when the file itself, a header it includes, or the command line has changed.
+Every C file under ``csrc/`` is compiled into one extension. Objects go to a folder of their build
+variant and are compiled again only when the file itself, a header it includes, or the command line
+has changed.
 
 Environment:
     FOLIOT_SANITIZE=address,undefined or thread, FOLIOT_DEBUG=1, FOLIOT_COVERAGE=1: build variants.
@@ -31,11 +32,19 @@ INSTALL_LINES = {
     "Fedora": "sudo dnf install pkgconf-pkg-config liburing-devel hwloc-devel",
     "Arch": "sudo pacman -S pkgconf liburing hwloc",
 }
-FLAGS = ["-std=c11", "-D_GNU_SOURCE", "-fvisibility=hidden", "-fPIC", "-pthread", "-Wall", "-Wextra"]
+FLAGS = [
+    "-std=c11",
+    "-D_GNU_SOURCE",
+    "-fvisibility=hidden",
+    "-fPIC",
+    "-pthread",
+    "-Wall",
+    "-Wextra",
+]
 
 
 def pkg_config(*arguments: str) -> list[str]:
-    """Ask pkg-config for the flags of the libraries; stop with the install lines if one is missing."""
+    """Flags of the libraries from pkg-config; stops with the install lines if one is missing."""
     tool = shutil.which(os.environ.get("PKG_CONFIG", "pkg-config"))
     wanted = [f"{name} >= {version}" for name, version in LIBRARIES.items()]
     missing = [
@@ -78,7 +87,7 @@ def variant_flags() -> tuple[str, list[str], list[str]]:
 
 
 def is_stale(target: Path, depfile: Path, signature: str) -> bool:
-    """Whether an object must be compiled again: no object, other flags, or a newer file it was made of."""
+    """Whether an object must be compiled: none is there, other flags, or a newer source."""
     stamp = target.with_suffix(".command")
     if not (target.exists() and depfile.exists() and stamp.exists()):
         return True
@@ -107,7 +116,12 @@ class BuildExtension(build_ext):
 
         target = Path(self.get_ext_fullpath(ext.name))
         link = [*compiler, "-shared", "-pthread", *link_flags, *map(str, objects)]
-        link += [*pkg_config("--libs"), *shlex.split(os.environ.get("LDFLAGS", "")), "-o", str(target)]
+        link += [
+            *pkg_config("--libs"),
+            *shlex.split(os.environ.get("LDFLAGS", "")),
+            "-o",
+            str(target),
+        ]
         stamp = objects_dir / f"{target.name}.link"
         newest = max(item.stat().st_mtime_ns for item in objects)
         signature = shlex.join(link)
@@ -152,7 +166,8 @@ class BuildPackage(build_py):
         """Map of each built header to its source."""
         folder = Path(self.build_lib) / "foliot" / "include" / "foliot"
         return {
-            str(folder / path.name): str(path) for path in sorted(Path("include/foliot").glob("*.h"))
+            str(folder / path.name): str(path)
+            for path in sorted(Path("include/foliot").glob("*.h"))
         }
 
     def run(self) -> None:
@@ -164,7 +179,10 @@ class BuildPackage(build_py):
             self.copy_file(source, target)
 
     def get_outputs(self, include_bytecode: bool = True) -> list[str]:
-        return [*super().get_outputs(include_bytecode), *([] if self.editable_mode else self.headers())]
+        return [
+            *super().get_outputs(include_bytecode),
+            *([] if self.editable_mode else self.headers()),
+        ]
 
     def get_output_mapping(self) -> dict[str, str]:
         return {**super().get_output_mapping(), **({} if self.editable_mode else self.headers())}
@@ -172,7 +190,9 @@ class BuildPackage(build_py):
 
 def run_step(title: str, command: list[str]) -> None:
     """Run one compiler command, showing its title first and its command line when it fails."""
-    print(title, flush=True)
+    # One write, so that the lines of parallel jobs stay whole.
+    sys.stdout.write(f"{title}\n")
+    sys.stdout.flush()
     if subprocess.run(command, check=False).returncode != 0:
         raise SystemExit(f"{title}: failed:\n  {shlex.join(command)}")
 

@@ -1,4 +1,4 @@
-"""Print the requirements of the package and of the named extras, one per line, as pip takes them."""
+"""Print the requirements of the package and of the named extras, one per line."""
 
 import re
 import sys

@@ -14,6 +14,7 @@ def get_include() -> str:
         >>> import pathlib
         >>> pathlib.Path(get_include(), "foliot").is_dir()
         True
+
     """
     package = Path(__file__).resolve().parent
     carried = package / "include"

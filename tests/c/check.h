@@ -1,9 +1,9 @@
 /*
  * The few macros a plain-C test program needs.
  *
- * A test is a `static void test_…(void)` run by RUN; a failed CHECK prints the expression and its place, and
- * the test goes on, so that one run shows every failure. `main` ends with CHECK_MAIN_END, which prints one
- * closing line and returns nonzero if any test failed.
+ * A test is a `static void test_…(void)` run by RUN; a failed CHECK prints the expression and its
+ * place, and the test goes on, so that one run shows every failure. `main` ends with
+ * CHECK_MAIN_END, which prints one closing line and returns nonzero if any test failed.
  */
 #ifndef FOL_TESTS_CHECK_H
 #define FOL_TESTS_CHECK_H
@@ -31,8 +31,8 @@ static inline int check_equal(int64_t a, int64_t b, const char *text_a, const ch
 {
     if (a != b) {
         check_failures += 1;
-        fprintf(stderr, "%s:%d: failed: %s == %s (%" PRId64 " and %" PRId64 ")\n", file, line, text_a,
-                text_b, a, b);
+        fprintf(stderr, "%s:%d: failed: %s == %s (%" PRId64 " and %" PRId64 ")\n", file, line,
+                text_a, text_b, a, b);
     }
     return a == b;
 }
@@ -55,7 +55,8 @@ static inline int check_end(const char *file)
     return check_failed != 0;
 }
 
-/* Holds or is reported; the value is 1 or 0, so that a test may stop: if (!CHECK(p != NULL)) return; */
+/* Holds or is reported; the value is 1 or 0, so that a test may stop: if (!CHECK(p != NULL))
+ * return; */
 #define CHECK(condition) check_report((condition) ? 1 : 0, #condition, __FILE__, __LINE__)
 
 /* The two integers are equal, compared as int64_t; both values are printed when they are not. */
