@@ -10,29 +10,30 @@
  *   both can match the same table (nothing one requires is excluded by the other); or one is
  *   exclusive; or the later one must see the commands of the earlier one (below). The interpreter
  *   lock is mutual exclusion without order, and no conflict.
- * - Explicit order: before/after between systems and sets, and everything that follows from it. It
- *   holds within a phase; across phases it must agree with the order of the phases.
+ * - Explicit order: before/after between systems and sets, and everything that follows from it; a
+ *   set without systems still passes on the order it stands in. It holds within a phase; across
+ *   phases it must agree with the order of the phases.
  * - A recorder is a system that records commands; an observer is a system that has a component
- *   query or is exclusive. The outcome depends on the order of a recorder and an observer and of two
- *   recorders, so such pairs are kept in order too, though they need not exclude each other.
- * - Pairs that conflict or whose order matters, and that no explicit order relates, follow the order
- *   of registration. Where explicit order makes that impossible for all such pairs of a cycle at
- *   once, the cycle is opened at its earliest registered system that no explicit order holds back.
+ *   query or is exclusive. The outcome depends on the order of a recorder and an observer and of
+ * two recorders, so such pairs are kept in order too, though they need not exclude each other.
+ * - Pairs that conflict or whose order matters, and that no explicit order relates, follow the
+ * order of registration. Where explicit order makes that impossible for all such pairs of a cycle
+ * at once, the cycle is opened at its earliest registered system that no explicit order holds back.
  * - The order of a phase is the topological order of all this that takes the earliest registered
  *   system first.
  * - Edges of the plan's graph: explicit ones; conflicting pairs in the order above. Transitively
  *   reduced.
- * - Sync points: a recorder's commands must be visible to an observer that comes later in the order,
- *   and to any later system with any access that explicit order puts after the recorder. Segments
- *   number the stretches between merges: a system's segment is the least one such that every
- *   earlier system it must see the commands of is in an earlier segment, no predecessor in the graph
- *   is in a later one, and for a recorder, no observer or recorder before it in the order is in a
- *   later one (an earlier observer must not see its commands). The merge after a segment exists only
- *   when a recorder is in it. What is recorded in a phase's last segment is merged at the phase's
- *   end.
- * - Stages: greedy colouring in order. A system's stage is the least one that is after the stages of
- *   its predecessors and not before the first stage of its segment; a segment's first stage is after
- *   the last stage of the segment before it.
+ * - Sync points: a recorder's commands must be visible to an observer that comes later in the
+ *   order, and to any later system with any access (a query, a resource, exclusive) that explicit
+ *   order puts after the recorder. Segments number the stretches between merges: a system's segment
+ *   is the least one such that every earlier system it must see the commands of is in an earlier
+ *   segment, no predecessor in the graph is in a later one, and for a recorder, no observer or
+ *   recorder before it in the order is in a later one (an earlier observer must not see its
+ *   commands). The merge after a segment exists only when a recorder is in it. What is recorded in
+ *   a phase's last segment is merged at the phase's end.
+ * - Stages: greedy colouring in order. A system's stage is the least one that is after the stages
+ * of its predecessors and not before the first stage of its segment; a segment's first stage is
+ * after the last stage of the segment before it.
  *
  * Not thread-safe; a plan may be read from any thread.
  */
@@ -50,7 +51,7 @@ extern "C" {
 typedef struct fol_schedule fol_schedule;
 typedef struct fol_plan fol_plan;
 
-#define FOL_SCHEDULE_MAX_SYSTEMS 65536
+#define FOL_SCHEDULE_MAX_SYSTEMS   65536
 #define FOL_SCHEDULE_MAX_RESOURCES 16384
 
 typedef struct fol_schedule_limits {
@@ -161,16 +162,18 @@ typedef struct fol_edge {
     fol_edge_reason reason; /* FOL_EDGE_EXPLICIT when both hold */
 } fol_edge;
 
-/* The reduced graph of one phase, sorted by (place of before, place of after). */
-const fol_edge *fol_plan_edges(const fol_plan *plan, uint32_t phase, size_t *count);
+/* The reduced graph of one phase, sorted by (place of before, place of after). The list is made
+ * when first asked for and lives as long as the plan. -ENOMEM. */
+int fol_plan_edges(const fol_plan *plan, uint32_t phase, const fol_edge **out, size_t *count);
 /* Direct successors in the reduced graph, in order of place; the number of direct predecessors. */
 const uint32_t *fol_plan_successors(const fol_plan *plan, uint32_t system, size_t *count);
 uint32_t fol_plan_predecessor_count(const fol_plan *plan, uint32_t system);
 
-/* A merge. `before` lists the systems that must see what `after` recorded; none: the phase's end. */
+/* A merge. `before` lists the systems that must see what `after` recorded; none: the phase's end.
+ */
 typedef struct fol_sync_point {
     uint32_t phase;
-    uint32_t segment; /* the merge stands after this segment */
+    uint32_t segment;      /* the merge stands after this segment */
     const uint32_t *after; /* the recorders since the last merge, in order */
     size_t after_count;
     const uint32_t *before; /* the systems of the next segment that made it necessary, in order */
@@ -182,8 +185,10 @@ const fol_sync_point *fol_plan_sync_points(const fol_plan *plan, uint32_t phase,
 
 typedef enum fol_access_mode { FOL_ACCESS_READ = 0, FOL_ACCESS_WRITE = 1 } fol_access_mode;
 
-#define FOL_RESOURCE_WORLD UINT32_MAX          /* an exclusive system takes the whole world */
-#define FOL_RESOURCE_COMMANDS (UINT32_MAX - 1) /* commands of the one seen by the other */
+/* An exclusive system writes the whole world; another system writes it when it writes anything. */
+#define FOL_RESOURCE_WORLD UINT32_MAX
+/* Commands of the one, which writes, seen by the other, which reads. */
+#define FOL_RESOURCE_COMMANDS (UINT32_MAX - 1)
 
 typedef struct fol_conflict {
     uint32_t resource; /* id, or one of the two above */
@@ -191,6 +196,7 @@ typedef struct fol_conflict {
     fol_access_mode b;
 } fol_conflict;
 
+/* False for a system and itself. */
 bool fol_plan_in_conflict(const fol_plan *plan, uint32_t a, uint32_t b);
 /* Up to `room` conflicts in order of id, pseudo-resources last; returns how many there are. Systems
  * of different phases are compared by what they touch, and never by commands. */
@@ -203,8 +209,10 @@ typedef struct fol_ambiguity {
 } fol_ambiguity;
 
 /* Conflicting pairs of one phase that no explicit order relates, directly or by way of other
- * systems, in order of (place of a, place of b). */
-const fol_ambiguity *fol_plan_ambiguities(const fol_plan *plan, size_t *count);
+ * systems, in order of (place of a, place of b). Their number is known; the list, which may be
+ * long, is made when first asked for and lives as long as the plan. -ENOMEM. */
+size_t fol_plan_ambiguity_count(const fol_plan *plan);
+int fol_plan_ambiguities(const fol_plan *plan, const fol_ambiguity **out, size_t *count);
 
 /* Whether explicit order puts a before b, directly or by way of others (phases count). */
 bool fol_plan_is_ordered(const fol_plan *plan, uint32_t a, uint32_t b);
@@ -217,11 +225,16 @@ bool fol_plan_runs_before(const fol_plan *plan, uint32_t a, uint32_t b);
 size_t fol_plan_explain(const fol_plan *plan, uint32_t a, uint32_t b, char *out, size_t room);
 
 /* The longest chain through the plan when system i takes costs[i] seconds: graph edges, merges and
- * phases. path gets the systems in order (room for all systems), *path_count how many. Returns
- * seconds. The speed-up no number of workers can beat is the sum of costs divided by it; systems that
- * hold the interpreter lock can also not run faster than their sum (`lock_bound` true). */
+ * phases. path gets the systems in order (room for all systems), *path_count how many. -EINVAL for
+ * a cost that is negative or not finite, -ENOMEM. */
 int fol_plan_critical_path(const fol_plan *plan, const double *costs, double *seconds,
                            uint32_t *path, size_t *path_count);
+
+/* The speed-up over one worker that no number of workers can beat: the sum of the costs divided by
+ * the longest chain, or by the sum of those that hold the interpreter lock when that is longer
+ * (*lock_bound is true then). 1 when all costs are zero. Errors as above. */
+int fol_plan_speedup_bound(const fol_plan *plan, const double *costs, double *bound,
+                           bool *lock_bound);
 
 #ifdef __cplusplus
 }
