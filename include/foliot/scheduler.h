@@ -167,10 +167,10 @@ typedef struct fol_system_timing {
 } fol_system_timing;
 
 typedef struct fol_frame_error {
-    uint32_t system;
+    uint32_t system; /* UINT32_MAX: no single system, a merge ran out of memory */
     int status; /* FOL_E_KERNEL: code says what the kernel returned */
     int code;
-    bool is_merge; /* a custom command of the system failed, or the merge ran out of memory */
+    bool is_merge; /* it happened in a merge: a custom command of the system failed */
 } fol_frame_error;
 
 /* What one frame did. Pointers are good until the next tick, replan or destroy. */

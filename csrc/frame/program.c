@@ -1,0 +1,252 @@
+/* Building and ending a program: a plan and its systems, laid out in running order. */
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/memory.h"
+#include "foliot/status.h"
+#include "frame/frame.h"
+
+static void deinit_node(fol_node *node) {
+    for (uint32_t i = 0; node->queries != NULL && i < node->query_count; i++) {
+        if (node->queries[i] != NULL) {
+            fol_query_destroy(node->queries[i]);
+        }
+    }
+    for (uint32_t i = 0; node->components != NULL && i < node->component_count; i++) {
+        fol_component_release(node->components[i]);
+    }
+    fol_free(node->queries);
+    fol_free(node->components);
+    fol_free(node->resource_columns);
+}
+
+/* The components of the default query that give columns: writes, then reads. */
+static int take_components(fol_node *node, const fol_system_query *query) {
+    node->components = fol_alloc_array(query->count, sizeof(*node->components));
+    if (node->components == NULL) {
+        return -ENOMEM;
+    }
+    const fol_term_kind order[2] = {FOL_TERM_WRITE, FOL_TERM_READ};
+    for (size_t pass = 0; pass < 2; pass++) {
+        for (size_t i = 0; i < query->count; i++) {
+            if (query->terms[i].kind == order[pass]) {
+                fol_component_retain(query->terms[i].component);
+                node->components[node->component_count] = query->terms[i].component;
+                node->component_count++;
+            }
+        }
+    }
+    return FOL_OK;
+}
+
+/* A system without components has no table to take its columns from. */
+static int take_resource_columns(fol_node *node, const fol_system_query *query) {
+    node->resource_columns = fol_alloc_array(node->column_count, sizeof(*node->resource_columns));
+    if (node->resource_columns == NULL) {
+        return -ENOMEM;
+    }
+    uint32_t written = 0;
+    for (size_t i = 0; i < query->count; i++) {
+        written += query->terms[i].kind == FOL_TERM_WRITE;
+    }
+    uint32_t column = 0;
+    for (uint32_t i = 0; i < node->component_count; i++) {
+        fol_component *component = node->components[i];
+        uint32_t fields = fol_component_field_count(component);
+        for (uint32_t field = 0; field < fields; field++) {
+            FOL_ASSERT(column < node->column_count);
+            node->resource_columns[column] = (fol_resource_column){
+                .component = component,
+                .offset = fol_component_field(component, field)->offset,
+                .is_written = i < written};
+            column++;
+        }
+    }
+    return FOL_OK;
+}
+
+static int init_queries(fol_world *world, fol_node *node, const fol_system *system) {
+    node->queries = fol_alloc_zeroed(system->query_count, sizeof(*node->queries));
+    if (node->queries == NULL) {
+        return -ENOMEM;
+    }
+    node->query_count = (uint32_t)system->query_count;
+    for (size_t i = 0; i < system->query_count; i++) {
+        int status = fol_query_create(world, system->queries[i].terms, system->queries[i].count,
+                                      &node->queries[i]);
+        if (status != FOL_OK) {
+            return status;
+        }
+    }
+    node->has_components = fol_query_has_components(node->queries[0]);
+    node->column_count = fol_query_column_count(node->queries[0]);
+    return FOL_OK;
+}
+
+/* On failure the node is left for deinit_node. */
+static int init_node(fol_world *world, fol_node *node, const fol_plan *plan, uint32_t index,
+                     const fol_system *system) {
+    node->kind = system->kind;
+    node->needs_host = system->needs_host;
+    node->records_commands = fol_plan_system_records(plan, index);
+    node->is_exclusive = fol_plan_system_is_exclusive(plan, index);
+    node->system = index;
+    node->max_rows = system->max_rows;
+    node->user = system->user;
+    node->condition = system->condition;
+    node->condition_user = system->condition_user;
+    switch (system->kind) {
+    case FOL_SYSTEM_COLUMNS:
+        node->function.columns_kernel = system->columns_kernel;
+        break;
+    case FOL_SYSTEM_CHUNK:
+        node->function.chunk_kernel = system->chunk_kernel;
+        break;
+    case FOL_SYSTEM_HOSTED:
+        node->function.hosted = system->hosted;
+        break;
+    }
+    int status = init_queries(world, node, system);
+    if (status == FOL_OK) {
+        status = take_components(node, &system->queries[0]);
+    }
+    if (status == FOL_OK && !node->has_components) {
+        status = take_resource_columns(node, &system->queries[0]);
+    }
+    return status;
+}
+
+static int init_phase(fol_phase *phase, const fol_plan *plan, uint32_t index,
+                      const fol_phase_rate *rate) {
+    fol_plan_phase_range(plan, index, &phase->first, &phase->count);
+    phase->rate = *rate;
+    uint32_t segments = fol_plan_segment_count(plan, index);
+    phase->segment_count = segments == 0 ? 1 : segments;
+    phase->segment_ends = fol_alloc_zeroed(phase->segment_count, sizeof(*phase->segment_ends));
+    if (phase->segment_ends == NULL) {
+        return -ENOMEM;
+    }
+    const uint32_t *order = fol_plan_order(plan) + phase->first;
+    for (uint32_t i = 0; i < phase->count; i++) {
+        phase->segment_ends[fol_plan_system_segment(plan, order[i])]++;
+    }
+    for (uint32_t segment = 1; segment < phase->segment_count; segment++) {
+        phase->segment_ends[segment] += phase->segment_ends[segment - 1];
+    }
+    return FOL_OK;
+}
+
+/* Running order of a phase: segment by segment, inside a segment as in the plan. */
+static int init_phase_nodes(fol_world *world, fol_program *program, const fol_phase *phase,
+                            const fol_system *systems) {
+    const uint32_t *order = fol_plan_order(program->plan) + phase->first;
+    uint32_t node = phase->first;
+    for (uint32_t segment = 0; segment < phase->segment_count; segment++) {
+        for (uint32_t i = 0; i < phase->count; i++) {
+            uint32_t system = order[i];
+            if (fol_plan_system_segment(program->plan, system) != segment) {
+                continue;
+            }
+            program->node_of_system[system] = node;
+            int status = init_node(world, &program->nodes[node], program->plan, system,
+                                   &systems[system]);
+            if (status != FOL_OK) {
+                return status;
+            }
+            node++;
+        }
+    }
+    FOL_ASSERT(node == phase->first + phase->count);
+    return FOL_OK;
+}
+
+static int allocate_program(fol_program *program) {
+    uint32_t nodes = program->node_count;
+    uint32_t phases = program->phase_count;
+    program->nodes = fol_alloc_zeroed(nodes, sizeof(*program->nodes));
+    program->node_of_system = fol_alloc_zeroed(nodes, sizeof(*program->node_of_system));
+    program->frames = fol_alloc_zeroed(nodes, sizeof(*program->frames));
+    program->timings = fol_alloc_zeroed(nodes, sizeof(*program->timings));
+    program->quarantined = fol_alloc_zeroed(nodes, sizeof(*program->quarantined));
+    program->phases = fol_alloc_zeroed(phases, sizeof(*program->phases));
+    program->phase_cycles = fol_alloc_zeroed(phases, sizeof(*program->phase_cycles));
+    program->phase_ns = fol_alloc_zeroed(phases, sizeof(*program->phase_ns));
+    program->phase_steps = fol_alloc_zeroed(phases, sizeof(*program->phase_steps));
+    bool is_complete = program->nodes != NULL && program->node_of_system != NULL &&
+                       program->frames != NULL && program->timings != NULL &&
+                       program->quarantined != NULL && program->phases != NULL &&
+                       program->phase_cycles != NULL && program->phase_ns != NULL &&
+                       program->phase_steps != NULL;
+    return is_complete ? FOL_OK : -ENOMEM;
+}
+
+int fol_program_create(fol_world *world, const fol_plan *plan, const fol_system *systems,
+                       const fol_phase_rate *rates, fol_program **out) {
+    const fol_phase_rate every_frame = {.kind = FOL_RATE_FRAMES, .every = 1};
+    fol_program *program = fol_alloc_zeroed(1, sizeof(*program));
+    if (program == NULL) {
+        return -ENOMEM;
+    }
+    program->plan = plan;
+    program->node_count = fol_plan_system_count(plan);
+    program->phase_count = fol_plan_phase_count(plan);
+    int status = allocate_program(program);
+    for (uint32_t i = 0; status == FOL_OK && i < program->phase_count; i++) {
+        status = init_phase(&program->phases[i], plan, i,
+                            rates == NULL ? &every_frame : &rates[i]);
+        if (status == FOL_OK) {
+            status = init_phase_nodes(world, program, &program->phases[i], systems);
+        }
+    }
+    if (status != FOL_OK) {
+        fol_program_destroy(program);
+        return status;
+    }
+    *out = program;
+    return FOL_OK;
+}
+
+void fol_program_destroy(fol_program *program) {
+    for (uint32_t i = 0; program->nodes != NULL && i < program->node_count; i++) {
+        deinit_node(&program->nodes[i]);
+    }
+    for (uint32_t i = 0; program->phases != NULL && i < program->phase_count; i++) {
+        fol_free(program->phases[i].segment_ends);
+    }
+    fol_free(program->nodes);
+    fol_free(program->node_of_system);
+    fol_free(program->frames);
+    fol_free(program->timings);
+    fol_free(program->quarantined);
+    fol_free(program->phases);
+    fol_free(program->phase_cycles);
+    fol_free(program->phase_ns);
+    fol_free(program->phase_steps);
+    fol_free(program);
+}
+
+void fol_program_carry(fol_program *program, const fol_program *old, const fol_system *systems) {
+    for (uint32_t i = 0; i < program->node_count; i++) {
+        int64_t from = systems[i].carries_state;
+        if (from < 0 || (uint64_t)from >= old->node_count) {
+            continue;
+        }
+        const fol_node *source = &old->nodes[old->node_of_system[from]];
+        fol_node *node = &program->nodes[program->node_of_system[i]];
+        node->last_tick = source->last_tick;
+        node->failures = source->failures;
+        node->mean_cycles = source->mean_cycles;
+        node->is_disabled = source->is_disabled;
+        node->is_quarantined = source->is_quarantined;
+    }
+    uint32_t phases = program->phase_count < old->phase_count ? program->phase_count
+                                                              : old->phase_count;
+    for (uint32_t i = 0; i < phases; i++) {
+        if (strcmp(fol_plan_phase_name(program->plan, i), fol_plan_phase_name(old->plan, i)) ==
+            0) {
+            program->phases[i].owed = old->phases[i].owed;
+        }
+    }
+}

@@ -1,0 +1,222 @@
+/* The life of a scheduler, and what can be asked of it between frames. */
+
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/cycles.h"
+#include "base/fork.h"
+#include "base/memory.h"
+#include "foliot/status.h"
+#include "frame/frame.h"
+
+/* Nanoseconds of the first measurement of the cycle counter, and between two looks at the host. */
+#define CALIBRATION_NS 20000u
+#define POLL_NS 2000000u
+
+const fol_scheduler_config fol_scheduler_config_default = {
+    .backend = "stealing",
+    .max_dt = 1000.0,
+    .errors = FOL_ERRORS_RAISE,
+    .quarantine_after = 3,
+    .max_commands = 65536,
+    .command_bytes = (size_t)256 << 20,
+    .clock = {NULL, NULL, NULL},
+};
+
+static bool rate_is_valid(const fol_phase_rate *rate) {
+    if (rate->kind == FOL_RATE_FRAMES) {
+        return rate->every > 0;
+    }
+    return rate->kind == FOL_RATE_FIXED && isfinite(rate->step_seconds) &&
+           rate->step_seconds > 0.0 && rate->max_steps > 0;
+}
+
+static int check_arguments(const fol_plan *plan, const fol_phase_rate *rates,
+                           const fol_scheduler_config *config) {
+    for (uint32_t i = 0; rates != NULL && i < fol_plan_phase_count(plan); i++) {
+        if (!rate_is_valid(&rates[i])) {
+            return FOL_E_VALUE;
+        }
+    }
+    bool is_valid = isfinite(config->max_dt) && config->max_dt >= 0.0 &&
+                    config->max_commands > 0 && config->command_bytes > 0 &&
+                    (config->errors != FOL_ERRORS_QUARANTINE || config->quarantine_after > 0);
+    return is_valid ? FOL_OK : FOL_E_VALUE;
+}
+
+/* How long a cycle of the counter is, before the first frame can tell. */
+static void calibrate_cycles(fol_scheduler *scheduler) {
+    uint64_t start_ns = fol_clock_monotonic.now_ns(NULL);
+    uint64_t start = fol_cycles_now();
+    uint64_t now_ns = start_ns;
+    while (now_ns - start_ns < CALIBRATION_NS) {
+        now_ns = fol_clock_monotonic.now_ns(NULL);
+    }
+    uint64_t cycles = fol_cycles_now() - start;
+    scheduler->ns_per_cycle = cycles == 0 ? 1.0 : (double)(now_ns - start_ns) / (double)cycles;
+    scheduler->poll_cycles = (uint64_t)((double)POLL_NS / scheduler->ns_per_cycle);
+}
+
+int fol_scheduler_create(fol_world *world, const fol_plan *plan, const fol_system *systems,
+                         const fol_phase_rate *rates, const fol_scheduler_config *config,
+                         fol_scheduler **out) {
+    int status = check_arguments(plan, rates, config);
+    if (status != FOL_OK) {
+        return status;
+    }
+    status = fol_fork_watch();
+    if (status != FOL_OK) {
+        return status;
+    }
+    fol_scheduler *scheduler = fol_alloc_zeroed(1, sizeof(*scheduler));
+    if (scheduler == NULL) {
+        return -ENOMEM;
+    }
+    scheduler->world = world;
+    scheduler->config = *config;
+    if (config->clock.now_ns == NULL) {
+        scheduler->config.clock = fol_clock_monotonic;
+    }
+    scheduler->task.world = world;
+    scheduler->fork_generation = fol_fork_generation();
+    calibrate_cycles(scheduler);
+    status = fol_backend_init(&scheduler->backend, config->backend, config->workers);
+    if (status != FOL_OK) {
+        goto fail_backend;
+    }
+    const fol_commands_config commands = {.max_commands = config->max_commands,
+                                          .max_bytes = config->command_bytes,
+                                          .worker = 0};
+    status = fol_commands_create(world, &commands, &scheduler->commands);
+    if (status != FOL_OK) {
+        goto fail_commands;
+    }
+    status = fol_program_create(world, plan, systems, rates, &scheduler->program);
+    if (status != FOL_OK) {
+        goto fail_program;
+    }
+    *out = scheduler;
+    return FOL_OK;
+
+fail_program:
+    fol_commands_destroy(scheduler->commands);
+fail_commands:
+    fol_backend_deinit(&scheduler->backend);
+fail_backend:
+    fol_free(scheduler);
+    return status;
+}
+
+void fol_scheduler_destroy(fol_scheduler *scheduler) {
+    if (scheduler == NULL) {
+        return;
+    }
+    FOL_ASSERT(!atomic_load_explicit(&scheduler->is_driven, memory_order_relaxed));
+    fol_program_destroy(scheduler->program);
+    fol_commands_destroy(scheduler->commands);
+    fol_backend_deinit(&scheduler->backend);
+    fol_free(scheduler->errors);
+    fol_free(scheduler);
+}
+
+/* Between frames: keeps a tick out while the scheduler changes. */
+static int begin_change(fol_scheduler *scheduler) {
+    if (fol_fork_generation() != scheduler->fork_generation) {
+        return FOL_E_FORKED;
+    }
+    /* Acquire pairs with the release of the last driver. */
+    if (atomic_exchange_explicit(&scheduler->is_driven, true, memory_order_acquire)) {
+        return FOL_E_BUSY;
+    }
+    return FOL_OK;
+}
+
+static void end_change(fol_scheduler *scheduler) {
+    /* Release pairs with the acquire of the next driver. */
+    atomic_store_explicit(&scheduler->is_driven, false, memory_order_release);
+}
+
+int fol_scheduler_replan(fol_scheduler *scheduler, const fol_plan *plan,
+                         const fol_system *systems, const fol_phase_rate *rates) {
+    int status = check_arguments(plan, rates, &scheduler->config);
+    if (status == FOL_OK) {
+        status = begin_change(scheduler);
+    }
+    if (status != FOL_OK) {
+        return status;
+    }
+    status = fol_world_lock(scheduler->world);
+    if (status == FOL_OK) {
+        fol_program *program = NULL;
+        status = fol_program_create(scheduler->world, plan, systems, rates, &program);
+        if (status == FOL_OK) {
+            fol_program_carry(program, scheduler->program, systems);
+            fol_program_destroy(scheduler->program);
+            scheduler->program = program;
+            scheduler->result = (fol_frame){.frame = scheduler->frame_number};
+        }
+        fol_world_unlock(scheduler->world);
+    }
+    end_change(scheduler);
+    return status;
+}
+
+fol_backend_info fol_scheduler_backend(const fol_scheduler *scheduler) {
+    return (fol_backend_info){.requested = scheduler->backend.requested,
+                              .actual = scheduler->backend.ops->name,
+                              .reason = scheduler->backend.reason,
+                              .workers = scheduler->backend.workers};
+}
+
+const fol_frame *fol_scheduler_frame(const fol_scheduler *scheduler) {
+    return &scheduler->result;
+}
+
+uint64_t fol_scheduler_frame_number(const fol_scheduler *scheduler) {
+    return scheduler->frame_number;
+}
+
+static fol_node *node_of(const fol_scheduler *scheduler, uint32_t system) {
+    const fol_program *program = scheduler->program;
+    FOL_ASSERT(system < program->node_count);
+    return &program->nodes[program->node_of_system[system]];
+}
+
+int fol_scheduler_enable(fol_scheduler *scheduler, uint32_t system, bool enabled) {
+    int status = begin_change(scheduler);
+    if (status != FOL_OK) {
+        return status;
+    }
+    fol_node *node = node_of(scheduler, system);
+    node->is_disabled = !enabled;
+    if (enabled) {
+        node->is_quarantined = false;
+        node->failures = 0;
+    }
+    end_change(scheduler);
+    return FOL_OK;
+}
+
+bool fol_scheduler_is_enabled(const fol_scheduler *scheduler, uint32_t system) {
+    const fol_node *node = node_of(scheduler, system);
+    return !node->is_disabled && !node->is_quarantined;
+}
+
+void fol_scheduler_costs(const fol_scheduler *scheduler, double *out) {
+    const fol_program *program = scheduler->program;
+    for (uint32_t i = 0; i < program->node_count; i++) {
+        out[program->nodes[i].system] =
+            program->nodes[i].mean_cycles * scheduler->ns_per_cycle * 1e-9;
+    }
+}
+
+fol_commands *fol_scheduler_commands(const fol_scheduler *scheduler, uint32_t worker) {
+    return worker == 0 ? scheduler->commands : NULL;
+}
+
+void fol_scheduler_read_stats(const fol_scheduler *scheduler, fol_scheduler_stats *out) {
+    *out = scheduler->stats;
+    out->tasks = out->systems_run;
+}
