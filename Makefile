@@ -11,7 +11,7 @@ BUILD_EXT := $(PY) setup.py -q build_ext --inplace
 BACKEND ?= all
 
 .PHONY: help build demo test test-c test-python stress check tidy format lint types warnings \
-	sanitize sanitize-c sanitize-python bench docs notebooks coverage wheel clean distclean
+	reformat sanitize sanitize-c sanitize-python bench docs notebooks coverage wheel clean distclean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -76,8 +76,7 @@ lint: .venv/stamp-dev
 
 types: .venv/stamp-dev build
 	@$(PY) -m mypy
-	@$(PY) -m mypy.stubtest foliot --mypy-config-file pyproject.toml \
-		--ignore-disjoint-bases --allowlist .ci/stubtest-allowlist
+	@$(PY) -m mypy.stubtest foliot --mypy-config-file pyproject.toml
 
 warnings: build/stamp-check .venv/stamp-dev
 	@$(NATIVE) VARIANT=release WERROR=1 tests
@@ -105,7 +104,11 @@ docs: .venv/stamp-docs build ## The documentation site, in site/
 notebooks: .venv/stamp-notebook build ## Run the notebooks top to bottom
 	@mkdir -p build/notebooks
 	@set -- notebooks/*.py; if [ -e "$$1" ]; then \
-		.venv/bin/jupytext -q --to ipynb --output-dir build/notebooks "$$@"; \
+		rm -f build/notebooks/*.ipynb; \
+		for page; do .venv/bin/jupytext -q --to ipynb \
+			--output "build/notebooks/$$(basename "$$page" .py).ipynb" "$$page"; done; \
+		$(PY) -m pytest -q -c /dev/null --rootdir build/notebooks -p no:cacheprovider \
+			--nbmake --nbmake-timeout=600 build/notebooks; \
 	fi
 
 wheel: .venv/stamp-dev build/stamp-system ## A wheel that carries liburing and hwloc, in dist/

@@ -23,8 +23,6 @@ from typing import Any, Literal
 
 from foliot import _core
 
-Level = Literal["ok", "note", "lack"]
-
 _CAP_IPC_LOCK = 14
 _CAP_SYS_NICE = 23
 _PR_GET_TIMERSLACK = 30
@@ -53,7 +51,7 @@ class Finding:
 
     name: str
     value: str
-    level: Level = "ok"
+    level: Literal["ok", "note", "lack"] = "ok"
     advice: str = ""
 
 
