@@ -55,7 +55,7 @@ def pkg_config(*arguments: str) -> list[str]:
     if tool is None or missing:
         lack = " and ".join(missing) if tool else "pkg-config"
         lines = "\n".join(f"  {system + ':':15} {line}" for system, line in INSTALL_LINES.items())
-        raise SystemExit(f"foliot cannot be built: {lack} was not found. Install it with\n{lines}")
+        raise SystemExit(f"foliot cannot be built: {lack} not found. Install with\n{lines}")
     answer = subprocess.run(
         [tool, *arguments, *LIBRARIES], check=True, capture_output=True, text=True
     )

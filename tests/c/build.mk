@@ -33,7 +33,7 @@ TESTS := $(patsubst tests/c/%.c,$(OUT)/%,$(sort $(wildcard tests/c/test_*.c)))
 LIBRARY := $(OUT)/libfoliot.a
 
 # TSan of older compilers cannot place its shadow under high address randomisation.
-RUNNER_tsan := setarch -R
+RUNNER_tsan := $(shell setarch -R true 2> /dev/null && echo setarch -R)
 export ASAN_OPTIONS ?= detect_leaks=1:abort_on_error=0:detect_stack_use_after_return=1
 export UBSAN_OPTIONS ?= print_stacktrace=1
 export TSAN_OPTIONS ?= halt_on_error=1:second_deadlock_stack=1
