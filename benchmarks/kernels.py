@@ -1,0 +1,55 @@
+"""Compiles ``c/kernels.c`` once, for this machine, and hands out its functions as cffi pointers.
+
+The extension's name carries a digest of its source, so that a changed kernel is compiled again and
+an unchanged one is not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import sys
+from pathlib import Path
+from typing import Any
+
+from cffi import FFI
+
+HERE = Path(__file__).resolve().parent
+SOURCE = HERE / "c" / "kernels.c"
+OUTPUT = HERE.parent / "build" / "bench"
+NAMES = ("bench_empty", "bench_advance", "bench_double", "bench_swap", "bench_compute")
+SIGNATURE = "(void **columns, ptrdiff_t rows, void *user);"
+# The Rust contenders are compiled for this processor too.
+FLAGS = ["-O3", "-march=native"]
+
+
+def _load() -> Any:
+    source = SOURCE.read_text(encoding="utf-8")
+    digest = hashlib.sha256((source + repr(FLAGS)).encode()).hexdigest()[:12]
+    name = f"_bench_kernels_{digest}"
+    OUTPUT.mkdir(parents=True, exist_ok=True)
+    if str(OUTPUT) not in sys.path:
+        sys.path.insert(0, str(OUTPUT))
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError:
+        builder = FFI()
+        builder.cdef("\n".join(f"int {kernel}{SIGNATURE}" for kernel in NAMES))
+        builder.set_source(name, source, extra_compile_args=FLAGS)
+        builder.compile(tmpdir=str(OUTPUT))
+        importlib.invalidate_caches()
+        return importlib.import_module(name)
+
+
+_MODULE = _load()
+
+
+def _pointer(name: str) -> Any:
+    return _MODULE.ffi.addressof(_MODULE.lib, name)
+
+
+EMPTY = _pointer("bench_empty")
+ADVANCE = _pointer("bench_advance")
+DOUBLE = _pointer("bench_double")
+SWAP = _pointer("bench_swap")
+COMPUTE = _pointer("bench_compute")
