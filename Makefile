@@ -62,12 +62,12 @@ tidy: .venv/stamp-dev
 	@$(PY) -m pytest -q -p no:cacheprovider tests/tidy
 
 format: .venv/stamp-dev
-	@find csrc include tests \( -name '*.c' -o -name '*.h' \) -print0 \
+	@find csrc include tests benchmarks/c \( -name '*.c' -o -name '*.h' \) -print0 \
 		| xargs -0 -r .venv/bin/clang-format --dry-run --Werror
 	@.venv/bin/ruff format --check .
 
 reformat: .venv/stamp-dev ## Rewrite C and Python in the project's format
-	@find csrc include tests \( -name '*.c' -o -name '*.h' \) -print0 \
+	@find csrc include tests benchmarks/c \( -name '*.c' -o -name '*.h' \) -print0 \
 		| xargs -0 -r .venv/bin/clang-format -i
 	@.venv/bin/ruff format . && .venv/bin/ruff check --fix .
 
@@ -96,7 +96,12 @@ sanitize-python: .venv/stamp-test
 # Results
 
 bench: .venv/stamp-bench build ## Benchmarks against the peers, with ratios
-	@$(PY) -m benchmarks
+	@if command -v cargo > /dev/null; then \
+		$(PY) benchmarks/harness.py --build; \
+	else \
+		echo "No cargo here, so the Rust peers are left out: install Rust 1.85 or newer for them."; \
+		$(PY) benchmarks/harness.py; \
+	fi
 
 docs: .venv/stamp-docs build ## The documentation site, in site/
 	@$(PY) -m mkdocs build --strict --quiet && echo "docs: site/index.html"

@@ -48,7 +48,7 @@ def matches(pattern: str, code: str, message: str) -> Iterator[Violation]:
         yield code.count("\n", 0, match.start()) + 1, message.format(match[0].strip())
 
 
-C_FILES = r"^(csrc|include|tests)/.*\.[ch]$"
+C_FILES = r"^(csrc|include|tests|benchmarks)/.*\.[ch]$"
 PYTHON_FILES = r"^(python|tests|benchmarks|notebooks)/.*\.pyi?$|^setup\.py$|^\.ci/.*\.py$"
 CODE = rf"{C_FILES}|{PYTHON_FILES}"
 # The rules themselves name what they forbid.
