@@ -104,7 +104,7 @@ bench: .venv/stamp-bench build ## Benchmarks against the peers, with ratios
 	fi
 
 docs: .venv/stamp-docs build ## The documentation site, in site/
-	@$(PY) -m mkdocs build --strict --quiet && echo "docs: site/index.html"
+	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet && echo "docs: site/index.html"
 
 notebooks: .venv/stamp-notebook build ## Run the notebooks top to bottom
 	@mkdir -p build/notebooks
