@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -97,10 +97,17 @@ def plan(build: Callable[[int], Any], count: int, sampler: Sampler) -> Measureme
     return sampler.time_with_setup(lambda: count, build)
 
 
+@cache
+def random_resources() -> list[Any]:
+    """The resources of the random schedules, declared once: types are process-wide."""
+    fields = {"__annotations__": {"value": fo.f8}, "value": 0.0}
+    return [fo.resource(type(f"Resource{index}", (), dict(fields))) for index in range(RESOURCES)]
+
+
 def random_schedule(count: int) -> fo.Schedule:
     """Systems that read and write resources chosen at random, always the same ones."""
     choice = random.Random(count)
-    resources = [fo.resource(type(f"Resource{index}", (), {})) for index in range(RESOURCES)]
+    resources = random_resources()
     systems = []
     for index in range(count):
         chosen = choice.sample(resources, READS_PER_SYSTEM + WRITES_PER_SYSTEM)

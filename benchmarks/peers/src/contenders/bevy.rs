@@ -100,7 +100,7 @@ fn simple_iter(sampler: &Sampler) -> Measurement {
     let mut query = world.query::<(&mut Position, &Velocity)>();
     sampler.time(|| {
         for (mut positions, velocities) in query.contiguous_iter_mut(&mut world).expect("tables") {
-            advance(positions.bypass_change_detection(), &velocities);
+            advance(positions.bypass_change_detection(), velocities);
         }
         black_box(&mut world);
     })
