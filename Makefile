@@ -96,6 +96,7 @@ sanitize-python: .venv/stamp-test
 # Results
 
 bench: .venv/stamp-bench build ## Benchmarks against the peers, with ratios
+	@$(NATIVE) VARIANT=release bench
 	@if command -v cargo > /dev/null; then \
 		$(PY) benchmarks/harness.py --build; \
 	else \

@@ -38,9 +38,10 @@ export ASAN_OPTIONS ?= detect_leaks=1:abort_on_error=0:detect_stack_use_after_re
 export UBSAN_OPTIONS ?= print_stacktrace=1
 export TSAN_OPTIONS ?= halt_on_error=1:second_deadlock_stack=1
 
-.PHONY: lib tests run-c-tests
+.PHONY: lib tests run-c-tests bench
 lib: $(LIBRARY)
 tests: $(TESTS)
+bench: build/bench/c_add_remove
 
 # The archive is made anew, so that an object whose source has gone does not stay in it.
 $(LIBRARY): $(OBJECTS) $(OUT)/sources.list
@@ -62,12 +63,19 @@ $(OUT)/test_%: tests/c/test_%.c $(LIBRARY) tests/c/build.mk $(OUT)/flags
 	@echo "  link  $@"
 	@$(COMPILER) $(FLAGS) -MMD -MP -MF $@.d $< $(LIBRARY) $(LDFLAGS_$(VARIANT)) $(LIBS) -o $@
 
+# The plain-C benchmark programs, of the release variant.
+build/bench/c_%: benchmarks/c/%.c $(LIBRARY) tests/c/build.mk
+	@mkdir -p $(@D)
+	@echo "  link  $@"
+	@$(COMPILER) $(FLAGS) $< $(LIBRARY) $(LDFLAGS_$(VARIANT)) $(LIBS) -o $@
+
 # Holds the command line, and is touched only when that changes.
 $(OUT)/flags: FORCE
 	@mkdir -p $(OUT)
 	@echo '$(COMPILER) $(FLAGS)' | cmp -s - $@ || echo '$(COMPILER) $(FLAGS)' > $@
 
 run-c-tests: $(TESTS)
+bench: build/bench/c_add_remove
 	@passed=0; failed=0; \
 	for test in $(TESTS); do \
 		if $(RUNNER_$(VARIANT)) $$test; then passed=$$((passed + 1)); \
