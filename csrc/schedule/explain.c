@@ -197,7 +197,7 @@ static void tell_between(const pair *p, uint32_t between)
     }
 }
 
-/* From here on `a` is the one that comes first in the order. */
+/* From here on `a` is the one that runs first, or is first in the order. */
 
 static void tell_order(const pair *p, const fol_phase_plan *phase)
 {
@@ -216,12 +216,12 @@ static void tell_order(const pair *p, const fol_phase_plan *phase)
     }
 }
 
-static void tell_conflict(pair *p, const fol_phase_plan *phase, bool is_swapped)
+static void tell_conflict(pair *p, const fol_phase_plan *phase)
 {
     tell_exclusive(p);
     tell_conflicts_of(p, SHARED_BOTH_WRITE);
-    tell_conflicts_of(p, is_swapped ? SHARED_B_WRITES : SHARED_A_WRITES);
-    tell_conflicts_of(p, is_swapped ? SHARED_A_WRITES : SHARED_B_WRITES);
+    tell_conflicts_of(p, SHARED_A_WRITES);
+    tell_conflicts_of(p, SHARED_B_WRITES);
     if (fol_plan_must_see(p->plan, p->a, p->b)) {
         start_clause(p);
         fol_text_add(p->text,
@@ -270,7 +270,10 @@ static void tell_same_phase(pair *p)
     const fol_phase_plan *phase = &plan->phases[fol_plan_system_phase(plan, p->a)];
     fol_text_add(p->text, "`%s` and `%s` may ", p->a_name, p->b_name);
     pair ordered = *p;
-    bool is_swapped = plan->places[p->b] < plan->places[p->a];
+    /* A merge may stand before a system that is earlier in the order. */
+    bool is_swapped =
+        fol_plan_runs_before(plan, p->b, p->a) ||
+        (plan->places[p->b] < plan->places[p->a] && !fol_plan_runs_before(plan, p->a, p->b));
     if (is_swapped) {
         ordered.a = p->b;
         ordered.b = p->a;
@@ -279,7 +282,7 @@ static void tell_same_phase(pair *p)
     }
     if (fol_plan_in_conflict(plan, p->a, p->b)) {
         fol_text_add(p->text, "not run together: ");
-        tell_conflict(&ordered, phase, is_swapped);
+        tell_conflict(&ordered, phase);
         return;
     }
     if (fol_plan_runs_before(plan, ordered.a, ordered.b)) {
