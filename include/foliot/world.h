@@ -77,8 +77,9 @@ bool fol_component_is_resource(const fol_component *component);
 bool fol_component_is_tag(const fol_component *component);
 uint32_t fol_component_field_count(const fol_component *component);
 const fol_field *fol_component_field(const fol_component *component, uint32_t index);
-/* Bytes of a packed value: fields in order, each aligned to its item size (at most 16). A Bytes
- * value packs as a fol_bytes, an object as a void *. */
+/* Bytes of a packed value: fields in order, each at a multiple of the largest power of two that
+ * divides its item size (at most 16), nothing behind the last. A Bytes value packs as a fol_bytes,
+ * an object as a void *. */
 uint32_t fol_component_value_size(const fol_component *component);
 
 /* World. */
@@ -226,7 +227,8 @@ typedef struct fol_query_iterator {
     void *columns[FOL_MAX_COLUMNS]; /* used only for runs that do not start their table */
 } fol_query_iterator;
 
-/* Brings the query's list of tables up to date (cheap when no table is new) and starts over.
+/* Brings the query's list of tables up to date (one comparison when nothing changed) and starts
+ * over. After one thread began since the last structural change, any number may begin at once.
  * FOL_E_MISSING when a declared resource was never inserted (fol_query_missing names it). */
 int fol_query_begin(fol_query *query, uint64_t since, size_t max_rows, fol_query_iterator *out);
 /* False at the end. Empty tables are skipped. Runs come in table order, rows ascending. */
@@ -291,13 +293,15 @@ void fol_commands_begin(fol_commands *commands, uint32_t system_order, uint32_t 
 void fol_commands_rollback(fol_commands *commands);
 /* Commands waiting for a merge. */
 uint32_t fol_commands_count(const fol_commands *commands);
-/* True when a waiting command holds objects or a host call, so that merging needs the host. */
+/* True when merging may need the host: a waiting command holds objects or a host call, or any
+ * command waits and the world has object components, whose values commands may drop. */
 bool fol_commands_need_host(const fol_commands *commands);
 /* The setting the last FOL_E_CAPACITY of this buffer was about: "max_commands", "command_bytes" or
  * "max_entities" (spawns reserve their place in the world when they are recorded). */
 const char *fol_commands_full_setting(const fol_commands *commands);
 
-/* Recording. Data is copied, objects retained. Ids may be provisional. FOL_E_CAPACITY. */
+/* Recording. Data is copied, objects retained. Ids may be provisional. FOL_E_CAPACITY; FOL_E_VALUE as
+ * for the world's functions; FOL_E_BUSY while the world merges. */
 int fol_commands_spawn(fol_commands *commands, const fol_value *values, size_t count,
                        fol_entity *out);
 int fol_commands_spawn_many(fol_commands *commands, size_t count, const fol_bulk *bulks,

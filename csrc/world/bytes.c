@@ -1,0 +1,78 @@
+/* Blobs of bytes; see bytes.h. */
+
+#include "world/bytes.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/memory.h"
+
+typedef struct blob {
+    _Atomic uint64_t references;
+    uint64_t padding; /* keeps the data 16-byte aligned */
+    uint8_t data[];
+} blob;
+
+_Static_assert(offsetof(blob, data) == 16, "data stands 16 bytes behind its blob");
+
+static blob *blob_of(const fol_bytes *value)
+{
+    return (blob *)(uintptr_t)(value->data - offsetof(blob, data));
+}
+
+int fol_bytes_create(const void *data, size_t size, fol_bytes *out)
+{
+    if (size == 0) {
+        *out = (fol_bytes){NULL, 0};
+        return 0;
+    }
+    if (size > SIZE_MAX - sizeof(blob)) {
+        return -ENOMEM;
+    }
+    blob *made = fol_alloc(sizeof(*made) + size);
+    if (made == NULL) {
+        return -ENOMEM;
+    }
+    atomic_init(&made->references, 1);
+    memcpy(made->data, data, size);
+    *out = (fol_bytes){made->data, size};
+    return 0;
+}
+
+int fol_bytes_assign(fol_bytes *cell, const void *data, size_t size)
+{
+    fol_bytes made;
+    int status = fol_bytes_create(data, size, &made);
+    if (status < 0) {
+        return status;
+    }
+    fol_bytes old = *cell;
+    *cell = made;
+    fol_bytes_release(&old);
+    return 0;
+}
+
+void fol_bytes_retain(const fol_bytes *value)
+{
+    if (value->data != NULL) {
+        uint64_t before =
+            atomic_fetch_add_explicit(&blob_of(value)->references, 1, memory_order_relaxed);
+        FOL_ASSERT(before != 0);
+    }
+}
+
+void fol_bytes_release(const fol_bytes *value)
+{
+    if (value->data != NULL) {
+        /* The release half pairs with the acquire half of the last one: whoever frees the blob
+         * has seen every reading of it end. */
+        uint64_t before =
+            atomic_fetch_sub_explicit(&blob_of(value)->references, 1, memory_order_acq_rel);
+        FOL_ASSERT(before != 0);
+        if (before == 1) {
+            fol_free(blob_of(value));
+        }
+    }
+}

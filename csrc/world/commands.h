@@ -1,0 +1,165 @@
+/* The inside of a command buffer.
+ *
+ * Recording appends a fixed-size record, and behind it a payload in an arena; both are address
+ * space reserved at creation, so recording never allocates and nothing recorded ever moves. What
+ * one system recorded for one chunk since fol_commands_begin is a *stretch*; a merge orders
+ * stretches, records within one stay in sequence.
+ *
+ * Components are numbered by the buffer when it first meets them: a record holds numbers, so that
+ * recording touches nothing that threads share but the world's count of recorded spawns.
+ *
+ * A provisional id holds the worker and the spawn's number in the frame; `resolved` says what it
+ * became: 0 nothing yet, a real id, or (while a merge plans) the number of its entry plus one.
+ */
+#ifndef FOL_WORLD_COMMANDS_H
+#define FOL_WORLD_COMMANDS_H
+
+#include <stdatomic.h>
+
+#include "structures/map.h"
+#include "world/world.h"
+
+#define FOL_PROVISIONAL_BITS 24u
+#define FOL_PROVISIONAL_MAX  (UINT32_C(1) << FOL_PROVISIONAL_BITS)
+
+typedef enum fol_record_kind {
+    FOL_RECORD_DONE = 0, /* applied, or dropped */
+    FOL_RECORD_SPAWN,
+    FOL_RECORD_DESPAWN,
+    FOL_RECORD_ADD,
+    FOL_RECORD_SET,
+    FOL_RECORD_REMOVE,
+    FOL_RECORD_INSERT,
+    FOL_RECORD_CALL,
+    FOL_RECORD_SPAWN_MANY,
+    FOL_RECORD_ADD_MANY,
+    FOL_RECORD_REMOVE_MANY,
+    FOL_RECORD_DESPAWN_MANY,
+} fol_record_kind;
+
+typedef struct fol_record {
+    uint8_t kind;
+    bool is_owned;     /* the payload owns objects or prepared Bytes, or may */
+    bool needs_host;   /* it holds objects or a host call */
+    bool is_dropped;   /* by the plan of the running merge */
+    uint32_t count;    /* values, components, or entities of a many-command */
+    fol_entity entity; /* the first provisional id of a spawn */
+    void *payload;
+} fol_record;
+
+_Static_assert(sizeof(fol_record) == 24, "records are small");
+
+/* One component of a record, and its packed value in the arena (NULL: zeros). */
+typedef struct fol_recorded_value {
+    uint32_t type; /* the buffer's number */
+    void *value;
+} fol_recorded_value;
+
+typedef struct fol_recorded_call {
+    int (*fn)(void *world, void *argument);
+    void (*drop)(void *argument);
+    void *argument;
+} fol_recorded_call;
+
+/* Ids, and a bulk for each component with its sources in the arena; or components alone. */
+typedef struct fol_recorded_many {
+    fol_entity *ids;
+    fol_bulk *bulks;
+    fol_component **components;
+    uint32_t component_count;
+    uint32_t kept_count; /* elements of each source that has a stride; never less than the ids */
+} fol_recorded_many;
+
+typedef struct fol_stretch {
+    uint32_t round; /* failed merges before it, so that what waits longer goes first */
+    uint32_t system_order;
+    uint32_t chunk;
+    uint32_t first;       /* record */
+    uint32_t first_spawn; /* number of the next spawn when it began */
+    size_t arena_start;   /* of the payloads */
+} fol_stretch;
+
+struct fol_commands {
+    fol_world *world; /* NULL after the world's end */
+    fol_commands *next;
+    fol_commands **link; /* what points here */
+    uint8_t worker;
+    uint32_t max_commands;
+    uint32_t max_components;
+    uint32_t max_spawns; /* provisional ids of a frame */
+    size_t max_bytes;
+    const char *full_setting;
+
+    fol_record *records;
+    _Atomic uint32_t record_count; /* written by the owner, read by visits from any thread */
+    uint32_t waiting;              /* records not yet done */
+    _Atomic uint32_t host_count;   /* records that need the host */
+    uint8_t *arena;
+    size_t arena_used;
+    fol_stretch *stretches;
+    uint32_t stretch_count;
+    uint32_t round;
+    uint32_t system_order; /* of fol_commands_begin */
+    uint32_t chunk;
+
+    fol_entity *resolved; /* by the number of the spawn */
+    uint32_t spawn_count; /* provisional ids given in this frame */
+    uint64_t reserved; /* spawns recorded and not merged: the buffer's part of the world's count */
+
+    fol_map type_of; /* component address -> the buffer's number */
+    fol_component *last_component;
+    uint32_t last_type;
+    fol_component **components; /* by the buffer's number, retained */
+    uint32_t *world_types;      /* the world's number, set by a merge */
+    uint32_t component_count;
+};
+
+static inline uint32_t fol_commands_records(const fol_commands *commands)
+{
+    return atomic_load_explicit(&commands->record_count, memory_order_relaxed);
+}
+
+/* The records of a stretch end where the next one's begin. */
+static inline uint32_t fol_stretch_end(const fol_commands *commands, uint32_t stretch)
+{
+    return stretch + 1 < commands->stretch_count ? commands->stretches[stretch + 1].first
+                                                 : fol_commands_records(commands);
+}
+
+/* Whether Bytes still lie in the arena, not in a blob of their own. */
+static inline bool fol_commands_holds(const fol_commands *commands, const void *data)
+{
+    return (const uint8_t *)data >= commands->arena &&
+           (const uint8_t *)data < commands->arena + commands->max_bytes;
+}
+
+static inline fol_entity fol_provisional_make(uint8_t worker, uint32_t number)
+{
+    return fol_entity_make(FOL_PROVISIONAL_GENERATION,
+                           ((uint32_t)worker << FOL_PROVISIONAL_BITS) | number);
+}
+
+/* What a provisional id stands for, or NULL when no buffer gave it. */
+fol_entity *fol_commands_find_resolved(const fol_commands *commands, fol_entity entity);
+
+/* Marks a record done, and drops what its payload still owns. */
+void fol_record_finish(fol_commands *commands, fol_record *record);
+
+/* Forgets everything recorded; every record is done. */
+void fol_commands_reset(fol_commands *commands);
+
+/* Room for one more record and `bytes` of payload: FOL_E_CAPACITY. Payloads start 16-byte aligned.
+ */
+int fol_commands_room(fol_commands *commands, size_t bytes, uint8_t **out);
+
+/* Appends a record whose payload ends at `payload_end`. */
+void fol_commands_publish(fol_commands *commands, const fol_record *record,
+                          const uint8_t *payload_end);
+
+/* The buffer's number of a component. FOL_E_VALUE for NULL; FOL_E_CAPACITY. */
+int fol_commands_type_of(fol_commands *commands, fol_component *component, uint32_t *out);
+
+/* Reserves `count` places among the world's entities and provisional ids. FOL_E_CAPACITY. */
+int fol_commands_reserve_spawns(fol_commands *commands, size_t count);
+
+#endif

@@ -1,0 +1,265 @@
+/* Planning a group of commands, and acquiring what applying it needs; see merge.h. */
+
+#include <errno.h>
+
+#include "base/memory.h"
+#include "world/bytes.h"
+#include "world/merge.h"
+
+static uint64_t *mask_of(const fol_merge *merge, uint32_t entry)
+{
+    return merge->masks + entry * merge->words;
+}
+
+static int grow_masks(fol_world *world, uint32_t entries)
+{
+    fol_merge *merge = world->merge;
+    merge->words = fol_world_mask_words(world);
+    size_t wanted = entries * merge->words;
+    if (wanted > merge->mask_capacity) {
+        uint64_t *masks = fol_realloc_array(merge->masks, wanted, sizeof(*masks));
+        if (masks == NULL) {
+            return -ENOMEM;
+        }
+        merge->masks = masks;
+        merge->mask_capacity = wanted;
+    }
+    return 0;
+}
+
+static uint32_t add_entry(fol_merge *merge, fol_entity entity, fol_table *from)
+{
+    uint32_t index = merge->entry_count++;
+    merge->entries[index] = (fol_merge_entry){
+        .entity = entity, .from = from, .first = FOL_NO_INDEX, .last = FOL_NO_INDEX};
+    if (from == NULL) {
+        fol_bits_clear(mask_of(merge, index), merge->words);
+    } else {
+        fol_bits_copy(mask_of(merge, index), from->mask, merge->words);
+    }
+    return index;
+}
+
+/* The entry of a record's entity, made when it is the group's first; FOL_NO_INDEX when the entity
+ * is gone, or not spawned yet. */
+static uint32_t find_entry(fol_world *world, const fol_commands *commands, fol_entity entity)
+{
+    fol_merge *merge = world->merge;
+    uint32_t index;
+    bool is_planned = false;
+    if (fol_entity_is_provisional(entity)) {
+        const fol_entity *resolved = fol_commands_find_resolved(commands, entity);
+        entity = resolved == NULL ? 0 : *resolved;
+        is_planned = entity != 0 && fol_entity_generation(entity) == 0;
+    }
+    if (is_planned) {
+        index = fol_entity_index(entity) - 1;
+    } else {
+        fol_slot *slot = fol_slots_find(&world->slots, entity);
+        if (slot == NULL) {
+            return FOL_NO_INDEX;
+        }
+        if (slot->entry == FOL_NO_INDEX) {
+            slot->entry = add_entry(merge, entity, fol_world_table(world, slot));
+        }
+        index = slot->entry;
+    }
+    return merge->entries[index].is_gone ? FOL_NO_INDEX : index;
+}
+
+/* Follows what a record does to the set of its entity; false when it asks for what is not there. */
+static bool follow_set(const fol_commands *commands, const fol_record *record, uint64_t *mask)
+{
+    const fol_recorded_value *values = record->payload;
+    if (record->kind == FOL_RECORD_SET || record->kind == FOL_RECORD_REMOVE) {
+        for (uint32_t i = 0; i < record->count; i++) {
+            if (!fol_bits_test(mask, fol_recorded_type(commands, &values[i]))) {
+                return false;
+            }
+        }
+    }
+    for (uint32_t i = 0; i < record->count; i++) {
+        uint32_t type = fol_recorded_type(commands, &values[i]);
+        if (record->kind == FOL_RECORD_REMOVE) {
+            fol_bits_reset(mask, type);
+        } else {
+            fol_bits_set(mask, type);
+        }
+    }
+    return true;
+}
+
+static void chain(fol_merge *merge, uint32_t entry, uint32_t item)
+{
+    fol_merge_entry *to = &merge->entries[entry];
+    merge->items[item].next = FOL_NO_INDEX;
+    if (to->first == FOL_NO_INDEX) {
+        to->first = item;
+    } else {
+        merge->items[to->last].next = item;
+    }
+    to->last = item;
+}
+
+static void plan_item(fol_world *world, uint32_t index)
+{
+    fol_merge *merge = world->merge;
+    const fol_merge_item *item = &merge->items[index];
+    fol_commands *commands = fol_merge_commands(merge, item);
+    fol_record *record = item->record;
+    uint32_t entry;
+    if (record->kind == FOL_RECORD_INSERT) {
+        return;
+    }
+    if (record->kind == FOL_RECORD_SPAWN) {
+        entry = add_entry(merge, 0, NULL);
+        *fol_commands_find_resolved(commands, record->entity) = (fol_entity)entry + 1;
+        merge->spawn_count++;
+    } else {
+        entry = find_entry(world, commands, record->entity);
+    }
+    if (entry == FOL_NO_INDEX) {
+        record->is_dropped = true;
+    } else if (record->kind == FOL_RECORD_DESPAWN) {
+        merge->entries[entry].is_gone = true;
+        chain(merge, entry, index);
+    } else if (follow_set(commands, record, mask_of(merge, entry))) {
+        chain(merge, entry, index);
+    } else {
+        record->is_dropped = true;
+    }
+}
+
+/* The table an entry ends in; the last one found is tried first. */
+static int aim_entry(fol_world *world, uint32_t index, fol_table **last)
+{
+    fol_merge *merge = world->merge;
+    fol_merge_entry *entry = &merge->entries[index];
+    const uint64_t *mask = mask_of(merge, index);
+    if (entry->is_gone) {
+        return 0;
+    }
+    if (entry->from != NULL && fol_bits_equal(entry->from->mask, mask, merge->words)) {
+        entry->to = entry->from;
+        return 0;
+    }
+    if (*last == NULL || !fol_bits_equal((*last)->mask, mask, merge->words)) {
+        fol_set set;
+        fol_bits_copy(set.mask, mask, merge->words);
+        set.hash = 0;
+        size_t end = merge->words * FOL_WORD_BITS;
+        for (size_t type = fol_bits_next(mask, merge->words, 0); type < end;
+             type = fol_bits_next(mask, merge->words, type + 1)) {
+            set.hash += world->types[type].hash;
+        }
+        int status = fol_graph_find(world, &set, last);
+        if (status < 0) {
+            return status;
+        }
+    }
+    entry->to = *last;
+    fol_touched_add(&merge->touched, entry->to);
+    entry->to->incoming++;
+    return 0;
+}
+
+static int aim_entries(fol_world *world)
+{
+    fol_table *last = NULL;
+    for (uint32_t i = 0; i < world->merge->entry_count; i++) {
+        int status = aim_entry(world, i, &last);
+        if (status < 0) {
+            return status;
+        }
+    }
+    return 0;
+}
+
+/* Gives the Bytes of a record blobs of their own, unless an earlier try did. */
+static int prepare_bytes(const fol_commands *commands, fol_record *record)
+{
+    const fol_recorded_value *values = record->payload;
+    for (uint32_t i = 0; i < record->count; i++) {
+        const fol_component *component = commands->components[values[i].type];
+        if (component->storage != FOL_STORAGE_BYTES || values[i].value == NULL) {
+            continue;
+        }
+        fol_bytes *bytes = values[i].value;
+        if (fol_commands_holds(commands, bytes->data)) {
+            int status = fol_bytes_create(bytes->data, bytes->size, bytes);
+            if (status < 0) {
+                return status;
+            }
+        }
+    }
+    return 0;
+}
+
+/* Memory for the resources and Bytes of the group. */
+static int prepare_values(fol_world *world, uint32_t begin, uint32_t end)
+{
+    const fol_merge *merge = world->merge;
+    for (uint32_t i = begin; i < end; i++) {
+        fol_record *record = merge->items[i].record;
+        const fol_commands *commands = fol_merge_commands(merge, &merge->items[i]);
+        int status = 0;
+        if (record->kind == FOL_RECORD_INSERT) {
+            status = fol_resource_reserve(world, fol_recorded_type(commands, record->payload));
+        }
+        if (status == 0 && record->is_owned && !record->is_dropped) {
+            status = prepare_bytes(commands, record);
+        }
+        if (status < 0) {
+            return status;
+        }
+    }
+    return 0;
+}
+
+/* Takes a plan back: slots, provisional ids and records say again what they said before. */
+static void forget_plan(fol_world *world, uint32_t begin, uint32_t end)
+{
+    fol_merge *merge = world->merge;
+    for (uint32_t i = 0; i < merge->entry_count; i++) {
+        if (merge->entries[i].entity != 0) {
+            fol_slots_find(&world->slots, merge->entries[i].entity)->entry = FOL_NO_INDEX;
+        }
+    }
+    for (uint32_t i = begin; i < end; i++) {
+        fol_record *record = merge->items[i].record;
+        record->is_dropped = false;
+        if (record->kind == FOL_RECORD_SPAWN) {
+            const fol_commands *commands = fol_merge_commands(merge, &merge->items[i]);
+            *fol_commands_find_resolved(commands, record->entity) = 0;
+        }
+    }
+    fol_touched_clear(&merge->touched);
+}
+
+int fol_merge_plan(fol_world *world, uint32_t begin, uint32_t end)
+{
+    fol_merge *merge = world->merge;
+    merge->entry_count = 0;
+    merge->spawn_count = 0;
+    int status = grow_masks(world, end - begin);
+    if (status < 0) {
+        return status;
+    }
+    for (uint32_t i = begin; i < end; i++) {
+        plan_item(world, i);
+    }
+    status = aim_entries(world);
+    if (status == 0) {
+        status = fol_touched_reserve(world, &merge->touched);
+    }
+    if (status == 0) {
+        status = fol_slots_reserve(&world->slots, merge->spawn_count);
+    }
+    if (status == 0) {
+        status = prepare_values(world, begin, end);
+    }
+    if (status < 0) {
+        forget_plan(world, begin, end);
+    }
+    return status;
+}

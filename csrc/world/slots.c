@@ -1,0 +1,44 @@
+/* Growth of the entity slots; see slots.h. */
+
+#include "world/slots.h"
+
+#include <errno.h>
+
+#include "base/memory.h"
+
+#define MIN_SLOTS 64u
+
+void fol_slots_init(fol_slots *slots)
+{
+    *slots = (fol_slots){.free_head = FOL_NO_INDEX};
+}
+
+void fol_slots_deinit(fol_slots *slots)
+{
+    fol_free(slots->items);
+    *slots = (fol_slots){.free_head = FOL_NO_INDEX};
+}
+
+int fol_slots_reserve(fol_slots *slots, size_t count)
+{
+    size_t fresh = count > slots->free_count ? count - slots->free_count : 0;
+    if (fresh <= slots->capacity - slots->count) {
+        return 0;
+    }
+    size_t wanted = (size_t)slots->count + fresh;
+    if (wanted >= FOL_NO_INDEX) {
+        return -ENOMEM;
+    }
+    size_t capacity = slots->capacity == 0 ? MIN_SLOTS : (size_t)slots->capacity * 2;
+    if (capacity >= FOL_NO_INDEX) {
+        capacity = FOL_NO_INDEX - 1;
+    }
+    capacity = capacity < wanted ? wanted : capacity;
+    fol_slot *items = fol_realloc_array(slots->items, capacity, sizeof(*items));
+    if (items == NULL) {
+        return -ENOMEM;
+    }
+    slots->items = items;
+    slots->capacity = (uint32_t)capacity;
+    return 0;
+}
