@@ -149,7 +149,7 @@ static int frame_status(const fol_scheduler *scheduler) {
  * its batch, or failed. */
 static int run_frame(fol_scheduler *scheduler, double dt, bool is_last) {
     uint64_t cpu_start = is_last ? thread_cpu_ns() : 0;
-    uint64_t wall_start = clock_now(scheduler);
+    uint64_t wall_start = is_last ? clock_now(scheduler) : 0;
     uint64_t start = fol_cycles_now();
     clear_frame(scheduler, dt);
     scheduler->stamp = start;
@@ -159,7 +159,8 @@ static int run_frame(fol_scheduler *scheduler, double dt, bool is_last) {
     fol_host_set_attached(scheduler, true);
 
     uint64_t end = fol_cycles_now();
-    uint64_t wall_ns = clock_now(scheduler) - wall_start;
+    uint64_t wall_ns = is_last ? clock_now(scheduler) - wall_start
+                               : fol_cycles_scale(start, end, scheduler->ns_per_cycle);
     scheduler->frame_number++;
     scheduler->time += dt;
     count_frame(scheduler, wall_ns);
@@ -167,8 +168,8 @@ static int run_frame(fol_scheduler *scheduler, double dt, bool is_last) {
     if (is_last || status != FOL_OK) {
         /* Under a clock that is not the machine's, and on a frame too short to tell, the last known
          * ratio is better than this frame's. */
-        if (scheduler->config.clock.now_ns == fol_clock_monotonic.now_ns && end > start &&
-            wall_ns > 10000) {
+        if (is_last && scheduler->config.clock.now_ns == fol_clock_monotonic.now_ns &&
+            end > start && wall_ns > 10000) {
             scheduler->ns_per_cycle = (double)wall_ns / (double)(end - start);
         }
         publish_result(scheduler, wall_ns, is_last ? thread_cpu_ns() - cpu_start : wall_ns);

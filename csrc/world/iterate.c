@@ -129,15 +129,16 @@ static bool next_in_table(fol_query_iterator *iterator, fol_match *match, fol_ru
 bool fol_query_next(fol_query_iterator *iterator, fol_run *out)
 {
     const fol_query *query = iterator->query;
-    bool is_plain = query->filter_count == 0 && iterator->max_rows == 0;
+    bool is_plain = query->filter_count == 0;
+    size_t max_rows = iterator->max_rows == 0 ? SIZE_MAX : iterator->max_rows;
     while (iterator->match < query->match_count) {
         fol_match *match = &query->matches[iterator->match];
         const fol_table *table = match->table;
         if (FOL_UNLIKELY(match->version != table->version)) {
             fol_match_refresh(query, match);
         }
-        if (FOL_LIKELY(is_plain)) {
-            size_t rows = table->rows;
+        size_t rows = table->rows;
+        if (FOL_LIKELY(is_plain && rows <= max_rows)) {
             if (rows != 0) {
                 out->match = iterator->match++;
                 out->version = match->version;
