@@ -1,7 +1,7 @@
 /* Dense bit rows of a fixed number of 64-bit words, for access sets, conflict and closure rows.
  *
  * A row is a plain array of words; the caller keeps the word count. Bits past the row's last index
- * stay zero. No bounds are checked except by FOL_ASSERT_HOT.
+ * stay zero. A row of no words may be NULL. No bounds are checked except by FOL_ASSERT_HOT.
  */
 #ifndef FOL_BASE_BITSET_H
 #define FOL_BASE_BITSET_H
@@ -30,12 +30,16 @@ static inline bool fol_bits_test(const uint64_t *row, size_t index) {
 }
 
 static inline void fol_bits_clear(uint64_t *row, size_t words) {
-    memset(row, 0, words * sizeof(*row));
+    for (size_t i = 0; i < words; i++) {
+        row[i] = 0;
+    }
 }
 
 static inline void fol_bits_copy(uint64_t *restrict to, const uint64_t *restrict from,
                                  size_t words) {
-    memcpy(to, from, words * sizeof(*to));
+    for (size_t i = 0; i < words; i++) {
+        to[i] = from[i];
+    }
 }
 
 static inline void fol_bits_or(uint64_t *restrict to, const uint64_t *restrict from,
@@ -72,7 +76,7 @@ static inline bool fol_bits_contain(const uint64_t *whole, const uint64_t *part,
 }
 
 static inline bool fol_bits_equal(const uint64_t *a, const uint64_t *b, size_t words) {
-    return memcmp(a, b, words * sizeof(*a)) == 0;
+    return words == 0 || memcmp(a, b, words * sizeof(*a)) == 0;
 }
 
 static inline size_t fol_bits_count(const uint64_t *row, size_t words) {
