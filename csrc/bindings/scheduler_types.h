@@ -8,12 +8,19 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
-#define FOL_PY_HAS_SCHEDULER 0
+#define FOL_PY_HAS_SCHEDULER 1
 
 struct fol_py_state;
 
 struct fol_py_scheduler_types {
-    PyTypeObject *unused;
+    PyTypeObject *plan_type;
+    PyTypeObject *kernel_type;
+    PyTypeObject *context_type;
+    PyTypeObject *commands_type;
+    PyTypeObject *scheduler_type;
+    PyTypeObject *frame_result_type;
+    PyTypeObject *clock_type;
+    PyObject *timing_class; /* foliot._frame.SystemTiming, imported when first needed */
 };
 
 /* Adds types, functions and constants; -1 with an error set. */

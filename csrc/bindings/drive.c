@@ -1,0 +1,378 @@
+/* Running frames: one, many, or at a fixed rate until something says stop.
+ *
+ * Frames of native systems alone run as one batch in the core. Once Python code takes part, each
+ * frame comes back here, so that an edited schedule is planned again before the next one and no
+ * error of a frame is lost.
+ */
+#include "bindings/scheduler.h"
+
+#include <errno.h>
+#include <math.h>
+
+/* Between two looks at signals while waiting for a deadline. */
+#define MAX_WAIT_NS UINT64_C(50000000)
+/* Late frames that run back to back; older ones are dropped. */
+#define MAX_CATCH_UP 4
+#define MAX_COUNT    2147483647LL
+
+/* Plans again when the schedule was edited. */
+static int refresh_plan(fol_py_scheduler *self)
+{
+    if (!self->is_stale) {
+        return 0;
+    }
+    PyObject *answer = PyObject_CallMethod((PyObject *)self, "_replan", NULL);
+    Py_XDECREF(answer);
+    return answer == NULL ? -1 : 0;
+}
+
+/* Raises what no frame had run for. */
+static int raise_refusal(fol_py_scheduler *self, int status, double dt)
+{
+    if (status == FOL_E_VALUE) {
+        PyObject *given = PyFloat_FromDouble(dt);
+        PyObject *bound = PyFloat_FromDouble(self->max_dt);
+        if (given != NULL && bound != NULL) {
+            fol_py_raise(self->state, status,
+                         "dt is finite, at least 0 and at most Config.max_dt (%R s), got %R", bound,
+                         given);
+        }
+        Py_XDECREF(given);
+        Py_XDECREF(bound);
+        return -1;
+    }
+    if (status == FOL_E_BUSY) {
+        return fol_py_raise(self->state, status,
+                            "the world is in use: a frame runs, or another thread holds it");
+    }
+    if (status == FOL_E_FORKED) {
+        return fol_py_raise(
+            self->state, status,
+            "the scheduler belongs to the process before the fork: make a new one here");
+    }
+    return fol_py_raise(self->state, status, NULL);
+}
+
+/* Raises the FrameError of the frame that has just ended. */
+static int raise_frame_error(fol_py_scheduler *self, PyObject *errors)
+{
+    PyObject *result = fol_py_frame_result_new(self, errors);
+    PyObject *error = result == NULL ? NULL : fol_py_frame_error(self, errors, result);
+    if (error != NULL) {
+        PyErr_SetObject((PyObject *)Py_TYPE(error), error);
+    }
+    Py_XDECREF(error);
+    Py_XDECREF(result);
+    return -1;
+}
+
+/* Raises what stopped the frame; the failures of its other systems hang on it as context. */
+static int raise_interrupt(fol_py_scheduler *self, PyObject *errors)
+{
+    PyObject *interrupt = self->interrupt;
+    self->interrupt = NULL;
+    if (interrupt == NULL) {
+        PyErr_SetNone(PyExc_KeyboardInterrupt);
+        return -1;
+    }
+    if (errors != NULL && PyList_GET_SIZE(errors) > 0) {
+        raise_frame_error(self, errors);
+        PyException_SetContext(interrupt, fol_py_take_error());
+    }
+    PyErr_SetObject((PyObject *)Py_TYPE(interrupt), interrupt);
+    Py_DECREF(interrupt);
+    return -1;
+}
+
+/* What follows a frame that did not simply go well. */
+static int finish_badly(fol_py_scheduler *self, int status, double dt, PyObject **errors)
+{
+    if (self->face.error != NULL) {
+        Py_XSETREF(self->interrupt, self->face.error);
+        self->face.error = NULL;
+    }
+    bool has_run = status == 0 || status == FOL_E_FRAME || status == FOL_E_INTERRUPTED;
+    if (!has_run) {
+        Py_CLEAR(self->interrupt);
+        fol_py_drop_errors(self);
+        return raise_refusal(self, status, dt);
+    }
+    if (fol_scheduler_frame(self->core)->error_count > 0) {
+        if (*errors == NULL && (*errors = PyList_New(0)) == NULL) {
+            return -1;
+        }
+        if (fol_py_collect_errors(self, *errors) < 0) {
+            return -1;
+        }
+    }
+    fol_py_drop_errors(self);
+    if (status == FOL_E_INTERRUPTED || self->interrupt != NULL) {
+        return raise_interrupt(self, *errors);
+    }
+    return status == FOL_E_FRAME ? raise_frame_error(self, *errors) : 0;
+}
+
+/* One batch of the core; 0, or -1 with an error raised. *errors gets a list when a frame had some.
+ */
+static int run_batch(fol_py_scheduler *self, uint64_t count, double dt, PyObject **errors)
+{
+    if (self->core == NULL) {
+        fol_py_scheduler_core(self);
+        return -1;
+    }
+    if (self->is_driving) {
+        return raise_refusal(self, FOL_E_BUSY, dt);
+    }
+    self->is_driving = true;
+    fol_py_world_begin_frame(self->world);
+    uint64_t done;
+    int status = count == 1 ? fol_scheduler_tick(self->core, dt)
+                            : fol_scheduler_tick_many(self->core, count, dt, &done);
+    fol_py_world_end_frame(self->world);
+    self->is_driving = false;
+    bool went_well = status == 0 && fol_scheduler_frame(self->core)->error_count == 0 &&
+                     self->interrupt == NULL && self->face.error == NULL;
+    return went_well ? 0 : finish_badly(self, status, dt, errors);
+}
+
+static int run_frames(fol_py_scheduler *self, uint64_t count, double dt, PyObject **errors)
+{
+    if (refresh_plan(self) < 0) {
+        return -1;
+    }
+    if (!self->runs_host && self->policy == FOL_ERRORS_RAISE) {
+        return run_batch(self, count, dt, errors);
+    }
+    for (uint64_t i = 0; i < count; i++) {
+        if (i > 0 && (PyErr_CheckSignals() < 0 || refresh_plan(self) < 0)) {
+            return -1;
+        }
+        if (run_batch(self, 1, dt, errors) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+PyObject *fol_py_scheduler_tick(PyObject *object, PyObject *given)
+{
+    fol_py_scheduler *self = (fol_py_scheduler *)object;
+    double dt = PyFloat_AsDouble(given);
+    if (dt == -1.0 && PyErr_Occurred()) {
+        return NULL;
+    }
+    PyObject *errors = NULL;
+    PyObject *result = NULL;
+    if (run_frames(self, 1, dt, &errors) == 0) {
+        result = fol_py_frame_result_new(self, errors);
+    }
+    Py_XDECREF(errors);
+    return result;
+}
+
+static int read_count(PyObject *given, uint64_t *out)
+{
+    PyObject *index = PyNumber_Index(given);
+    if (index == NULL) {
+        return -1;
+    }
+    int overflow;
+    long long count = PyLong_AsLongLongAndOverflow(index, &overflow);
+    Py_DECREF(index);
+    if (overflow != 0 || count < 0 || count > MAX_COUNT) {
+        PyErr_Format(PyExc_ValueError, "count is from 0 to 2**31 - 1, got %R", given);
+        return -1;
+    }
+    *out = (uint64_t)count;
+    return 0;
+}
+
+/* tick_n(count, dt), both also by name. */
+static int read_tick_n(PyObject *const *args, Py_ssize_t count, PyObject *names, PyObject *given[2])
+{
+    static const char *const expected[2] = {"count", "dt"};
+    Py_ssize_t named = names == NULL ? 0 : PyTuple_GET_SIZE(names);
+    for (Py_ssize_t i = 0; i < count && i < 2; i++) {
+        given[i] = args[i];
+    }
+    for (Py_ssize_t i = 0; i < named; i++) {
+        PyObject *name = PyTuple_GET_ITEM(names, i);
+        int place = PyUnicode_CompareWithASCIIString(name, expected[0]) == 0   ? 0
+                    : PyUnicode_CompareWithASCIIString(name, expected[1]) == 0 ? 1
+                                                                               : -1;
+        if (place < 0 || given[place] != NULL) {
+            PyErr_Format(PyExc_TypeError, "tick_n takes count and dt, got %R", name);
+            return -1;
+        }
+        given[place] = args[count + i];
+    }
+    if (count > 2 || given[0] == NULL || given[1] == NULL) {
+        PyErr_Format(PyExc_TypeError, "tick_n takes count and dt, got %zd arguments",
+                     count + named);
+        return -1;
+    }
+    return 0;
+}
+
+PyObject *fol_py_scheduler_tick_n(PyObject *object, PyObject *const *args, Py_ssize_t count,
+                                  PyObject *names)
+{
+    fol_py_scheduler *self = (fol_py_scheduler *)object;
+    PyObject *given[2] = {NULL, NULL};
+    uint64_t frames;
+    if (read_tick_n(args, count, names, given) < 0 || read_count(given[0], &frames) < 0) {
+        return NULL;
+    }
+    double dt = PyFloat_AsDouble(given[1]);
+    if (dt == -1.0 && PyErr_Occurred()) {
+        return NULL;
+    }
+    if (!isfinite(dt) || dt < 0.0 || dt > self->max_dt) {
+        raise_refusal(self, FOL_E_VALUE, dt);
+        return NULL;
+    }
+    if (frames == 0) {
+        return fol_py_scheduler_core(self) == NULL ? NULL : Py_NewRef(Py_None);
+    }
+    PyObject *errors = NULL;
+    PyObject *result = NULL;
+    if (run_frames(self, frames, dt, &errors) == 0) {
+        result = fol_py_frame_result_new(self, errors);
+    }
+    Py_XDECREF(errors);
+    return result;
+}
+
+/* One call of run. */
+typedef struct drive {
+    fol_py_scheduler *scheduler;
+    fol_pacer pacer;
+    double dt;          /* of every frame; negative: what the clock says */
+    uint64_t max_ticks; /* UINT64_MAX: no bound */
+    PyObject *until;    /* callable or None */
+    PyObject *on_frame; /* callable or None */
+    PyObject *errors;
+    uint64_t frames;
+    uint64_t start_ns;
+    uint64_t last_ns;
+} drive;
+
+static uint64_t clock_now(const drive *run)
+{
+    const fol_clock *clock = &run->scheduler->face.clock;
+    return clock->now_ns(clock->state);
+}
+
+/* 1 to stop, 0 to go on, -1 with an error. */
+static int says_stop(const drive *run)
+{
+    if (run->until == Py_None) {
+        return 0;
+    }
+    PyObject *answer = PyObject_CallNoArgs(run->until);
+    int stops = answer == NULL ? -1 : PyObject_IsTrue(answer);
+    Py_XDECREF(answer);
+    return stops;
+}
+
+/* An error of the clock, a signal, or a scheduler closed meanwhile. */
+static int check_outside(const drive *run)
+{
+    fol_py_scheduler *self = run->scheduler;
+    if (self->face.error != NULL) {
+        PyObject *error = self->face.error;
+        self->face.error = NULL;
+        PyErr_SetObject((PyObject *)Py_TYPE(error), error);
+        Py_DECREF(error);
+        return -1;
+    }
+    return PyErr_CheckSignals() < 0 || fol_py_scheduler_core(self) == NULL ? -1 : 0;
+}
+
+/* Waits for the next deadline: 0 when it has come, 1 to stop, -1 with an error. */
+static int wait_for_deadline(drive *run, uint64_t *now)
+{
+    int stops = check_outside(run) < 0 ? -1 : says_stop(run);
+    *now = stops == 0 ? clock_now(run) : 0;
+    while (stops == 0 && fol_pacer_wait_ns(&run->pacer, *now) > 0) {
+        fol_clock clock = run->scheduler->face.clock;
+        Py_BEGIN_ALLOW_THREADS;
+        clock.wait_until_ns(clock.state, run->pacer.next_ns, MAX_WAIT_NS);
+        Py_END_ALLOW_THREADS;
+        stops = check_outside(run) < 0 ? -1 : says_stop(run);
+        if (stops == 0 && check_outside(run) == 0) {
+            *now = clock_now(run);
+        } else if (stops == 0) {
+            stops = -1;
+        }
+    }
+    return stops;
+}
+
+static int run_due_frame(drive *run, uint64_t now)
+{
+    fol_pacer_begin_frame(&run->pacer, now);
+    double dt = run->dt;
+    if (dt < 0.0) {
+        dt = (double)(now - run->last_ns) * 1e-9;
+        dt = dt > run->scheduler->max_dt ? run->scheduler->max_dt : dt;
+    }
+    run->last_ns = now;
+    if (run_frames(run->scheduler, 1, dt, &run->errors) < 0) {
+        return -1;
+    }
+    run->frames++;
+    if (run->on_frame != Py_None) {
+        PyObject *answer = PyObject_CallNoArgs(run->on_frame);
+        Py_XDECREF(answer);
+        return answer == NULL ? -1 : 0;
+    }
+    return 0;
+}
+
+/* (frames, wall_ns, late, dropped, max_late_ns, result, stopped_by) */
+static PyObject *report(drive *run, const char *stopped_by)
+{
+    uint64_t wall_ns = clock_now(run) - run->start_ns;
+    PyObject *result = Py_NewRef(Py_None);
+    if (run->frames > 0) {
+        Py_SETREF(result, fol_py_frame_result_new(run->scheduler, run->errors));
+        if (result == NULL) {
+            return NULL;
+        }
+    }
+    return Py_BuildValue("(KKKKKNs)", (unsigned long long)run->frames, (unsigned long long)wall_ns,
+                         (unsigned long long)run->pacer.late_frames,
+                         (unsigned long long)run->pacer.dropped_frames,
+                         (unsigned long long)run->pacer.max_lateness_ns, result, stopped_by);
+}
+
+/* _run(period_ns, dt, ticks, until, on_frame); ticks negative: no bound. */
+PyObject *fol_py_scheduler_run(PyObject *object, PyObject *args)
+{
+    unsigned long long period_ns;
+    long long ticks;
+    drive run = {.scheduler = (fol_py_scheduler *)object};
+    if (!PyArg_ParseTuple(args, "KdLOO", &period_ns, &run.dt, &ticks, &run.until, &run.on_frame) ||
+        fol_py_scheduler_core(run.scheduler) == NULL) {
+        return NULL;
+    }
+    run.max_ticks = ticks < 0 ? UINT64_MAX : (uint64_t)ticks;
+    run.start_ns = clock_now(&run);
+    run.last_ns = run.start_ns;
+    fol_pacer_init(&run.pacer, period_ns, MAX_CATCH_UP, run.start_ns);
+    PyObject *answer = NULL;
+    int stops = 0;
+    while (stops == 0 && run.frames < run.max_ticks) {
+        uint64_t now;
+        stops = wait_for_deadline(&run, &now);
+        if (stops == 0) {
+            stops = run_due_frame(&run, now);
+        }
+    }
+    if (stops >= 0 && fol_py_scheduler_core(run.scheduler) != NULL) {
+        answer = report(&run, stops == 1 ? "until" : "ticks");
+    }
+    Py_XDECREF(run.errors);
+    return answer;
+}

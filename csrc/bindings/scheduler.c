@@ -1,0 +1,415 @@
+/* `_core.Scheduler`: its life, a change of plan, and what can be asked between frames.
+ *
+ * `foliot.Scheduler` derives from it, checks arguments and makes plans. The core keeps pointers to
+ * the contexts, so they live until the core has let go; a replan swaps both at once.
+ */
+#include "bindings/scheduler.h"
+
+#include <unistd.h>
+
+fol_scheduler *fol_py_scheduler_core(fol_py_scheduler *self)
+{
+    if (self->core == NULL) {
+        PyErr_SetString(PyExc_RuntimeError, self->was_closed ? "the scheduler is closed"
+                                                             : "the scheduler was never opened");
+        return NULL;
+    }
+    if (getpid() != self->process) {
+        fol_py_raise(self->state, FOL_E_FORKED,
+                     "the scheduler belongs to the process before the fork: make a new one here");
+        return NULL;
+    }
+    return self->core;
+}
+
+static int refuse_while_driving(fol_py_scheduler *self, const char *what)
+{
+    if (self->is_driving) {
+        return fol_py_raise(self->state, FOL_E_BUSY, "%s while a frame runs", what);
+    }
+    return 0;
+}
+
+/* Lets the core go and everything it pointed at. */
+static void close_core(fol_py_scheduler *self)
+{
+    fol_scheduler *core = self->core;
+    fol_py_context **contexts = self->contexts;
+    uint32_t count = self->context_count;
+    self->core = NULL;
+    self->contexts = NULL;
+    self->context_count = 0;
+    if (core == NULL) {
+        return;
+    }
+    self->was_closed = true;
+    fol_py_contexts_release(contexts, count);
+    /* In a child of fork its threads and locks are those of the parent: what it holds stays. */
+    if (getpid() == self->process) {
+        fol_scheduler_destroy(core);
+    }
+}
+
+static PyObject *scheduler_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    (void)args;
+    (void)kwargs;
+    fol_py_scheduler *self = (fol_py_scheduler *)type->tp_alloc(type, 0);
+    if (self != NULL) {
+        self->state = fol_py_state_of(type);
+    }
+    return (PyObject *)self;
+}
+
+/* Hands what a binding made to the scheduler. */
+static void take_binding(fol_py_scheduler *self, fol_py_binding *binding, PyObject *plan)
+{
+    fol_py_context **old = self->contexts;
+    uint32_t old_count = self->context_count;
+    for (uint32_t i = 0; i < binding->count; i++) {
+        binding->contexts[i]->scheduler = self;
+    }
+    self->contexts = binding->contexts;
+    self->context_count = binding->count;
+    self->runs_host = binding->runs_host;
+    self->is_stale = false;
+    binding->contexts = NULL;
+    Py_XSETREF(self->plan, (fol_py_plan *)Py_NewRef(plan));
+    fol_py_contexts_release(old, old_count);
+}
+
+static int raise_open(fol_py_scheduler *self, int status)
+{
+    if (status == FOL_E_BUSY) {
+        return fol_py_raise(self->state, status, "the world is in use by a frame");
+    }
+    if (status == FOL_E_CAPACITY) {
+        return fol_py_raise(self->state, status,
+                            "the world has no room for what the systems declare: %s is reached",
+                            fol_world_full_setting(fol_py_world(self->world)));
+    }
+    return fol_py_raise(self->state, status, NULL);
+}
+
+static int read_config(fol_py_scheduler *self, PyObject *args, fol_scheduler_config *config,
+                       PyObject **plan, PyObject **records, PyObject **rates, PyObject **clock)
+{
+    PyObject *world;
+    int policy;
+    unsigned long long seed;
+    Py_ssize_t command_bytes;
+    *config = fol_scheduler_config_default;
+    if (!PyArg_ParseTuple(args, "O!OOOOsIKdiIIn", self->state->scheduler.plan_type, plan, records,
+                          rates, &world, clock, &config->backend, &config->workers, &seed,
+                          &config->max_dt, &policy, &config->quarantine_after,
+                          &config->max_commands, &command_bytes)) {
+        return -1;
+    }
+    if (!fol_py_is_world(self->state, world)) {
+        PyErr_Format(PyExc_TypeError, "a scheduler runs a fo.World, got %R", world);
+        return -1;
+    }
+    config->seed = seed;
+    config->errors = (fol_error_policy)policy;
+    config->command_bytes = (size_t)command_bytes;
+    config->host = fol_py_host(self);
+    Py_XSETREF(self->world, Py_NewRef(world));
+    return 0;
+}
+
+/* _open(plan, records, rates, world, clock, backend, workers, seed, max_dt, policy,
+ *       quarantine_after, max_commands, command_bytes) */
+static PyObject *scheduler_open(PyObject *object, PyObject *args)
+{
+    fol_py_scheduler *self = (fol_py_scheduler *)object;
+    if (self->core != NULL || self->was_closed) {
+        PyErr_SetString(PyExc_RuntimeError, "a scheduler is opened once");
+        return NULL;
+    }
+    fol_scheduler_config config;
+    PyObject *plan, *records, *rates, *clock;
+    fol_py_binding binding;
+    if (read_config(self, args, &config, &plan, &records, &rates, &clock) < 0) {
+        return NULL;
+    }
+    fol_py_clock_face_deinit(&self->face);
+    if (fol_py_clock_face_init(&self->face, self->state, clock) < 0 ||
+        fol_py_binding_init(&binding, self, (fol_py_plan *)plan, records, rates) < 0) {
+        return NULL;
+    }
+    config.clock = self->face.clock;
+    self->max_dt = config.max_dt;
+    self->policy = config.errors;
+    self->process = (int)getpid();
+    if (fol_py_world_enter(self->world) < 0) {
+        fol_py_binding_deinit(&binding);
+        return NULL;
+    }
+    int status = fol_scheduler_create(fol_py_world(self->world), ((fol_py_plan *)plan)->core,
+                                      binding.systems, binding.rates, &config, &self->core);
+    fol_py_world_leave(self->world);
+    if (status == 0) {
+        take_binding(self, &binding, plan);
+    } else {
+        raise_open(self, status);
+    }
+    fol_py_binding_deinit(&binding);
+    return status == 0 ? Py_NewRef(Py_None) : NULL;
+}
+
+/* _replan_with(plan, records, rates) */
+static PyObject *scheduler_replan_with(PyObject *object, PyObject *args)
+{
+    fol_py_scheduler *self = (fol_py_scheduler *)object;
+    PyObject *plan, *records, *rates;
+    if (!PyArg_ParseTuple(args, "O!OO", self->state->scheduler.plan_type, &plan, &records,
+                          &rates) ||
+        fol_py_scheduler_core(self) == NULL ||
+        refuse_while_driving(self, "the plan cannot change") < 0) {
+        return NULL;
+    }
+    fol_py_binding binding;
+    if (fol_py_binding_init(&binding, self, (fol_py_plan *)plan, records, rates) < 0) {
+        return NULL;
+    }
+    int status = fol_scheduler_replan(self->core, ((fol_py_plan *)plan)->core, binding.systems,
+                                      binding.rates);
+    if (status == 0) {
+        take_binding(self, &binding, plan);
+    } else {
+        raise_open(self, status);
+    }
+    fol_py_binding_deinit(&binding);
+    return status == 0 ? Py_NewRef(Py_None) : NULL;
+}
+
+static PyObject *scheduler_close(PyObject *object, PyObject *unused)
+{
+    (void)unused;
+    fol_py_scheduler *self = (fol_py_scheduler *)object;
+    if (refuse_while_driving(self, "the scheduler cannot close") < 0) {
+        return NULL;
+    }
+    close_core(self);
+    self->was_closed = true;
+    Py_RETURN_NONE;
+}
+
+static PyObject *scheduler_mark_stale(PyObject *object, PyObject *unused)
+{
+    (void)unused;
+    ((fol_py_scheduler *)object)->is_stale = true;
+    Py_RETURN_NONE;
+}
+
+static PyObject *set_enabled(PyObject *object, PyObject *system, bool enabled)
+{
+    fol_py_scheduler *self = (fol_py_scheduler *)object;
+    fol_scheduler *core = fol_py_scheduler_core(self);
+    if (core == NULL || refuse_while_driving(self, "a system cannot be switched on or off") < 0) {
+        return NULL;
+    }
+    Py_ssize_t index = fol_py_plan_index(self->plan, system);
+    if (index < 0) {
+        return NULL;
+    }
+    int status = fol_scheduler_enable(core, (uint32_t)index, enabled);
+    if (status != 0) {
+        fol_py_raise(self->state, status, NULL);
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *scheduler_enable(PyObject *object, PyObject *system)
+{
+    return set_enabled(object, system, true);
+}
+
+static PyObject *scheduler_disable(PyObject *object, PyObject *system)
+{
+    return set_enabled(object, system, false);
+}
+
+static PyObject *scheduler_is_enabled(PyObject *object, PyObject *system)
+{
+    fol_py_scheduler *self = (fol_py_scheduler *)object;
+    fol_scheduler *core = fol_py_scheduler_core(self);
+    Py_ssize_t index = core == NULL ? -1 : fol_py_plan_index(self->plan, system);
+    return index < 0 ? NULL : PyBool_FromLong(fol_scheduler_is_enabled(core, (uint32_t)index));
+}
+
+static PyObject *scheduler_costs(PyObject *object, PyObject *unused)
+{
+    (void)unused;
+    fol_py_scheduler *self = (fol_py_scheduler *)object;
+    if (fol_py_scheduler_core(self) == NULL ||
+        refuse_while_driving(self, "costs cannot be read") < 0) {
+        return NULL;
+    }
+    double *costs = PyMem_Calloc((size_t)self->context_count + 1, sizeof(*costs));
+    if (costs == NULL) {
+        return PyErr_NoMemory();
+    }
+    fol_scheduler_costs(self->core, costs);
+    PyObject *dict = PyDict_New();
+    for (uint32_t i = 0; dict != NULL && i < self->context_count; i++) {
+        PyObject *cost = PyFloat_FromDouble(costs[i]);
+        if (cost == NULL ||
+            PyDict_SetItem(dict, PyTuple_GET_ITEM(self->plan->names, i), cost) < 0) {
+            Py_CLEAR(dict);
+        }
+        Py_XDECREF(cost);
+    }
+    PyMem_Free(costs);
+    return dict;
+}
+
+/* (requested, actual, reason, workers) */
+static PyObject *scheduler_backend(PyObject *object, PyObject *unused)
+{
+    (void)unused;
+    fol_scheduler *core = fol_py_scheduler_core((fol_py_scheduler *)object);
+    if (core == NULL) {
+        return NULL;
+    }
+    fol_backend_info info = fol_scheduler_backend(core);
+    return Py_BuildValue("(sssI)", info.requested, info.actual, info.reason,
+                         (unsigned)info.workers);
+}
+
+static PyObject *scheduler_read_stats(PyObject *object, PyObject *unused)
+{
+    (void)unused;
+    fol_scheduler *core = fol_py_scheduler_core((fol_py_scheduler *)object);
+    if (core == NULL) {
+        return NULL;
+    }
+    fol_scheduler_stats stats;
+    fol_scheduler_read_stats(core, &stats);
+    return Py_BuildValue("{s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K}", "frames",
+                         (unsigned long long)stats.frames, "tasks", (unsigned long long)stats.tasks,
+                         "systems_run", (unsigned long long)stats.systems_run, "systems_skipped",
+                         (unsigned long long)stats.systems_skipped, "systems_failed",
+                         (unsigned long long)stats.systems_failed, "commands_applied",
+                         (unsigned long long)stats.commands_applied, "commands_dropped",
+                         (unsigned long long)stats.commands_dropped, "merges",
+                         (unsigned long long)stats.merges, "wall_ns",
+                         (unsigned long long)stats.wall_ns, "host_switches",
+                         (unsigned long long)stats.host_switches);
+}
+
+static PyObject *scheduler_plan(PyObject *object, void *closure)
+{
+    (void)closure;
+    fol_py_plan *plan = ((fol_py_scheduler *)object)->plan;
+    return Py_NewRef(plan == NULL ? Py_None : (PyObject *)plan);
+}
+
+static PyObject *scheduler_world(PyObject *object, void *closure)
+{
+    (void)closure;
+    PyObject *world = ((fol_py_scheduler *)object)->world;
+    return Py_NewRef(world == NULL ? Py_None : world);
+}
+
+static PyObject *scheduler_is_closed(PyObject *object, void *closure)
+{
+    (void)closure;
+    return PyBool_FromLong(((fol_py_scheduler *)object)->core == NULL);
+}
+
+static PyObject *scheduler_frame(PyObject *object, void *closure)
+{
+    (void)closure;
+    fol_scheduler *core = fol_py_scheduler_core((fol_py_scheduler *)object);
+    return core == NULL ? NULL : PyLong_FromUnsignedLongLong(fol_scheduler_frame_number(core));
+}
+
+static int scheduler_traverse(PyObject *object, visitproc visit, void *arg)
+{
+    fol_py_scheduler *self = (fol_py_scheduler *)object;
+    Py_VISIT(Py_TYPE(object));
+    Py_VISIT(self->world);
+    Py_VISIT(self->plan);
+    Py_VISIT(self->face.object);
+    Py_VISIT(self->face.error);
+    Py_VISIT(self->interrupt);
+    for (uint32_t i = 0; i < self->context_count; i++) {
+        Py_VISIT(self->contexts[i]);
+    }
+    return 0;
+}
+
+static int scheduler_clear(PyObject *object)
+{
+    fol_py_scheduler *self = (fol_py_scheduler *)object;
+    /* The world must outlive the core. */
+    close_core(self);
+    Py_CLEAR(self->world);
+    Py_CLEAR(self->plan);
+    Py_CLEAR(self->interrupt);
+    fol_py_clock_face_deinit(&self->face);
+    return 0;
+}
+
+static void scheduler_dealloc(PyObject *object)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    PyObject_GC_UnTrack(object);
+    scheduler_clear(object);
+    type->tp_free(object);
+    Py_DECREF(type);
+}
+
+PyDoc_STRVAR(tick_doc, "tick(dt)\n--\n\nRun one frame that advances dt seconds; its FrameResult.");
+PyDoc_STRVAR(tick_n_doc, "tick_n(count, dt)\n--\n\n"
+                         "Run up to count frames; the result of the last one, None for no frame.");
+
+static PyMethodDef scheduler_methods[] = {
+    {"tick", fol_py_scheduler_tick, METH_O, tick_doc},
+    {"tick_n", (PyCFunction)(void (*)(void))fol_py_scheduler_tick_n, METH_FASTCALL | METH_KEYWORDS,
+     tick_n_doc},
+    {"close", scheduler_close, METH_NOARGS,
+     "close()\n--\n\nEnd the scheduler; closing twice is fine."},
+    {"enable", scheduler_enable, METH_O,
+     "enable(system)\n--\n\nSwitch a system on; ends a quarantine."},
+    {"disable", scheduler_disable, METH_O, "disable(system)\n--\n\nSwitch a system off."},
+    {"is_enabled", scheduler_is_enabled, METH_O,
+     "is_enabled(system)\n--\n\nFalse when switched off or in quarantine."},
+    {"costs", scheduler_costs, METH_NOARGS,
+     "costs()\n--\n\n{name: mean measured seconds a run}; 0.0 for what never ran."},
+    {"_open", scheduler_open, METH_VARARGS, NULL},
+    {"_replan_with", scheduler_replan_with, METH_VARARGS, NULL},
+    {"_run", fol_py_scheduler_run, METH_VARARGS, NULL},
+    {"_mark_stale", scheduler_mark_stale, METH_NOARGS, NULL},
+    {"_backend", scheduler_backend, METH_NOARGS, NULL},
+    {"_read_stats", scheduler_read_stats, METH_NOARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyGetSetDef scheduler_getset[] = {
+    {"plan", scheduler_plan, NULL, "The plan that runs.", NULL},
+    {"world", scheduler_world, NULL, "The world that it runs over.", NULL},
+    {"frame", scheduler_frame, NULL, "The number of the next frame.", NULL},
+    {"closed", scheduler_is_closed, NULL, "Whether it has ended.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyType_Slot scheduler_slots[] = {
+    {Py_tp_doc, "Runs a plan's systems over a world, frame after frame."},
+    {Py_tp_new, scheduler_new},
+    {Py_tp_dealloc, scheduler_dealloc},
+    {Py_tp_traverse, scheduler_traverse},
+    {Py_tp_clear, scheduler_clear},
+    {Py_tp_methods, scheduler_methods},
+    {Py_tp_getset, scheduler_getset},
+    {0, NULL},
+};
+
+PyType_Spec fol_py_scheduler_spec = {
+    .name = "foliot._core.Scheduler",
+    .basicsize = sizeof(fol_py_scheduler),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    .slots = scheduler_slots,
+};

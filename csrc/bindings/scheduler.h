@@ -1,0 +1,171 @@
+/* The scheduler as a Python object, and what it shares with the files that run its systems.
+ *
+ * One context stands for one system of the running plan: it is the `ctx` that the system's function
+ * gets, made once and used again in every frame. Its task is set exactly while the function or the
+ * condition runs, so a context kept for later answers every question with an AccessError.
+ *
+ * Errors that Python code raises inside a frame wait in the context of their system until the frame
+ * has ended. What is no Exception (KeyboardInterrupt, SystemExit) ends the frame and waits in the
+ * scheduler.
+ *
+ * Who may call what: attached threads only, unless a function says otherwise.
+ */
+#ifndef FOL_BINDINGS_SCHEDULER_H
+#define FOL_BINDINGS_SCHEDULER_H
+
+#include "bindings/bindings.h"
+#include "bindings/plan.h"
+#include "foliot/scheduler.h"
+
+/* Exceptions kept of one batch of frames; what is beyond is counted in the scheduler's stats. */
+#define FOL_PY_MAX_ERRORS 1000
+
+struct fol_py_scheduler;
+
+/* One query of a system, and the view of it once somebody looked. */
+typedef struct fol_py_bound_query {
+    PyObject *name; /* NULL for the default query */
+    fol_term *terms;
+    size_t count;
+    PyObject *classes; /* tuple parallel to the terms */
+    PyObject *view;    /* NULL until first used */
+} fol_py_bound_query;
+
+typedef struct fol_py_context {
+    PyObject_HEAD fol_py_state *state;
+    struct fol_py_scheduler *scheduler; /* borrowed; NULL once the scheduler has let go */
+    fol_task *task;                     /* NULL unless the function or the condition runs */
+    PyObject *function;                 /* NULL for a native system */
+    PyObject *condition;                /* or NULL */
+    PyObject *world;
+    PyObject *system; /* foliot.System, which keeps components alive */
+    PyObject *name;
+    PyObject *kernel;    /* _core.Kernel of a native system, or NULL */
+    PyObject *resources; /* dict: class -> True when written */
+    PyObject *commands;  /* _core.Commands when the system records, else NULL */
+    fol_py_bound_query *queries;
+    size_t query_count;
+    PyObject *errors;       /* list of what its function raised and nobody has fetched, or NULL */
+    PyObject *merge_errors; /* the same for its custom commands */
+    uint32_t max_rows;
+    bool is_exclusive;
+    bool is_in_condition;
+    bool is_looked_at; /* a view was used since the task began */
+} fol_py_context;
+
+/* A clock object as the core sees it. The core keeps its address. */
+typedef struct fol_py_clock_face {
+    fol_clock clock;
+    PyObject *object; /* what was given as clock=, or NULL */
+    PyObject *error;  /* what the object raised and nobody has fetched, or NULL */
+    uint64_t last_ns; /* its last good answer */
+} fol_py_clock_face;
+
+typedef struct fol_py_scheduler {
+    PyObject_HEAD fol_py_state *state;
+    fol_scheduler *core; /* NULL before it is opened and after it is closed */
+    PyObject *world;
+    fol_py_plan *plan;
+    fol_py_clock_face face;
+    fol_py_context **contexts; /* by system index */
+    uint32_t context_count;
+    PyObject *interrupt; /* the exception that stopped the frame, or NULL */
+    int process;         /* where it was opened */
+    double max_dt;
+    fol_error_policy policy;
+    bool is_stale;   /* the schedule was edited: plan again before the next frame */
+    bool runs_host;  /* some system or condition is Python */
+    bool is_driving; /* between begin and end of a call that runs frames */
+    bool was_closed;
+} fol_py_scheduler;
+
+/* systems.c: contexts and core systems of a plan. */
+typedef struct fol_py_binding {
+    fol_py_context **contexts;
+    fol_system *systems;
+    fol_system_query *queries;
+    fol_phase_rate *rates;
+    uint32_t count;
+    bool runs_host;
+} fol_py_binding;
+
+/* records: list of tuples by system index; rates: list of tuples by phase. */
+int fol_py_binding_init(fol_py_binding *binding, fol_py_scheduler *scheduler, fol_py_plan *plan,
+                        PyObject *records, PyObject *rates);
+/* Gives back what was not taken; contexts too unless they were set to NULL. */
+void fol_py_binding_deinit(fol_py_binding *binding);
+/* Detaches contexts from their scheduler and drops them. */
+void fol_py_contexts_release(fol_py_context **contexts, uint32_t count);
+
+/* context.c */
+extern PyType_Spec fol_py_context_spec;
+/* Ends what views of the context handed out. */
+void fol_py_context_end_use(fol_py_context *context);
+/* AccessError unless the context's system runs now. */
+int fol_py_context_check(const fol_py_context *context);
+
+/* commands.c */
+extern PyType_Spec fol_py_commands_spec;
+PyObject *fol_py_commands_new(fol_py_state *state, fol_py_context *context);
+void fol_py_commands_detach(PyObject *commands);
+
+/* host.c */
+fol_host fol_py_host(fol_py_scheduler *scheduler);
+/* Make this thread attached; what it was goes to fol_py_leave_host. Any thread. */
+bool fol_py_enter_host(void);
+void fol_py_leave_host(bool was_attached);
+int fol_py_run_hosted(void *user, fol_task *task);
+int fol_py_run_exclusive(void *user, fol_task *task);
+int fol_py_run_condition(void *user, fol_task *task);
+/* The pending error as an exception; clears it. New reference, never NULL. */
+PyObject *fol_py_take_error(void);
+/* Keeps the pending error for the end of the frame; the status to give to the core. */
+int fol_py_keep_error(fol_py_context *context, bool is_merge);
+
+/* frame_errors.c */
+/* Exceptions of the frame that has just ended, with notes, appended to a list. */
+int fol_py_collect_errors(fol_py_scheduler *scheduler, PyObject *list);
+/* Forgets exceptions that belong to no error of a frame. */
+void fol_py_drop_errors(fol_py_scheduler *scheduler);
+/* FrameError of the frame that has just ended; takes nothing. New reference. */
+PyObject *fol_py_frame_error(fol_py_scheduler *scheduler, PyObject *errors, PyObject *result);
+
+/* frame_result.c */
+extern PyType_Spec fol_py_frame_result_spec;
+/* errors: a list, or NULL for none. */
+PyObject *fol_py_frame_result_new(fol_py_scheduler *scheduler, PyObject *errors);
+
+/* drive.c: methods of the scheduler that run frames. */
+PyObject *fol_py_scheduler_tick(PyObject *self, PyObject *dt);
+PyObject *fol_py_scheduler_tick_n(PyObject *self, PyObject *const *args, Py_ssize_t count,
+                                  PyObject *names);
+PyObject *fol_py_scheduler_run(PyObject *self, PyObject *args);
+
+/* scheduler.c */
+extern PyType_Spec fol_py_scheduler_spec;
+/* The open core scheduler; RuntimeError when closed, ForkedError in a child process. */
+fol_scheduler *fol_py_scheduler_core(fol_py_scheduler *scheduler);
+
+/* clock.c */
+extern PyType_Spec fol_py_clock_spec;
+/* The face of a clock object; None: the machine's clock. */
+int fol_py_clock_face_init(fol_py_clock_face *face, fol_py_state *state, PyObject *clock);
+void fol_py_clock_face_deinit(fol_py_clock_face *face);
+
+/* native.c */
+extern PyType_Spec fol_py_kernel_spec;
+
+typedef struct fol_py_kernel {
+    PyObject_HEAD uintptr_t address;
+    bool takes_chunk;
+    void *user;
+    PyObject *owner;
+    PyObject *user_data;
+    Py_buffer buffer; /* of user_data, when has_buffer */
+    bool has_buffer;
+} fol_py_kernel;
+
+PyObject *fol_py_capsule_contents(PyObject *module, PyObject *capsule);
+PyObject *fol_py_component_facts(PyObject *module, PyObject *key);
+
+#endif
