@@ -39,14 +39,14 @@ typedef struct fol_py_state {
     PyTypeObject *value_type;     /* base of all component classes */
     PyTypeObject *entity_type;
     PyTypeObject *world_type;
+    PyTypeObject *query_core_type; /* what a query and its chunks share */
     PyTypeObject *query_type;
     PyTypeObject *chunk_iterator_type;
     PyTypeObject *chunk_type;
-    PyTypeObject *columns_type;       /* chunk[Position] */
-    PyTypeObject *bytes_column_type;  /* chunk[Text] */
-    PyTypeObject *object_column_type; /* chunk[Note] */
-    PyTypeObject *memory_type;        /* exports column memory */
-    PyTypeObject *bytes_type;         /* exports one Bytes cell */
+    PyTypeObject *columns_type; /* chunk[Position] */
+    PyTypeObject *cells_type;   /* chunk[Text], chunk[Note] */
+    PyTypeObject *memory_type;  /* exports column memory */
+    PyTypeObject *bytes_type;   /* exports one Bytes cell */
     PyTypeObject *resource_view_type;
 
     PyObject *ndarray;        /* numpy.ndarray */
@@ -56,7 +56,7 @@ typedef struct fol_py_state {
     PyObject
         *class_components; /* WeakKeyDictionary: plain class -> its object-resource component */
     PyObject *empty_tuple;
-    PyObject *name_value; /* "value" */
+    PyObject *ellipsis_key; /* (...,): the whole of an array */
 
     struct fol_py_scheduler_types scheduler;
 } fol_py_state;

@@ -1,0 +1,72 @@
+/* What a query and everything handed out of it share.
+ *
+ * A core is owned by the world's cache, by views, or both (`owners`); with its last owner it
+ * detaches: its query is destroyed, its cached chunks are dropped. Chunks refer to the core but own
+ * nothing, so a chunk somebody kept never keeps a world alive; it just stops working.
+ *
+ * Stamps. A core is live under one stamp at a time: its own, which fol_py_query_invalidate changes,
+ * or the world's epoch. What is handed out carries the stamp of that moment and is checked against
+ * the live one at each use.
+ */
+#ifndef FOL_BINDINGS_QUERY_H
+#define FOL_BINDINGS_QUERY_H
+
+#include <stdatomic.h>
+
+#include "bindings/bindings.h"
+#include "bindings/world_object.h"
+
+/* No stamp ever has this value. */
+#define FOL_PY_NEVER_LIVE UINT64_MAX
+
+typedef struct fol_py_term {
+    fol_component *component; /* kept alive by the core's classes */
+    fol_term_kind kind;
+    int32_t first_column;   /* -1 when the term gives no column */
+    bool hands_out_stamped; /* chunk[component] is an object that carries a stamp itself */
+} fol_py_term;
+
+typedef struct fol_py_query_core {
+    PyObject_HEAD fol_py_state *state;
+    fol_py_world_object *world; /* borrowed from the owners; NULL once detached */
+    fol_query *query;           /* NULL once detached */
+    fol_py_orphan *orphan;      /* spare room for destroying an owned query; NULL when borrowed */
+    uint32_t owners;
+    bool takes_lock; /* world.query(): no frame holds the world for us */
+    _Atomic uint64_t own_stamp;
+    const _Atomic uint64_t *live_stamp;
+    PyObject *owner_name;
+    PyObject *classes; /* tuple, parallel to terms */
+    fol_py_term *terms;
+    uint32_t term_count;
+    uint32_t column_count;
+    PyObject **chunks; /* last chunk of each match, or NULL */
+    uint32_t chunk_room;
+} fol_py_query_core;
+
+static inline uint64_t fol_py_core_stamp(const fol_py_query_core *core)
+{
+    return atomic_load_explicit(core->live_stamp, memory_order_relaxed);
+}
+
+static inline bool fol_py_core_is_live(const fol_py_query_core *core, uint64_t stamp)
+{
+    return fol_py_core_stamp(core) == stamp;
+}
+
+/* Raises AccessError for something whose stamp is over. Returns -1. */
+int fol_py_core_raise_stale(const fol_py_query_core *core);
+
+/* takes_lock makes a core of world.query(). The new core has no owner yet. */
+PyObject *fol_py_core_new(fol_py_state *state, PyObject *world, fol_query *query, bool is_owned,
+                          bool takes_lock, const fol_term *terms, size_t count, PyObject *classes,
+                          PyObject *owner_name);
+/* A view over a core; owns it with others. */
+PyObject *fol_py_view_over(PyObject *world, PyObject *core);
+/* One owner less; with the last one the core detaches. The world must be alive. */
+void fol_py_core_disown(PyObject *core);
+
+/* The core behind a view. Borrowed. */
+fol_py_query_core *fol_py_query_core_of(PyObject *query_view);
+
+#endif

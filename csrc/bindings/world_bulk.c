@@ -1,0 +1,333 @@
+/* World methods about many entities, and queries. */
+#include "bindings/world_object.h"
+
+#include "bindings/pack.h"
+#include "bindings/query.h"
+
+/* Queries a world keeps for world.query(); more distinct ones start the cache anew. */
+#define QUERY_CACHE_MAX 64
+
+static PyObject *world_spawn_many(PyObject *object, PyObject *const *arguments, Py_ssize_t count)
+{
+    fol_py_world_object *self = (fol_py_world_object *)object;
+    if (count < 1 || count > 2) {
+        PyErr_Format(PyExc_TypeError, "spawn_many takes a number and columns, got %zd arguments",
+                     count);
+        return NULL;
+    }
+    Py_ssize_t rows = PyNumber_AsSsize_t(arguments[0], PyExc_OverflowError);
+    if (rows < 0) {
+        if (!PyErr_Occurred()) {
+            PyErr_Format(PyExc_ValueError, "the number of entities is at least 0, got %zd", rows);
+        }
+        return NULL;
+    }
+    PyObject *limit = PyObject_GetAttrString(self->config, "max_entities");
+    int is_too_many = limit == NULL ? -1 : PyObject_RichCompareBool(arguments[0], limit, Py_GT);
+    Py_XDECREF(limit);
+    if (is_too_many != 0) {
+        if (is_too_many > 0) {
+            fol_py_raise(self->state, FOL_E_CAPACITY,
+                         "%zd entities are more than Config.max_entities allows; nothing was "
+                         "changed",
+                         rows);
+        }
+        return NULL;
+    }
+    fol_py_scratch scratch;
+    fol_py_scratch_init(&scratch);
+    fol_bulk *bulks = NULL;
+    size_t bulk_count = 0;
+    fol_entity *ids;
+    int status = -1;
+    PyObject *array = fol_py_entity_array(self->state, rows, &ids);
+    if (array == NULL ||
+        (count == 2 &&
+         fol_py_parse_bulks(self->state, arguments[1], rows, &scratch, &bulks, &bulk_count) < 0) ||
+        fol_py_world_enter(object) < 0) {
+        goto done;
+    }
+    fol_py_world_touch(self);
+    status = fol_world_spawn_many(self->world, (size_t)rows, bulks, bulk_count, ids);
+    fol_py_world_leave(object);
+    if (status < 0) {
+        fol_py_world_raise(self, status, NULL);
+    }
+done:
+    fol_py_scratch_release(&scratch);
+    if (status < 0) {
+        Py_CLEAR(array);
+    }
+    return array;
+}
+
+/* Raises for a bad place in an array of ids. */
+static int raise_bad(fol_py_world_object *self, int status, const fol_entity *ids, size_t bad,
+                     const char *lacking)
+{
+    if (status != FOL_E_STALE && status != FOL_E_MISSING) {
+        return fol_py_world_raise(self, status, NULL);
+    }
+    PyObject *entity = fol_py_entity_new(self->state, ids[bad]);
+    if (entity == NULL) {
+        return -1;
+    }
+    if (status == FOL_E_STALE) {
+        fol_py_raise(self->state, status, "%R, at place %zu of the ids, is not alive in this world",
+                     entity, bad);
+    } else {
+        fol_py_raise(self->state, status, "%R, at place %zu of the ids, has no %s", entity, bad,
+                     lacking);
+    }
+    Py_DECREF(entity);
+    return -1;
+}
+
+static PyObject *world_despawn_many(PyObject *object, PyObject *given)
+{
+    fol_py_world_object *self = (fol_py_world_object *)object;
+    fol_py_scratch scratch;
+    fol_py_scratch_init(&scratch);
+    const fol_entity *ids;
+    Py_ssize_t rows;
+    int status = -1;
+    if (fol_py_parse_ids(self->state, given, &scratch, &ids, &rows) == 0 &&
+        fol_py_world_enter(object) == 0) {
+        size_t bad = 0;
+        fol_py_world_touch(self);
+        status = fol_world_despawn_many(self->world, ids, (size_t)rows, &bad);
+        fol_py_world_leave(object);
+        if (status < 0) {
+            raise_bad(self, status, ids, bad, NULL);
+        }
+    }
+    fol_py_scratch_release(&scratch);
+    return status < 0 ? NULL : Py_NewRef(Py_None);
+}
+
+static PyObject *world_add_many(PyObject *object, PyObject *const *arguments, Py_ssize_t count)
+{
+    fol_py_world_object *self = (fol_py_world_object *)object;
+    if (count != 2) {
+        PyErr_Format(PyExc_TypeError, "add_many takes ids and columns, got %zd arguments", count);
+        return NULL;
+    }
+    fol_py_scratch scratch;
+    fol_py_scratch_init(&scratch);
+    const fol_entity *ids;
+    Py_ssize_t rows;
+    fol_bulk *bulks;
+    size_t bulk_count;
+    int status = -1;
+    if (fol_py_parse_ids(self->state, arguments[0], &scratch, &ids, &rows) == 0 &&
+        fol_py_parse_bulks(self->state, arguments[1], rows, &scratch, &bulks, &bulk_count) == 0 &&
+        fol_py_world_enter(object) == 0) {
+        size_t bad = 0;
+        fol_py_world_touch(self);
+        status = fol_world_add_many(self->world, ids, (size_t)rows, bulks, bulk_count, &bad);
+        fol_py_world_leave(object);
+        if (status < 0) {
+            raise_bad(self, status, ids, bad, NULL);
+        }
+    }
+    fol_py_scratch_release(&scratch);
+    return status < 0 ? NULL : Py_NewRef(Py_None);
+}
+
+static const char *name_lacking(fol_world *world, fol_entity id, fol_component *const *components,
+                                size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (fol_world_has(world, id, components[i]) == 0) {
+            return fol_component_name(components[i]);
+        }
+    }
+    return "such component";
+}
+
+static PyObject *world_remove_many(PyObject *object, PyObject *const *arguments, Py_ssize_t count)
+{
+    fol_py_world_object *self = (fol_py_world_object *)object;
+    if (count < 2) {
+        PyErr_Format(PyExc_TypeError, "remove_many takes ids and components, got %zd arguments",
+                     count);
+        return NULL;
+    }
+    fol_py_scratch scratch;
+    fol_py_scratch_init(&scratch);
+    const fol_entity *ids;
+    Py_ssize_t rows;
+    fol_component **components;
+    size_t component_count = (size_t)count - 1;
+    int status = -1;
+    if (fol_py_parse_ids(self->state, arguments[0], &scratch, &ids, &rows) == 0 &&
+        fol_py_parse_components(self->state, arguments + 1, count - 1, &scratch, &components) ==
+            0 &&
+        fol_py_world_enter(object) == 0) {
+        size_t bad = 0;
+        fol_py_world_touch(self);
+        status = fol_world_remove_many(self->world, ids, (size_t)rows, components, component_count,
+                                       &bad);
+        const char *lacking = status == FOL_E_MISSING
+                                  ? name_lacking(self->world, ids[bad], components, component_count)
+                                  : NULL;
+        fol_py_world_leave(object);
+        if (status < 0) {
+            raise_bad(self, status, ids, bad, lacking);
+        }
+    }
+    fol_py_scratch_release(&scratch);
+    return status < 0 ? NULL : Py_NewRef(Py_None);
+}
+
+/* Queries. */
+
+/* (classes, kinds): equal for equal terms. */
+static PyObject *cache_key(const fol_term *terms, size_t count, PyObject *classes)
+{
+    PyObject *kinds = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)count);
+    if (kinds == NULL) {
+        return NULL;
+    }
+    for (size_t i = 0; i < count; i++) {
+        PyBytes_AS_STRING(kinds)[i] = (char)terms[i].kind;
+    }
+    PyObject *key = PyTuple_Pack(2, classes, kinds);
+    Py_DECREF(kinds);
+    return key;
+}
+
+static void empty_cache(fol_py_world_object *self)
+{
+    PyObject *queries = self->queries;
+    PyObject *fresh = PyDict_New();
+    if (fresh == NULL) {
+        PyErr_Clear();
+        return;
+    }
+    self->queries = fresh;
+    PyObject *core;
+    Py_ssize_t at = 0;
+    while (PyDict_Next(queries, &at, NULL, &core)) {
+        fol_py_core_disown(Py_NewRef(core));
+    }
+    Py_DECREF(queries);
+}
+
+static PyObject *make_core(fol_py_world_object *self, const fol_term *terms, size_t count,
+                           PyObject *classes)
+{
+    PyObject *name = PyUnicode_FromString("world.query()");
+    if (name == NULL || fol_py_world_enter((PyObject *)self) < 0) {
+        Py_XDECREF(name);
+        return NULL;
+    }
+    fol_query *query;
+    PyObject *core = NULL;
+    int status = fol_query_create(self->world, terms, count, &query);
+    if (status == 0) {
+        core = fol_py_core_new(self->state, (PyObject *)self, query, true, true, terms, count,
+                               classes, name);
+        if (core == NULL) {
+            fol_query_destroy(query);
+        }
+    }
+    fol_py_world_leave((PyObject *)self);
+    Py_DECREF(name);
+    if (status < 0) {
+        fol_py_world_raise(self, status, NULL);
+    }
+    return core;
+}
+
+/* The kept core of some terms, or a new one that is kept from now on. */
+static PyObject *find_core(fol_py_world_object *self, const fol_term *terms, size_t count,
+                           PyObject *classes)
+{
+    PyObject *key = cache_key(terms, count, classes);
+    if (key == NULL) {
+        return NULL;
+    }
+    PyObject *core = Py_XNewRef(PyDict_GetItemWithError(self->queries, key));
+    if (core == NULL && !PyErr_Occurred()) {
+        if (PyDict_GET_SIZE(self->queries) >= QUERY_CACHE_MAX) {
+            empty_cache(self);
+        }
+        core = make_core(self, terms, count, classes);
+        if (core != NULL) {
+            ((fol_py_query_core *)core)->owners++;
+            if (PyDict_SetItem(self->queries, key, core) < 0) {
+                fol_py_core_disown(core);
+                core = NULL;
+            }
+        }
+    }
+    Py_DECREF(key);
+    return core;
+}
+
+PyObject *fol_py_world_query(PyObject *object, PyObject *arguments, PyObject *keywords)
+{
+    static char *names[] = {"reads", "writes", "with_", "without", NULL};
+    fol_py_world_object *self = (fol_py_world_object *)object;
+    fol_py_terms given = {0};
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "|$OOOO:query", names, &given.reads,
+                                     &given.writes, &given.with, &given.without)) {
+        return NULL;
+    }
+    fol_py_scratch scratch;
+    fol_py_scratch_init(&scratch);
+    fol_term *terms;
+    size_t count;
+    PyObject *classes;
+    PyObject *view = NULL;
+    if (fol_py_parse_terms(self->state, &given, &scratch, &terms, &count, &classes) == 0) {
+        PyObject *core = find_core(self, terms, count, classes);
+        if (core != NULL) {
+            view = fol_py_view_over(object, core);
+            Py_DECREF(core);
+        }
+        Py_DECREF(classes);
+    }
+    fol_py_scratch_release(&scratch);
+    return view;
+}
+
+#define FAST(function) ((PyCFunction)(void (*)(void))(function))
+
+PyDoc_STRVAR(spawn_many_doc,
+             "spawn_many(count, columns=None, /)\n--\n\n"
+             "Spawn entities with the same components; a numpy array of their ids, (count,) of "
+             "u8.\n\n"
+             "columns maps a component to its values: a mapping from field to an array of shape "
+             "(count, ...) or one value for all; for an unnamed field the array or value itself; a "
+             "component value; or None for defaults, which are zeros where there are none.\n\n"
+             "Example:\n"
+             "    >>> import foliot as fo\n"
+             "    >>> Position = fo.component(\"Position\", {\"x\": \"f4\", \"y\": \"f4\"})\n"
+             "    >>> world = fo.World()\n"
+             "    >>> ids = world.spawn_many(3, {Position: {\"x\": [1, 2, 3], \"y\": 0.5}})\n"
+             "    >>> world.get(ids[2], Position)\n"
+             "    Position(x=3.0, y=0.5)\n");
+PyDoc_STRVAR(despawn_many_doc,
+             "despawn_many(ids, /)\n--\n\n"
+             "Despawn entities; an id given twice counts once.\n\n"
+             "Errors: StaleHandleError naming the first id that is not alive; then none is "
+             "despawned.\n");
+PyDoc_STRVAR(add_many_doc,
+             "add_many(ids, columns, /)\n--\n\n"
+             "Add components to entities, or overwrite them; columns as in spawn_many, in the "
+             "order of the ids. Of an id given twice the last values count.\n");
+PyDoc_STRVAR(remove_many_doc,
+             "remove_many(ids, /, *components)\n--\n\n"
+             "Take components from entities.\n\n"
+             "Errors: StaleHandleError, KeyError naming the first entity that lacks one; then "
+             "nothing is taken.\n");
+
+PyMethodDef fol_py_world_bulk_methods[] = {
+    {"spawn_many", FAST(world_spawn_many), METH_FASTCALL, spawn_many_doc},
+    {"despawn_many", world_despawn_many, METH_O, despawn_many_doc},
+    {"add_many", FAST(world_add_many), METH_FASTCALL, add_many_doc},
+    {"remove_many", FAST(world_remove_many), METH_FASTCALL, remove_many_doc},
+    {NULL, NULL, 0, NULL},
+};
