@@ -46,7 +46,7 @@ static void close_core(fol_py_scheduler *self)
     fol_py_contexts_release(contexts, count);
     /* In a child of fork its threads and locks are those of the parent: what it holds stays. */
     if (getpid() == self->process) {
-        fol_scheduler_destroy(core);
+        fol_py_orphans_end(self->state, core, self->world);
     }
 }
 

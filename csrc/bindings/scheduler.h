@@ -146,6 +146,12 @@ extern PyType_Spec fol_py_scheduler_spec;
 /* The open core scheduler; RuntimeError when closed, ForkedError in a child process. */
 fol_scheduler *fol_py_scheduler_core(fol_py_scheduler *scheduler);
 
+/* orphans.c */
+/* Ends a core scheduler now, or as soon as its world is free. Keeps a pending error. */
+void fol_py_orphans_end(fol_py_state *state, fol_scheduler *core, PyObject *world);
+/* Ends what can be ended by now. */
+void fol_py_orphans_collect(fol_py_state *state);
+
 /* clock.c */
 extern PyType_Spec fol_py_clock_spec;
 /* The face of a clock object; None: the machine's clock. */

@@ -21,6 +21,7 @@ struct fol_py_scheduler_types {
     PyTypeObject *frame_result_type;
     PyTypeObject *clock_type;
     PyObject *timing_class; /* foliot._frame.SystemTiming, imported when first needed */
+    struct fol_py_orphan_scheduler *orphans;
 };
 
 /* Adds types, functions and constants; -1 with an error set. */

@@ -1,0 +1,374 @@
+"""The scheduler: a plan at work on a world, frame after frame."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import math
+import os
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast
+
+from foliot import _core
+from foliot._errors import CapacityError, WorldBusyError
+from foliot._frame import BackendInfo, Quarantine, RunReport, SchedulerStats, WorkerStats
+from foliot._plan import Plan, PlanChanges
+from foliot._schedule import Schedule
+from foliot._system import Query, System
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+    from foliot._core import World
+
+BACKENDS: tuple[str, ...] = _core.BACKEND_NAMES
+DEFAULT_BACKEND = "stealing"
+MAX_WORKERS = 254
+MAX_TICKS = 2**31 - 1
+
+_RAISE, _CONTINUE, _QUARANTINE = range(3)
+
+
+class Clock(Protocol):
+    """What may be given as ``clock=``: nanoseconds that never go back, from any thread.
+
+    An object may also have ``wait_until_ns(deadline_ns, max_wait_ns)``, which returns when its
+    clock has reached the deadline, or earlier; else ``Scheduler.run`` waits in real time.
+    """
+
+    def now_ns(self) -> int:
+        """The time in nanoseconds."""
+
+
+ErrorPolicy: TypeAlias = Literal["raise", "continue"] | Quarantine
+
+_live: weakref.WeakSet[Scheduler] = weakref.WeakSet()
+
+
+def _read_errors(errors: object) -> tuple[int, int]:
+    """The core's policy and the failures it allows."""
+    if isinstance(errors, Quarantine):
+        return _QUARANTINE, errors.after
+    if errors == "raise":
+        return _RAISE, 1
+    if errors == "continue":
+        return _CONTINUE, 1
+    raise ValueError(f"errors= is 'raise', 'continue' or fo.quarantine(after=n), got {errors!r}.")
+
+
+def _read_backend(backend: object) -> str:
+    source = "backend="
+    if backend is None:
+        source = "FOLIOT_BACKEND"
+        backend = os.environ.get(source) or DEFAULT_BACKEND
+    if not isinstance(backend, str):
+        raise TypeError(f"{source} is a name, got {backend!r}.")
+    if backend not in BACKENDS:
+        raise ValueError(f"{source} is one of {', '.join(BACKENDS)}; got {backend!r}.")
+    return backend
+
+
+def _read_workers(workers: object) -> int:
+    """The number of workers; 0 for as many as there are processors."""
+    source = "workers="
+    if workers is None:
+        source = "FOLIOT_WORKERS"
+        text = os.environ.get(source)
+        if not text:
+            return 0
+        if not text.strip().isdecimal():
+            raise ValueError(f"{source} is a number, got {text!r}.")
+        workers = int(text)
+    if isinstance(workers, bool) or not isinstance(workers, int):
+        raise TypeError(f"{source} is None or a number, got {workers!r}.")
+    if not 1 <= workers <= MAX_WORKERS:
+        raise ValueError(f"{source} is from 1 to {MAX_WORKERS}, got {workers}.")
+    return workers
+
+
+def _read_seed(seed: object) -> int:
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise TypeError(f"seed= is an integer, got {seed!r}.")
+    if not 0 <= seed < 2**64:
+        raise ValueError(f"seed= is from 0 to 2**64 - 1, got {seed}.")
+    return seed
+
+
+def _query_record(name: str | None, query: Query) -> tuple[Any, ...]:
+    return (
+        name,
+        query.writes,
+        query.reads,
+        query.with_,
+        query.without,
+        query.changed,
+        query.added,
+    )
+
+
+def _record(system: System, carries: int) -> tuple[Any, ...]:
+    """A system as the core binds it."""
+    default = (None, system.column_writes, system.column_reads)
+    resources = dict.fromkeys(system.resource_reads, False)
+    resources.update(dict.fromkeys(system.resource_writes, True))
+    return (
+        system,
+        system.name,
+        system.function,
+        system.run_if,
+        system.kernel,
+        (
+            (*default, *_query_record(None, system.default_query)[3:]),
+            *(_query_record(name, query) for name, query in system.queries.items()),
+        ),
+        resources,
+        system.exclusive,
+        system.commands,
+        system.max_rows,
+        carries,
+    )
+
+
+def _rates(plan: Plan) -> list[tuple[int, int, float, int]]:
+    """The rate of each phase as the core takes it."""
+    return [
+        (0, phase.every, 0.0, 1)
+        if phase.step is None
+        else (1, 1, float(phase.step), phase.max_steps)
+        for phase in plan._rates
+    ]
+
+
+class Scheduler(_core.Scheduler):
+    """Runs a schedule's systems over a world.
+
+    Args:
+        world: the world; while a frame runs, the frame holds it.
+        schedule: when it is edited later, the next frame runs by a new plan.
+        backend: one of ``fo.BACKENDS``; by default FOLIOT_BACKEND, else "stealing". What cannot
+            run here falls back, and ``scheduler.backend`` says why.
+        workers: threads, by default FOLIOT_WORKERS, else as many as processors this process may
+            use.
+        errors: "raise" a FrameError after the frame, "continue" and record, or
+            ``fo.quarantine(after=n)``.
+        trace: False; this version records no traces.
+        clock: None for the machine's, a ``fo.VirtualClock``, or an object with ``now_ns()``.
+        seed: of whatever is drawn at random; results do not depend on it.
+
+    Close it, or use it in a ``with`` statement.
+
+    Example:
+        >>> import foliot as fo
+        >>> Position, Velocity = fo.component("Position", "f8"), fo.component("Velocity", "f8")
+        >>> @fo.system(reads=Velocity, writes=Position)
+        ... def move(ctx):
+        ...     for chunk in ctx:
+        ...         chunk[Position] += chunk[Velocity] * ctx.dt
+        >>> world = fo.World()
+        >>> ball = world.spawn(Position(1.0), Velocity(2.0))
+        >>> with fo.Scheduler(world, fo.Schedule(move)) as scheduler:
+        ...     frame = scheduler.tick(0.5)
+        >>> frame.systems["move"].rows, world.get(ball, Position).value
+        (1, 2.0)
+    """
+
+    def __init__(
+        self,
+        world: World,
+        schedule: Schedule,
+        *,
+        backend: str | None = None,
+        workers: int | None = None,
+        errors: ErrorPolicy = "raise",
+        trace: bool = False,
+        clock: Clock | None = None,
+        seed: int = 0,
+    ) -> None:
+        if not isinstance(world, _core.World):
+            raise TypeError(f"a scheduler runs a fo.World, got {world!r}.")
+        if not isinstance(schedule, Schedule):
+            raise TypeError(f"a scheduler runs a fo.Schedule, got {schedule!r}.")
+        if trace is not False:
+            raise NotImplementedError(
+                "this version records no traces, so trace= takes only False; FrameResult has the "
+                "times of each frame, scheduler.stats and scheduler.costs() those of all."
+            )
+        policy, after = _read_errors(errors)
+        config = world.config
+        self._schedule = schedule
+        self._max_systems = config.max_systems
+        self._changes: PlanChanges | None = None
+        plan = self._make_plan()
+        self._open(
+            plan,
+            [_record(system, -1) for system in plan.systems],
+            _rates(plan),
+            world,
+            clock,
+            _read_backend(backend),
+            _read_workers(workers),
+            _read_seed(seed),
+            float(config.max_dt),
+            policy,
+            after,
+            config.max_commands,
+            config.command_bytes,
+        )
+        schedule._schedulers.add(self)
+        _live.add(self)
+
+    def _make_plan(self) -> Plan:
+        plan = self._schedule.plan()
+        if len(plan.systems) > self._max_systems:
+            raise CapacityError(
+                f"the schedule has {len(plan.systems)} systems, and max_systems of the world's "
+                f"Config is {self._max_systems}."
+            )
+        return plan
+
+    @property
+    def schedule(self) -> Schedule:
+        """The schedule it runs."""
+        return self._schedule
+
+    @property
+    def plan_changes(self) -> PlanChanges | None:
+        """What the last new plan changed; None while the first one runs."""
+        return self._changes
+
+    @property
+    def backend(self) -> BackendInfo:
+        """Which backend was asked for, which one runs, and why they differ."""
+        requested, actual, reason, _ = self._backend()
+        return BackendInfo(requested, actual, reason)
+
+    @property
+    def stats(self) -> SchedulerStats:
+        """Counters since the scheduler was made."""
+        return SchedulerStats(**self._read_stats())
+
+    @property
+    def workers(self) -> list[WorkerStats]:
+        """Counters of each worker; the first is the thread that calls ``tick``."""
+        count = self._backend()[3]
+        tasks = self._read_stats()["tasks"]
+        return [WorkerStats(worker, tasks if worker == 0 else 0) for worker in range(count)]
+
+    def run(
+        self,
+        rate: float | None = 60.0,
+        ticks: int | None = None,
+        until: threading.Event | Callable[[], object] | None = None,
+        *,
+        progress: bool = False,
+    ) -> RunReport:
+        """Run frames at a fixed rate until ``ticks`` frames ran or ``until`` says so.
+
+        Each frame advances ``1 / rate`` seconds. A frame that begins late is caught up with, a few
+        in a row at most; older deadlines are dropped and counted. Ctrl-C raises KeyboardInterrupt.
+
+        Args:
+            rate: frames a second; None for as fast as they go, each as long as the time that
+                passed.
+            ticks: frames to run; None for no bound.
+            until: an event, or a function without arguments, looked at before each frame.
+            progress: show a progress bar (needs tqdm).
+
+        Example:
+            >>> import foliot as fo
+            >>> clock = fo.VirtualClock()
+            >>> with fo.Scheduler(fo.World(), fo.Schedule(), clock=clock) as scheduler:
+            ...     report = scheduler.run(rate=10, ticks=21)
+            >>> report.frames, report.stopped_by, clock.now
+            (21, 'ticks', 2.0)
+        """
+        period_ns, dt = _read_rate(rate)
+        bound, stop = _read_ticks(ticks), _read_until(until)
+        with _progress_bar(progress, ticks) as on_frame:
+            answer = self._run(period_ns, dt, bound, stop, on_frame)
+        frames, wall_ns, late, dropped, max_late_ns, last, stopped_by = answer
+        return RunReport(
+            frames, wall_ns * 1e-9, late, dropped, max_late_ns * 1e-9, last, stopped_by
+        )
+
+    def __enter__(self) -> Self:
+        if self.closed:
+            raise RuntimeError("the scheduler is closed")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _replan(self) -> None:
+        """Run by a new plan from the next frame on; on failure the old one stays."""
+        old = cast("Plan", self.plan)
+        plan = self._make_plan()
+        changes = old.diff(plan)
+        places = {system: index for index, system in enumerate(old.systems)}
+        self._replan_with(
+            plan,
+            [_record(system, places.get(system, -1)) for system in plan.systems],
+            _rates(plan),
+        )
+        self._changes = changes
+
+
+def _read_rate(rate: object) -> tuple[int, float]:
+    """Period in nanoseconds and seconds of a frame; (0, -1.0) for as fast as they go."""
+    if rate is None:
+        return 0, -1.0
+    if isinstance(rate, bool) or not isinstance(rate, int | float):
+        raise TypeError(f"rate= is frames a second or None, got {rate!r}.")
+    if not (math.isfinite(rate) and 1e-6 <= rate <= 1e9):
+        raise ValueError(f"rate= is from 1e-6 to 1e9 frames a second, or None; got {rate!r}.")
+    return max(1, round(1e9 / rate)), 1.0 / rate
+
+
+def _read_ticks(ticks: object) -> int:
+    if ticks is None:
+        return -1
+    if isinstance(ticks, bool) or not isinstance(ticks, int):
+        raise TypeError(f"ticks= is a number of frames or None, got {ticks!r}.")
+    if not 0 <= ticks <= MAX_TICKS:
+        raise ValueError(f"ticks= is from 0 to 2**31 - 1, got {ticks}.")
+    return ticks
+
+
+def _read_until(until: Any) -> Callable[[], object] | None:
+    found = until.is_set if hasattr(until, "is_set") else until
+    if found is not None and not callable(found):
+        raise TypeError(f"until= is a threading.Event, a function or None, got {until!r}.")
+    return cast("Callable[[], object] | None", found)
+
+
+@contextlib.contextmanager
+def _progress_bar(progress: bool, ticks: int | None) -> Iterator[Callable[[], object] | None]:
+    """What to call after each frame: None, or a step of a progress bar."""
+    if not progress:
+        yield None
+        return
+    try:
+        from tqdm import tqdm
+    except ImportError as error:
+        raise ImportError(
+            "progress=True needs tqdm; install it with: pip install 'foliot[progress]'"
+        ) from error
+    with tqdm(total=ticks, unit=" frames") as bar:
+        yield bar.update
+
+
+@atexit.register
+def _close_all() -> None:
+    """Stop what still runs before the interpreter goes."""
+    for scheduler in list(_live):
+        # One that a daemon thread still drives is left to it.
+        with contextlib.suppress(WorldBusyError):
+            scheduler.close()
