@@ -58,7 +58,8 @@ class Kernel(NamedTuple):
 def normalise_type(text: str) -> str:
     """One C type without qualifiers and without what it declares, as ``word **``."""
     stars = text.count("*") + text.count("[")
-    words = [word for word in re.findall(r"\w+", text.split("[")[0]) if word not in _QUALIFIERS]
+    before_bounds = text.partition("[")[0]
+    words = [word for word in re.findall(r"\w+", before_bounds) if word not in _QUALIFIERS]
     # The first word that continues no type is the name of a parameter or of the function.
     base = " ".join([*words[:1], *itertools.takewhile(_TYPE_WORDS.__contains__, words[1:])])
     return _INTEGERS.get(base, base) + (" " + "*" * stars if stars else "")
@@ -74,10 +75,8 @@ def normalise(signature: str) -> str:
     match = _FUNCTION.fullmatch(signature.strip())
     if match is None:
         return ""
-    arguments = [normalise_type(part, may_have_name=True) for part in match["arguments"].split(",")]
-    # The word before the parameters is the function's name when a type stands before it.
-    result = normalise_type(match["result"], may_have_name=True)
-    return f"{result} ({', '.join(arguments)})"
+    arguments = [normalise_type(part) for part in match["arguments"].split(",")]
+    return f"{normalise_type(match['result'])} ({', '.join(arguments)})"
 
 
 _ACCEPTED = {normalise(SIGNATURE_COLUMNS): False, normalise(SIGNATURE_CHUNK): True}
