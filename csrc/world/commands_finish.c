@@ -36,8 +36,8 @@ static void finish_value(const fol_commands *commands, const fol_recorded_value 
 static size_t objects_of(const fol_recorded_many *many, uint32_t index, void ***out)
 {
     const fol_bulk *bulk = &many->bulks[index];
-    if (many->bulks == NULL || bulk->component->storage != FOL_STORAGE_OBJECT ||
-        bulk->sources == NULL || bulk->sources[0].data == NULL) {
+    if (bulk->component->storage != FOL_STORAGE_OBJECT || bulk->sources == NULL ||
+        bulk->sources[0].data == NULL) {
         return 0;
     }
     *out = (void **)(uintptr_t)bulk->sources[0].data;

@@ -116,7 +116,7 @@ static uint8_t *keep_many(layout *layout, const many *many)
 {
     fol_recorded_many *kept = take(layout, 1, sizeof(*kept));
     fol_entity *ids = many->ids == NULL ? NULL : take(layout, many->count, sizeof(*ids));
-    fol_bulk *bulks = take(layout, many->bulk_count, sizeof(*bulks));
+    fol_bulk *bulks = many->bulk_count == 0 ? NULL : take(layout, many->bulk_count, sizeof(*bulks));
     fol_component **components = take(layout, many->component_count, sizeof(*components));
     keep_bulks(layout, many->bulks, many->bulk_count, many->count, bulks);
     if (layout->base == NULL) {

@@ -92,7 +92,8 @@ static int change_many(fol_world *world, const fol_commands *commands, fol_recor
         }
     }
     report->dropped += filter(world, commands, record, &required);
-    uint32_t before = world->slots.live;
+    uint32_t live = world->slots.live;
+    uint64_t moves = world->moves;
     uint64_t applied = record->count;
     fol_command_kind kind = FOL_COMMAND_ADD;
     int status;
@@ -103,11 +104,13 @@ static int change_many(fol_world *world, const fol_commands *commands, fol_recor
         kind = FOL_COMMAND_REMOVE;
         status = fol_world_remove_many(world, many->ids, record->count, many->components,
                                        many->component_count, NULL);
+        applied = many->component_count == 0 ? applied : world->moves - moves;
     } else {
         kind = FOL_COMMAND_DESPAWN;
         status = fol_world_despawn_many(world, many->ids, record->count, NULL);
-        applied = before - world->slots.live;
+        applied = live - world->slots.live;
     }
+    /* An id that stands twice was removed or despawned once. */
     if (status == 0) {
         report->applied[kind] += applied;
         report->dropped += record->count - applied;
