@@ -1,13 +1,138 @@
-"""x"""
-from foliot._errors import *
-from foliot._config import *
-from foliot import _core
-from foliot._component import *
-from foliot._core import World, VirtualClock, Context, Commands, FrameResult
+"""foliot: a scheduler you can take apart and tune.
+
+Say what each piece of work reads and writes; foliot proves what may run together, runs it, and says
+why each thing ran when it did.
+
+    >>> import foliot as fo
+    >>> Position, Velocity = fo.component("Position", "f8"), fo.component("Velocity", "f8")
+    >>> @fo.system(reads=Velocity, writes=Position)
+    ... def move(ctx):
+    ...     for chunk in ctx:
+    ...         chunk[Position] += chunk[Velocity] * ctx.dt
+    >>> world = fo.World()
+    >>> ball = world.spawn(Position(1.0), Velocity(2.0))
+    >>> with fo.Scheduler(world, fo.Schedule(move)) as scheduler:
+    ...     frame = scheduler.tick(0.5)
+    >>> world.get(ball, Position).value
+    2.0
+
+This file only re-exports. What computes is the compiled ``_core``; what declares stands in
+``_component`` (components and resources), ``_config`` (capacities), ``_system`` and ``_native``
+(systems), ``_schedule``, ``_plan`` and ``_picture`` (what runs when), ``_scheduler`` and ``_frame``
+(running it, and what it tells), ``_errors``.
+"""
+
+from foliot._component import (
+    Bytes,
+    bool_,
+    component,
+    f4,
+    f8,
+    i1,
+    i2,
+    i4,
+    i8,
+    resource,
+    tag,
+    u1,
+    u2,
+    u4,
+    u8,
+)
+from foliot._config import Config
+from foliot._core import Commands, Context, Entity, FrameResult, VirtualClock, World
+from foliot._errors import (
+    AccessError,
+    CapacityError,
+    DuplicateSystemError,
+    FoliotError,
+    ForkedError,
+    FrameError,
+    KernelError,
+    KernelSignatureError,
+    OrderCycleError,
+    ScheduleError,
+    StaleHandleError,
+    UnknownPhaseError,
+    UnknownSystemError,
+    WorldBusyError,
+)
+from foliot._frame import (
+    BackendInfo,
+    Quarantine,
+    RunReport,
+    SchedulerStats,
+    SystemTiming,
+    WorkerStats,
+    quarantine,
+)
 from foliot._include import get_include
 from foliot._native import numba_signature
-from foliot._system import system, native, Query, System
-from foliot._schedule import Schedule, Phase
-from foliot._plan import *
-from foliot._scheduler import *
-from foliot._frame import *
+from foliot._plan import Ambiguity, Conflict, Plan, PlanChanges, SyncPoint
+from foliot._schedule import Phase, Schedule
+from foliot._scheduler import BACKENDS, Clock, Scheduler
+from foliot._system import Query, System, native, system
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "BACKENDS",
+    "AccessError",
+    "Ambiguity",
+    "BackendInfo",
+    "Bytes",
+    "CapacityError",
+    "Clock",
+    "Commands",
+    "Config",
+    "Conflict",
+    "Context",
+    "DuplicateSystemError",
+    "Entity",
+    "FoliotError",
+    "ForkedError",
+    "FrameError",
+    "FrameResult",
+    "KernelError",
+    "KernelSignatureError",
+    "OrderCycleError",
+    "Phase",
+    "Plan",
+    "PlanChanges",
+    "Quarantine",
+    "Query",
+    "RunReport",
+    "Schedule",
+    "ScheduleError",
+    "Scheduler",
+    "SchedulerStats",
+    "StaleHandleError",
+    "SyncPoint",
+    "System",
+    "SystemTiming",
+    "UnknownPhaseError",
+    "UnknownSystemError",
+    "VirtualClock",
+    "WorkerStats",
+    "World",
+    "WorldBusyError",
+    "bool_",
+    "component",
+    "f4",
+    "f8",
+    "get_include",
+    "i1",
+    "i2",
+    "i4",
+    "i8",
+    "native",
+    "numba_signature",
+    "quarantine",
+    "resource",
+    "system",
+    "tag",
+    "u1",
+    "u2",
+    "u4",
+    "u8",
+]
