@@ -7,13 +7,10 @@
 #include "bindings/bindings.h"
 
 #include "bindings/field.h"
-#include "bindings/item.h"
 #include "bindings/pack.h"
 #include "bindings/value.h"
 
 #include <string.h>
-
-#define LABEL_SIZE 200
 
 static const fol_source zeros = {NULL, 0};
 
@@ -55,13 +52,12 @@ static int plain_source(const fol_py_component *type, uint32_t index, PyObject *
                         Py_ssize_t rows, fol_py_scratch *scratch, fol_source *out)
 {
     const fol_field *field = fol_component_field(type->component, index);
-    char room[LABEL_SIZE];
-    const char *label = fol_py_field_label(type, index, room, sizeof(room));
     if (PyFloat_CheckExact(given) || PyLong_CheckExact(given) || PyBool_Check(given)) {
         if (field->ndim == 0) {
             void *item = fol_py_scratch_take(scratch, 16);
             *out = (fol_source){item, 0};
-            return item == NULL ? -1 : fol_py_item_write(label, field, given, item);
+            return item == NULL ? -1
+                                : fol_py_item_write(fol_py_field_place(type, index), given, item);
         }
     } else if (PyObject_TypeCheck(given, (PyTypeObject *)type->state->ndarray)) {
         int found = source_from_array(given, field, rows, scratch, out);
@@ -69,6 +65,8 @@ static int plain_source(const fol_py_component *type, uint32_t index, PyObject *
             return found < 0 ? -1 : 0;
         }
     }
+    char room[FOL_PY_LABEL_SIZE];
+    const char *label = fol_py_place_label(fol_py_field_place(type, index), room);
     PyObject *shape = fol_py_field_shape(field, -1);
     if (shape == NULL) {
         return -1;
@@ -210,8 +208,8 @@ static int field_source(const fol_py_component *type, uint32_t index, PyObject *
     if (storage == FOL_STORAGE_PLAIN) {
         return plain_source(type, index, given, rows, scratch, out);
     }
-    char room[LABEL_SIZE];
-    const char *label = fol_py_field_label(type, index, room, sizeof(room));
+    char room[FOL_PY_LABEL_SIZE];
+    const char *label = fol_py_place_label(fol_py_field_place(type, index), room);
     return fol_py_parse_cells(storage, given, rows, label, scratch, out);
 }
 

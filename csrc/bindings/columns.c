@@ -7,8 +7,6 @@
 
 #include <string.h>
 
-#define LABEL_SIZE 200
-
 typedef struct columns_object {
     PyObject_VAR_HEAD fol_py_query_core *core;
     fol_py_component *type;
@@ -79,8 +77,8 @@ static int reword(const fol_py_component *type, uint32_t index, PyObject *view, 
     PyObject *error;
     PyObject *traceback;
     PyErr_Fetch(&error_type, &error, &traceback);
-    char room[LABEL_SIZE];
-    const char *label = fol_py_field_label(type, index, room, sizeof(room));
+    char room[FOL_PY_LABEL_SIZE];
+    const char *label = fol_py_place_label(fol_py_field_place(type, index), room);
     const fol_field *field = fol_component_field(type->component, index);
     PyObject *shape = fol_py_field_shape(field, -1);
     Py_ssize_t rows = PyObject_Size(view);

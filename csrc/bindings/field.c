@@ -1,15 +1,11 @@
 /* Fields of component classes, and the descriptor that reads one from a value. */
 #include "bindings/field.h"
 
-#include "bindings/item.h"
 #include "bindings/types.h"
 #include "bindings/value.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <structmember.h>
-
-#define LABEL_SIZE 200
 
 Py_ssize_t fol_py_field_index(const fol_py_component *type, PyObject *name)
 {
@@ -29,15 +25,6 @@ Py_ssize_t fol_py_field_index(const fol_py_component *type, PyObject *name)
         }
     }
     return -1;
-}
-
-const char *fol_py_field_label(const fol_py_component *type, uint32_t index, char *room,
-                               size_t size)
-{
-    const char *component = fol_component_name(type->component);
-    const char *field = fol_component_field(type->component, index)->name;
-    snprintf(room, size, field[0] == '\0' ? "%s" : "%s.%s", component, field);
-    return room;
 }
 
 int fol_py_raise_unknown_field(const fol_py_component *type, PyObject *error_class, PyObject *name)
@@ -99,17 +86,18 @@ PyObject *fol_py_element_read(const fol_py_component *type, uint32_t index, cons
 int fol_py_element_write(const fol_py_component *type, uint32_t index, PyObject *value,
                          void *element)
 {
-    char room[LABEL_SIZE];
-    const char *label = fol_py_field_label(type, index, room, sizeof(room));
-    const fol_field *field = fol_component_field(type->component, index);
+    fol_py_place place = fol_py_field_place(type, index);
+    const fol_field *field = place.field;
     if (field->ndim == 0) {
         unsigned char item[16];
-        if (fol_py_item_write(label, field, value, item) < 0) {
+        if (fol_py_item_write(place, value, item) < 0) {
             return -1;
         }
         memcpy(element, item, field->size);
         return 0;
     }
+    char room[FOL_PY_LABEL_SIZE];
+    const char *label = fol_py_place_label(place, room);
     PyObject *shape = fol_py_field_shape(field, -1);
     if (shape == NULL) {
         return -1;

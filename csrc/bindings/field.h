@@ -7,12 +7,15 @@
 #define FOL_BINDINGS_FIELD_H
 
 #include "bindings/bindings.h"
+#include "bindings/item.h"
 
 /* The index of a field, or -1 without an error. */
 Py_ssize_t fol_py_field_index(const fol_py_component *type, PyObject *name);
-/* "Position.x", or "Mass" for an unnamed field, into room. Returns room. */
-const char *fol_py_field_label(const fol_py_component *type, uint32_t index, char *room,
-                               size_t size);
+/* Where a field's numbers go. */
+static inline fol_py_place fol_py_field_place(const fol_py_component *type, uint32_t index)
+{
+    return (fol_py_place){type->component, fol_component_field(type->component, index)};
+}
 /* Raises "Position has fields x, y; got z" as the error class. Returns -1. */
 int fol_py_raise_unknown_field(const fol_py_component *type, PyObject *error_class, PyObject *name);
 

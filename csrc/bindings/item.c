@@ -2,7 +2,7 @@
  */
 #include "bindings/item.h"
 
-#include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #define HASH_MULTIPLIER UINT64_C(0x9E3779B97F4A7C15)
@@ -150,18 +150,28 @@ PyObject *fol_py_item_read(const fol_field *field, const void *item)
     return PyLong_FromUnsignedLongLong(load_unsigned(item, field->item_size));
 }
 
-/* Turns a conversion's TypeError into a sentence that names the field. */
-static int refuse_kind(const char *label, const char *wanted, PyObject *value)
+const char *fol_py_place_label(fol_py_place place, char *room)
 {
+    const char *component = fol_component_name(place.component);
+    const char *format = place.field->name[0] == '\0' ? "%s" : "%s.%s";
+    snprintf(room, FOL_PY_LABEL_SIZE, format, component, place.field->name);
+    return room;
+}
+
+/* Turns a conversion's TypeError into a sentence that names the field. */
+static int refuse_kind(fol_py_place place, const char *wanted, PyObject *value)
+{
+    char room[FOL_PY_LABEL_SIZE];
     if (PyErr_Occurred() == NULL || PyErr_ExceptionMatches(PyExc_TypeError)) {
-        PyErr_Format(PyExc_TypeError, "%s takes %s, got %.100s", label, wanted,
-                     Py_TYPE(value)->tp_name);
+        PyErr_Format(PyExc_TypeError, "%s takes %s, got %.100s", fol_py_place_label(place, room),
+                     wanted, Py_TYPE(value)->tp_name);
     }
     return -1;
 }
 
-static int write_signed(const char *label, const fol_field *field, PyObject *number, void *item)
+static int write_signed(fol_py_place place, PyObject *number, void *item)
 {
+    const fol_field *field = place.field;
     int64_t limit =
         field->item_size == 8 ? INT64_MAX : (INT64_C(1) << (field->item_size * 8 - 1)) - 1;
     int overflow;
@@ -170,16 +180,19 @@ static int write_signed(const char *label, const fol_field *field, PyObject *num
         return -1;
     }
     if (overflow != 0 || value > limit || value < -limit - 1) {
-        PyErr_Format(PyExc_ValueError, "%s holds %lld to %lld, got %R", label,
-                     (long long)(-limit - 1), (long long)limit, number);
+        char room[FOL_PY_LABEL_SIZE];
+        PyErr_Format(PyExc_ValueError, "%s holds %lld to %lld, got %R",
+                     fol_py_place_label(place, room), (long long)(-limit - 1), (long long)limit,
+                     number);
         return -1;
     }
     store_integer(item, field->item_size, (uint64_t)value);
     return 0;
 }
 
-static int write_unsigned(const char *label, const fol_field *field, PyObject *number, void *item)
+static int write_unsigned(fol_py_place place, PyObject *number, void *item)
 {
+    const fol_field *field = place.field;
     uint64_t limit =
         field->item_size == 8 ? UINT64_MAX : (UINT64_C(1) << (field->item_size * 8)) - 1;
     unsigned long long value = PyLong_AsUnsignedLongLong(number);
@@ -189,31 +202,34 @@ static int write_unsigned(const char *label, const fol_field *field, PyObject *n
     }
     if (has_failed || value > limit) {
         PyErr_Clear();
-        PyErr_Format(PyExc_ValueError, "%s holds 0 to %llu, got %R", label,
-                     (unsigned long long)limit, number);
+        char room[FOL_PY_LABEL_SIZE];
+        PyErr_Format(PyExc_ValueError, "%s holds 0 to %llu, got %R",
+                     fol_py_place_label(place, room), (unsigned long long)limit, number);
         return -1;
     }
     store_integer(item, field->item_size, value);
     return 0;
 }
 
-static int write_integer(const char *label, const fol_field *field, PyObject *value, void *item)
+static int write_integer(fol_py_place place, PyObject *value, void *item)
 {
+    const fol_field *field = place.field;
     PyObject *number = PyNumber_Index(value);
     if (number == NULL) {
-        return refuse_kind(label, "an integer", value);
+        return refuse_kind(place, "an integer", value);
     }
-    int status = is_unsigned(field->format[0]) ? write_unsigned(label, field, number, item)
-                                               : write_signed(label, field, number, item);
+    int status = is_unsigned(field->format[0]) ? write_unsigned(place, number, item)
+                                               : write_signed(place, number, item);
     Py_DECREF(number);
     return status;
 }
 
-static int write_complex(const char *label, const fol_field *field, PyObject *value, void *item)
+static int write_complex(fol_py_place place, PyObject *value, void *item)
 {
+    const fol_field *field = place.field;
     Py_complex number = PyComplex_AsCComplex(value);
     if (number.real == -1.0 && PyErr_Occurred()) {
-        return refuse_kind(label, "a complex number", value);
+        return refuse_kind(place, "a complex number", value);
     }
     char *part = item;
     store_float(field->format[1], number.real, part);
@@ -221,10 +237,10 @@ static int write_complex(const char *label, const fol_field *field, PyObject *va
     return 0;
 }
 
-static int write_bool(const char *label, PyObject *value, void *item)
+static int write_bool(fol_py_place place, PyObject *value, void *item)
 {
     if (PyUnicode_Check(value) || PyBytes_Check(value) || value == Py_None) {
-        return refuse_kind(label, "a bool", value);
+        return refuse_kind(place, "a bool", value);
     }
     int truth = PyObject_IsTrue(value);
     if (truth < 0) {
@@ -234,25 +250,28 @@ static int write_bool(const char *label, PyObject *value, void *item)
     return 0;
 }
 
-int fol_py_item_write(const char *label, const fol_field *field, PyObject *value, void *item)
+int fol_py_item_write(fol_py_place place, PyObject *value, void *item)
 {
+    const fol_field *field = place.field;
     char format = field->format[0];
     if (format == '?') {
-        return write_bool(label, value, item);
+        return write_bool(place, value, item);
     }
     if (format == 'Z') {
-        return write_complex(label, field, value, item);
+        return write_complex(place, value, item);
     }
     if (format != 'f' && format != 'd' && format != 'e') {
-        return write_integer(label, field, value, item);
+        return write_integer(place, value, item);
     }
     double number = PyFloat_AsDouble(value);
     if (number == -1.0 && PyErr_Occurred()) {
-        return refuse_kind(label, "a number", value);
+        return refuse_kind(place, "a number", value);
     }
     if (store_float(format, number, item) < 0) {
         PyErr_Clear();
-        PyErr_Format(PyExc_ValueError, "%s holds -65504 to 65504, got %R", label, value);
+        char room[FOL_PY_LABEL_SIZE];
+        PyErr_Format(PyExc_ValueError, "%s holds -65504 to 65504, got %R",
+                     fol_py_place_label(place, room), value);
         return -1;
     }
     return 0;

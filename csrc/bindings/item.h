@@ -14,9 +14,20 @@ bool fol_py_format_is_known(const char *format);
 bool fol_py_format_matches(const char *buffer_format, const fol_field *field);
 
 PyObject *fol_py_item_read(const fol_field *field, const void *item);
-/* Converts and stores one item. label names the field in errors. ValueError when the number does
- * not fit, TypeError when it is no number of this kind. */
-int fol_py_item_write(const char *label, const fol_field *field, PyObject *value, void *item);
+/* Where a number goes: errors name it "Position.x", or "Mass" for an unnamed field. */
+typedef struct fol_py_place {
+    const fol_component *component;
+    const fol_field *field;
+} fol_py_place;
+
+#define FOL_PY_LABEL_SIZE 200
+
+/* The name of a place, written into room (FOL_PY_LABEL_SIZE bytes). Returns room. */
+const char *fol_py_place_label(fol_py_place place, char *room);
+
+/* Converts and stores one item. ValueError when the number does not fit, TypeError when it is no
+ * number of this kind. */
+int fol_py_item_write(fol_py_place place, PyObject *value, void *item);
 /* Equality as Python has it: 0.0 equals -0.0, nan equals nothing. */
 bool fol_py_item_equal(const fol_field *field, const void *a, const void *b);
 /* Mixes the item into a hash such that equal items hash alike. */

@@ -7,6 +7,20 @@
 /* Queries a world keeps for world.query(); more distinct ones start the cache anew. */
 #define QUERY_CACHE_MAX 64
 
+/* Refuses a number that no world of this Config holds, before memory is taken for its ids. */
+static int check_count(fol_py_world_object *self, PyObject *count)
+{
+    PyObject *limit = PyObject_GetAttrString(self->config, "max_entities");
+    int is_too_many = limit == NULL ? -1 : PyObject_RichCompareBool(count, limit, Py_GT);
+    if (is_too_many > 0) {
+        fol_py_raise(self->state, FOL_E_CAPACITY,
+                     "%S entities do not fit: Config.max_entities is %S; nothing was changed",
+                     count, limit);
+    }
+    Py_XDECREF(limit);
+    return is_too_many == 0 ? 0 : -1;
+}
+
 static PyObject *world_spawn_many(PyObject *object, PyObject *const *arguments, Py_ssize_t count)
 {
     fol_py_world_object *self = (fol_py_world_object *)object;
@@ -22,16 +36,7 @@ static PyObject *world_spawn_many(PyObject *object, PyObject *const *arguments, 
         }
         return NULL;
     }
-    PyObject *limit = PyObject_GetAttrString(self->config, "max_entities");
-    int is_too_many = limit == NULL ? -1 : PyObject_RichCompareBool(arguments[0], limit, Py_GT);
-    Py_XDECREF(limit);
-    if (is_too_many != 0) {
-        if (is_too_many > 0) {
-            fol_py_raise(self->state, FOL_E_CAPACITY,
-                         "%zd entities are more than Config.max_entities allows; nothing was "
-                         "changed",
-                         rows);
-        }
+    if (check_count(self, arguments[0]) < 0) {
         return NULL;
     }
     fol_py_scratch scratch;
