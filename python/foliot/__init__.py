@@ -40,7 +40,7 @@ from foliot._component import (
     u8,
 )
 from foliot._config import Config
-from foliot._core import Commands, Context, Entity, FrameResult, VirtualClock, World
+from foliot._core import Chunk, Commands, Context, Entity, FrameResult, VirtualClock, World
 from foliot._errors import (
     AccessError,
     CapacityError,
@@ -82,6 +82,7 @@ __all__ = [
     "BackendInfo",
     "Bytes",
     "CapacityError",
+    "Chunk",
     "Clock",
     "Commands",
     "Config",

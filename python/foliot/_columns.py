@@ -30,7 +30,9 @@ def convert(array: Array, dtype: np.dtype[Any], label: str) -> Array:
     raise TypeError(f"{label} takes {dtype.name} values, got {array.dtype.name}.")
 
 
-def prepare(values: object, dtype: np.dtype[Any], rows: int | None, shape: Shape, label: str) -> Array:
+def prepare(
+    values: object, dtype: np.dtype[Any], rows: int | None, shape: Shape, label: str
+) -> Array:
     """An array of shape ``(rows, *shape)`` (``shape`` without rows) with contiguous elements.
 
     A single element is repeated for all rows, and a number for a whole element. ``label`` names the

@@ -7,6 +7,7 @@ process-wide, a world learns of one when it first meets it.
 from __future__ import annotations
 
 import inspect
+import operator
 import sys
 import types
 from collections.abc import Mapping
@@ -25,17 +26,17 @@ import numpy as np
 
 from foliot import _core
 
-f4: TypeAlias = Annotated[float, "f4"]
-f8: TypeAlias = Annotated[float, "f8"]
-i1: TypeAlias = Annotated[int, "i1"]
-i2: TypeAlias = Annotated[int, "i2"]
-i4: TypeAlias = Annotated[int, "i4"]
-i8: TypeAlias = Annotated[int, "i8"]
-u1: TypeAlias = Annotated[int, "u1"]
-u2: TypeAlias = Annotated[int, "u2"]
-u4: TypeAlias = Annotated[int, "u4"]
-u8: TypeAlias = Annotated[int, "u8"]
-bool_: TypeAlias = Annotated[bool, "?"]
+f4 = Annotated[float, "f4"]
+f8 = Annotated[float, "f8"]
+i1 = Annotated[int, "i1"]
+i2 = Annotated[int, "i2"]
+i4 = Annotated[int, "i4"]
+i8 = Annotated[int, "i8"]
+u1 = Annotated[int, "u1"]
+u2 = Annotated[int, "u2"]
+u4 = Annotated[int, "u4"]
+u8 = Annotated[int, "u8"]
+bool_ = Annotated[bool, "?"]
 
 
 class Bytes:
@@ -53,12 +54,14 @@ T = TypeVar("T")
 Field: TypeAlias = tuple[str, str, int, tuple[int, ...], "np.dtype[Any] | None"]
 
 PLAIN, BYTES, OBJECT = 0, 1, 2
-_FORMATS = {
-    "b1": "?",
-    **{"i1": "b", "i2": "h", "i4": "i", "i8": "q"},
-    **{"u1": "B", "u2": "H", "u4": "I", "u8": "Q"},
-    **{"f2": "e", "f4": "f", "f8": "d", "c8": "Zf", "c16": "Zd"},
-}
+# The kinds of number a column holds, and the formats the core knows them by (PEP 3118).
+_FORMATS = dict(
+    zip(
+        "b1 i1 i2 i4 i8 u1 u2 u4 u8 f2 f4 f8 c8 c16".split(),
+        "? b h i q B H I Q e f d Zf Zd".split(),
+        strict=True,
+    )
+)
 _CELL_STORAGE: dict[object, int] = {Bytes: BYTES, object: OBJECT}
 _LEFT_OUT = {"__dict__", "__weakref__", "__slots__"}
 _OWN_MAKING = ("__init__", "__new__")
@@ -75,7 +78,8 @@ def _plain_field(name: str, given: Any, label: str) -> Field:
         if len(given) != 2:
             raise _NotPlainError(f"{label} is a type, or (type, shape), got {given!r}.")
         given, lengths = given
-        shape = (lengths,) if isinstance(lengths, int) else tuple(lengths)
+        lengths = (lengths,) if isinstance(lengths, int) else lengths
+        shape = tuple(operator.index(length) for length in lengths)
     if get_origin(given) is Annotated:
         given = given.__metadata__[0]
     if given is None or (isinstance(given, type) and not _is_number_type(given)):
@@ -90,7 +94,7 @@ def _plain_field(name: str, given: Any, label: str) -> Field:
     text = _FORMATS.get(f"{dtype.kind}{dtype.itemsize}")
     if text is None or not dtype.isnative:
         raise _NotPlainError(f"{label} is plain data such as fo.f4, got {given!r}.")
-    if not all(isinstance(length, int) and length > 0 for length in shape):
+    if any(length < 1 for length in shape):
         raise ValueError(f"{label} has a shape of positive integers, got {shape}.")
     return (name, text, dtype.itemsize, shape, dtype)
 
@@ -103,7 +107,7 @@ def _read_fields(name: str, given: object) -> tuple[int, tuple[Field, ...]]:
     """Storage and fields: one unnamed field, or a mapping of names to types."""
     if isinstance(given, Mapping):
         for key in given:
-            if not isinstance(key, str) or not key.isidentifier() or key.startswith("__"):
+            if not _is_field_name(key):
                 raise ValueError(f"{name}: a field's name is an identifier, got {key!r}.")
         if len(given) == 1:
             [(key, kind)] = given.items()
@@ -118,6 +122,10 @@ def _read_fields(name: str, given: object) -> tuple[int, tuple[Field, ...]]:
     if _is_cell(given):
         return _CELL_STORAGE[given], (("", _cell_format(given), 8, (), None),)
     return PLAIN, (_plain_field("", given, name),)
+
+
+def _is_field_name(name: object) -> bool:
+    return isinstance(name, str) and name.isidentifier() and not name.startswith("__")
 
 
 def _is_cell(kind: object) -> bool:
@@ -163,7 +171,7 @@ def _from_class(cls: type, names: Mapping[str, Any], *, is_resource: bool) -> ty
     return _core.make_component(cls.__name__, storage, is_resource, fields, defaults, space)
 
 
-def _from_name(name: str, given: object, module: str, *, is_resource: bool) -> type:
+def _from_name(name: object, given: object, module: str, *, is_resource: bool) -> type:
     if not isinstance(name, str) or not name:
         raise TypeError(f"a component is a class or has a name, got {name!r}.")
     storage, fields = _read_fields(name, given)

@@ -27,6 +27,7 @@ def make_component(
     namespace: dict[str, Any],
     /,
 ) -> type[Any]: ...
+
 @final
 class ComponentType(type): ...
 
