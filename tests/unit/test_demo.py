@@ -1,0 +1,418 @@
+"""The demo on trees of every kind: its counts are those computed here, whatever the files are."""
+
+import dataclasses
+import errno
+import hashlib
+import json
+import os
+import socket
+import tempfile
+import zlib
+from pathlib import Path
+
+import pytest
+from foliot import demo
+from foliot.demo import _census, _files, _progress, _reference
+from foliot.demo._files import Census
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+KEYS = "root files bytes lines words digest runs reference_seconds agree".split()
+RUN_KEYS = ["backend", "workers", "seconds", "files_per_second", "digest", "fallback"]
+NAME_BYTES = b"ab.\xff\xc3\xa9\n\t \\'\"*"
+
+
+def plant(root, files):
+    """Write files, {path as bytes: content}, below root; returns root as bytes."""
+    root = os.fsencode(root)
+    for path, content in files.items():
+        full = os.path.join(root, path)
+        os.makedirs(os.path.dirname(full), exist_ok=True)
+        with open(full, "wb") as file:
+            file.write(content)
+    return root
+
+
+def line_of(path, content):
+    words = len(content.split())
+    counts = b"%d\t%d\t%d" % (len(content), content.count(b"\n"), words)
+    return path + b"\t" + counts + b"\t%08x\n" % zlib.crc32(content)
+
+
+def expected(files):
+    """What ``--json`` must say of files that can all be read."""
+    contents = files.values()
+    lines = sorted(line_of(path, content) for path, content in files.items())
+    return {
+        "files": len(files),
+        "bytes": sum(map(len, contents)),
+        "lines": sum(content.count(b"\n") for content in contents),
+        "words": sum(len(content.split()) for content in contents),
+        "digest": hashlib.sha256(b"".join(lines)).hexdigest(),
+    }
+
+
+def census(root, backend="blocking"):
+    return demo.take_census(os.fsencode(root), [backend])
+
+
+def check(root, files):
+    """The census of root agrees with the plain loop and with what this test knows."""
+    report = census(root).to_dict()
+    assert report["agree"]
+    assert {key: report[key] for key in expected(files)} == expected(files)
+    assert [run["digest"] for run in report["runs"]] == [report["digest"]]
+
+
+USUAL = {
+    b"one.py": b"import this\n\nprint(1)\n",
+    b"sub/two.txt": b"words  and\twords\n",
+    b"sub/deep/er/three": b"no line end",
+}
+
+
+def test_usual_tree_is_counted(tmp_path):
+    plant(tmp_path, USUAL)
+    check(tmp_path, USUAL)
+
+
+def test_empty_directory_is_counted(tmp_path):
+    check(tmp_path, {})
+
+
+def test_empty_and_binary_files_are_counted(tmp_path):
+    files = {b"empty": b"", b"zeros": bytes(1000), b"all": bytes(range(256)) * 100}
+    plant(tmp_path, files)
+    check(tmp_path, files)
+
+
+def test_names_that_are_not_text_are_counted(tmp_path):
+    files = {b"\xff\xfe": b"a", b"new\nline/tab\t": b"b c", b"caf\xc3\xa9": b"\n", b"-": b"-"}
+    plant(tmp_path, files)
+    check(tmp_path, files)
+
+
+def test_hidden_directories_caches_links_pipes_and_sockets_are_skipped(tmp_path, monkeypatch):
+    plant(tmp_path, {**USUAL, b".git/x": b"x", b"__pycache__/y": b"y", b"sub/.z/z": b"z"})
+    os.mkfifo(tmp_path / "pipe")
+    os.symlink("one.py", tmp_path / "link")
+    os.symlink(".", tmp_path / "loop")
+    monkeypatch.chdir(tmp_path)
+    with socket.socket(socket.AF_UNIX) as end:
+        end.bind("socket")
+        check(tmp_path, USUAL)
+
+
+def test_files_larger_than_a_piece_are_counted_across_frames(tmp_path, monkeypatch):
+    for module in (_files, _census, _reference):
+        monkeypatch.setattr(module, "PIECE_BYTES", 7, raising=False)
+    monkeypatch.setattr(_census, "BATCH_BYTES", 20)
+    files = {b"%d" % size: (b"a word\nacross  pieces " * size)[: 3 * size] for size in range(40)}
+    plant(tmp_path, files)
+    check(tmp_path, files)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3, 100])
+def test_batches_of_any_number_of_files_are_counted(tmp_path, monkeypatch, batch):
+    monkeypatch.setattr(_census, "BATCH_FILES", batch)
+    files = {b"d%d/f%d" % (index % 3, index): b"x y\n" * index for index in range(17)}
+    plant(tmp_path, files)
+    check(tmp_path, files)
+
+
+def test_text_in_memory_never_exceeds_the_batch(tmp_path, monkeypatch):
+    monkeypatch.setattr(_census, "BATCH_BYTES", 100)
+    plant(tmp_path, {b"%d" % index: b"x" * 60 for index in range(20)})
+    read_piece, sizes = _files.read_piece, []
+
+    def watched(path, offset, limit):
+        answer = read_piece(path, offset, limit)
+        sizes.append(len(answer[0]))
+        return answer
+
+    monkeypatch.setattr(_census, "read_piece", watched)
+    run = _census.run_census(os.fsencode(tmp_path), backend="blocking")
+    assert sum(sizes) == 20 * 60
+    assert run.frames >= sum(sizes) / 100
+
+
+def test_file_that_cannot_be_opened_is_listed_and_skipped(tmp_path, monkeypatch):
+    plant(tmp_path, {**USUAL, b"secret": b"x"})
+    open_file = os.open
+
+    def refuse(path, *arguments, **options):
+        if os.fsencode(path).endswith(b"secret"):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return open_file(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "open", refuse)
+    check(tmp_path, USUAL)
+    report = census(tmp_path)
+    assert report.reference.skipped == {b"secret": "Permission denied"}
+    assert "secret: Permission denied" in report.to_text(80)
+
+
+def test_file_that_fails_while_it_is_read_is_listed_and_skipped(tmp_path, monkeypatch):
+    plant(tmp_path, {**USUAL, b"torn": b"torn disk"})
+    inode = os.stat(tmp_path / "torn").st_ino
+
+    def failing(function):
+        def read(descriptor, *arguments):
+            if os.fstat(descriptor).st_ino == inode:
+                raise OSError(errno.EIO, "Input/output error")
+            return function(descriptor, *arguments)
+
+        return read
+
+    monkeypatch.setattr(os, "pread", failing(os.pread))
+    monkeypatch.setattr(os, "read", failing(os.read))
+    check(tmp_path, USUAL)
+    assert census(tmp_path).reference.skipped == {b"torn": "Input/output error"}
+
+
+def test_file_that_vanishes_before_it_is_read_is_listed_and_skipped(tmp_path, monkeypatch):
+    plant(tmp_path, {**USUAL, b"brief": b"x"})
+    find_files = _files.find_files
+
+    def find_deleted(root, skipped):
+        paths = list(find_files(root, skipped))
+        (tmp_path / "brief").unlink(missing_ok=True)
+        yield from paths
+
+    monkeypatch.setattr(demo, "find_files", find_files)
+    monkeypatch.setattr(_census, "find_files", find_deleted)
+    report = census(tmp_path)
+    assert report.disagreement is None
+    assert report.reference.skipped == {b"brief": "No such file or directory"}
+    assert len(report.reference.counts) == len(USUAL)
+
+
+def test_file_that_vanishes_between_the_passes_is_listed_and_skipped(tmp_path, monkeypatch):
+    plant(tmp_path, {**USUAL, b"brief": b"x"})
+    count_tree = demo.count_tree
+
+    def after_deletion(*arguments):
+        (tmp_path / "brief").unlink()
+        return count_tree(*arguments)
+
+    monkeypatch.setattr(demo, "count_tree", after_deletion)
+    report = census(tmp_path)
+    assert report.disagreement is None
+    assert report.reference.skipped == {b"brief": "Came or went meanwhile"}
+    assert b"brief" not in report.runs[0].census.counts
+
+
+def test_file_that_changes_between_the_passes_is_listed_and_skipped(tmp_path, monkeypatch):
+    plant(tmp_path, {**USUAL, b"log": b"x"})
+    count_tree = demo.count_tree
+
+    def after_change(*arguments):
+        (tmp_path / "log").write_bytes(b"x and more")
+        return count_tree(*arguments)
+
+    monkeypatch.setattr(demo, "count_tree", after_change)
+    report = census(tmp_path)
+    assert report.disagreement is None
+    assert report.reference.skipped == {b"log": "Changed meanwhile"}
+
+
+def test_file_that_changes_between_its_pieces_is_listed_and_skipped(tmp_path, monkeypatch):
+    monkeypatch.setattr(_census, "PIECE_BYTES", 4)
+    plant(tmp_path, {**USUAL, b"log": b"0123456789"})
+    read_piece = _files.read_piece
+
+    def change_after(path, offset, limit):
+        answer = read_piece(path, offset, limit)
+        if path.endswith(b"log") and offset == 4:
+            os.truncate(path, 9)
+        return answer
+
+    monkeypatch.setattr(_census, "read_piece", change_after)
+    report = census(tmp_path)
+    assert report.disagreement is None
+    assert report.reference.skipped == {b"log": "Changed while it was read"}
+
+
+def test_disagreement_names_the_first_file_that_differs(tmp_path, monkeypatch, capsys):
+    plant(tmp_path, {b"a": b"same\n", b"b": b"two words", b"c": b"three more words"})
+    count_file = _reference.count_file
+
+    def miscount(path):
+        count = count_file(path)
+        return count._replace(words=count.words + 1) if path[-1:] in b"bc" else count
+
+    monkeypatch.setattr(_reference, "count_file", miscount)
+    status = demo.main(os.fsencode(tmp_path), backend="blocking", as_json=True)
+    out, err = capsys.readouterr()
+    assert status == 1
+    assert not json.loads(out)["agree"]
+    assert err == "disagrees: blocking: b: words: 2 against 3\n"
+
+
+def test_sums_that_are_not_those_of_the_files_disagree(tmp_path):
+    plant(tmp_path, USUAL)
+    report = census(tmp_path)
+    run = dataclasses.replace(report.runs[0], sums_agree=False)
+    assert demo.disagreement([run], report.reference) == (
+        "blocking: the sums are not the sums of the files"
+    )
+
+
+def test_json_is_the_object_that_is_promised(tmp_path, capsys):
+    plant(tmp_path, USUAL)
+    assert demo.main(os.fsencode(tmp_path), as_json=True) == 0
+    out, err = capsys.readouterr()
+    report = json.loads(out)
+    assert list(report) == KEYS
+    assert report["root"] == str(tmp_path)
+    assert report["agree"] is True
+    assert report["reference_seconds"] > 0
+    assert report["runs"]
+    for run in report["runs"]:
+        assert list(run) == RUN_KEYS
+        assert run["workers"] >= 1
+        assert run["files_per_second"] == pytest.approx(len(USUAL) / run["seconds"])
+        assert run["fallback"] is None
+    assert err == ""
+
+
+def test_json_lists_skipped_files_on_stderr(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(demo, "left_out", lambda *_: {b"bad\n\xff": "Permission denied"})
+    assert demo.main(os.fsencode(tmp_path), as_json=True) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["files"] == 0
+    assert err == "skipped bad\\n\\xff: Permission denied\n"
+
+
+def test_all_runs_each_backend_that_is_here_as_itself():
+    names = demo.backends_here()
+    assert "blocking" in names
+    for name in names:
+        assert _census.run_census(b"/proc/self/attr", backend=name).actual == name
+
+
+def test_unavailable_backend_says_on_what_it_ran_and_why(tmp_path):
+    plant(tmp_path, USUAL)
+    report = census(tmp_path)
+    run = dataclasses.replace(
+        report.runs[0], backend="uring", actual="blocking", reason="this kernel has no io_uring"
+    )
+    report = dataclasses.replace(report, runs=[run])
+    told = "ran on blocking: this kernel has no io_uring"
+    assert report.to_dict()["runs"][0]["backend"] == "uring"
+    assert report.to_dict()["runs"][0]["fallback"] == told
+    assert f"uring: {told}" in report.to_text(80)
+
+
+def test_largest_files_are_ranked(tmp_path):
+    files = {b"f%02d" % size: b"x" * size for size in range(30)}
+    plant(tmp_path, files)
+    ranked = census(tmp_path).runs[0].largest
+    assert [(file.path, file.size) for file in ranked] == [
+        (b"f%02d" % size, size) for size in range(29, 19, -1)
+    ]
+
+
+def test_files_of_one_size_are_ranked_by_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(_census, "BATCH_FILES", 4)
+    plant(tmp_path, {b"f%02d" % index: b"same" for index in range(30)})
+    ranked = census(tmp_path).runs[0].largest
+    assert [file.path for file in ranked] == [b"f%02d" % index for index in range(10)]
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_report_fits_the_terminal(tmp_path, width):
+    plant(tmp_path, {**USUAL, b"long" * 50: b"x", "名前".encode() * 20: b"y", b"\xff" * 99: b"z"})
+    text = census(tmp_path).to_text(width)
+    for name in ("find", "read", "count", "tally", "rank"):
+        assert name in text
+    tables = text.partition("Plan\n")[0]
+    assert max(len(line) for line in tables.splitlines()) <= width
+    assert text.endswith("file by file.")
+
+
+def test_report_escapes_what_is_not_printable(tmp_path):
+    plant(tmp_path, {b"red\x1b[31m\n\xff": b"x"})
+    text = census(tmp_path).to_text(80)
+    assert r"red\x1b[31m\n\xff" in text
+    assert "\x1b" not in text
+
+
+def test_report_of_an_empty_directory_is_whole(tmp_path):
+    text = census(tmp_path).to_text(80)
+    assert "files                0" in text
+    assert "Largest" not in text
+
+
+names = st.lists(st.sampled_from(NAME_BYTES), min_size=1, max_size=4).map(bytes)
+paths = st.lists(names.filter(lambda name: name not in (b".", b"..")), min_size=1, max_size=3)
+contents = st.one_of(
+    st.binary(max_size=100),
+    st.lists(st.sampled_from([b"word", b" ", b"\n"]), max_size=60).map(b"".join),
+)
+
+
+def plantable(files):
+    """The files of {parts of path: content} that can stand together: a name is one thing."""
+    folders = {path[:depth] for path in files for depth in range(1, len(path))}
+    return {b"/".join(path): content for path, content in files.items() if path not in folders}
+
+
+def countable(files):
+    """Those of them that are not in a hidden folder."""
+    return {
+        path: content
+        for path, content in files.items()
+        if not any(part.startswith(b".") for part in path.split(b"/")[:-1])
+    }
+
+
+@given(
+    files=st.dictionaries(paths.map(tuple), contents, max_size=12),
+    piece=st.integers(1, 200),
+    batch=st.integers(1, 8),
+)
+@settings(max_examples=40)
+def test_any_tree_agrees_and_has_the_digest_of_its_files(files, piece, batch):
+    planted = plantable(files)
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as root:
+        patch.setattr(_census, "PIECE_BYTES", piece)
+        patch.setattr(_reference, "PIECE_BYTES", piece)
+        patch.setattr(_census, "BATCH_BYTES", 3 * piece)
+        patch.setattr(_census, "BATCH_FILES", batch)
+        plant(root, planted)
+        check(root, countable(planted))
+
+
+def test_census_of_this_folder_agrees():
+    assert census(Path(__file__).parent).disagreement is None
+
+
+def test_default_directory_is_the_library_of_this_python():
+    assert b"python" in demo.directory_of(None)
+
+
+def test_progress_is_silent_without_a_terminal(capsys):
+    with _progress.progress_of("blocking", 10, shown=True) as advance:
+        advance(10)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_plain_progress_draws_and_wipes_one_line(monkeypatch, capsys):
+    bar = _progress.PlainBar("blocking", 10, _progress.sys.stderr)
+    bar.update(5)
+    bar.close()
+    err = capsys.readouterr().err
+    assert " 50%  5 of 10 files" in err
+    assert err.endswith("\r\x1b[K")
+    assert "\n" not in err
+
+
+def test_plain_progress_without_a_total_counts_up():
+    bar = _progress.PlainBar("looking", 0, _progress.sys.stderr)
+    bar.update(1234)
+    assert bar.line() == "looking       1,234 files"
+
+
+def test_empty_census_has_the_digest_of_nothing():
+    assert Census().digest() == hashlib.sha256(b"").hexdigest()
