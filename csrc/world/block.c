@@ -12,6 +12,7 @@
 
 struct fol_block {
     _Alignas(FOL_CACHE_LINE) _Atomic uint64_t references;
+    size_t size;
 };
 
 _Static_assert(sizeof(fol_block) == FOL_CACHE_LINE, "the arrays start on a cache line");
@@ -46,8 +47,15 @@ fol_block *fol_block_create(size_t size)
     fol_block *block = size == SIZE_MAX ? NULL : fol_alloc_aligned(size);
     if (block != NULL) {
         atomic_init(&block->references, 1);
+        block->size = size;
     }
     return block;
+}
+
+bool fol_block_holds(const fol_block *block, const void *address)
+{
+    uintptr_t start = (uintptr_t)block;
+    return (uintptr_t)address >= start && (uintptr_t)address - start < block->size;
 }
 
 void fol_block_retain(fol_block *block)

@@ -23,6 +23,9 @@ size_t fol_block_start(void);
 /* `size` is what placing came to. One reference; NULL without memory. */
 fol_block *fol_block_create(size_t size);
 
+/* Whether an address lies in the block. */
+bool fol_block_holds(const fol_block *block, const void *address);
+
 static inline uint8_t *fol_block_at(fol_block *block, size_t offset)
 {
     return (uint8_t *)block + offset;

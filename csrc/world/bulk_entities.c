@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "world/bulk.h"
+#include "world/bulk_detach.h"
 #include "world/rows.h"
 #include "world/touched.h"
 
@@ -17,6 +17,8 @@ int fol_world_spawn_many(fol_world *world, size_t count, const fol_bulk *bulks, 
                          fol_entity *ids_out)
 {
     fol_bulk_request request;
+    fol_touched touched = {NULL};
+    fol_detached detached = {NULL, NULL, NULL};
     fol_table *table;
     int status = fol_bulk_resolve(world, bulks, bulk_count, count, &request);
     if (status < 0 || count == 0) {
@@ -30,13 +32,20 @@ int fol_world_spawn_many(fol_world *world, size_t count, const fol_bulk *bulks, 
     if (status < 0) {
         return status;
     }
-    status = fol_world_reserve_rows(world, table, count);
+    fol_touched_add(&touched, table);
+    table->incoming = count;
+    status = fol_bulk_detach(&touched, NULL, bulks, bulk_count, count, &detached);
     if (status < 0) {
-        return status;
+        goto end;
+    }
+    request.bulks = detached.bulks;
+    status = fol_touched_reserve(world, &touched);
+    if (status < 0) {
+        goto end;
     }
     status = fol_bulk_prepare(&request);
     if (status < 0) {
-        return status;
+        goto end;
     }
     fol_entity *ids = &table->entities[table->rows];
     for (size_t i = 0; i < count; i++) {
@@ -48,7 +57,11 @@ int fol_world_spawn_many(fol_world *world, size_t count, const fol_bulk *bulks, 
     }
     fol_bulk_write(world, table, row, &request, 0, count);
     fol_bulk_end(&request);
-    return 0;
+
+end:
+    fol_bulk_forget(&detached);
+    fol_touched_clear(&touched);
+    return status;
 }
 
 static void report_bad(size_t *bad, size_t position)
@@ -136,14 +149,19 @@ static size_t move_run(fol_world *world, fol_table *from, size_t row, size_t len
 int fol_world_despawn_many(fol_world *world, const fol_entity *ids, size_t count, size_t *bad)
 {
     fol_touched touched = {NULL};
+    fol_detached detached = {NULL, NULL, NULL};
     int status = collect(world, ids, count, NULL, &touched, bad);
+    if (status == 0) {
+        status = fol_bulk_detach(&touched, ids, NULL, 0, count, &detached);
+    }
     fol_touched_clear(&touched);
     if (status < 0) {
         return status;
     }
+    ids = detached.ids;
     size_t length;
     for (size_t position = 0; position < count; position += length) {
-        size_t row;
+        size_t row = 0;
         fol_table *table = next_run(world, ids, count, position, &row, &length);
         if (table == NULL) {
             continue;
@@ -154,7 +172,27 @@ int fol_world_despawn_many(fol_world *world, const fol_entity *ids, size_t count
         }
         fol_rows_drop_dead(table, NULL, length);
     }
+    fol_bulk_forget(&detached);
     return 0;
+}
+
+/* The second pass of adding. */
+static void add_runs(fol_world *world, const fol_entity *ids, size_t count,
+                     const fol_bulk_request *request)
+{
+    size_t length;
+    for (size_t position = 0; position < count; position += length) {
+        size_t row = 0;
+        fol_table *table = next_run(world, ids, count, position, &row, &length);
+        FOL_ASSERT(table != NULL);
+        /* A table without a target was none of the sources, so it has everything already. */
+        if (table->target != NULL && table->target != table) {
+            fol_table *to = table->target;
+            row = move_run(world, table, row, length, to);
+            table = to;
+        }
+        fol_bulk_write(world, table, row, request, position, length);
+    }
 }
 
 int fol_world_add_many(fol_world *world, const fol_entity *ids, size_t count, const fol_bulk *bulks,
@@ -162,6 +200,7 @@ int fol_world_add_many(fol_world *world, const fol_entity *ids, size_t count, co
 {
     fol_bulk_request request;
     fol_touched touched = {NULL};
+    fol_detached detached = {NULL, NULL, NULL};
     int status = fol_bulk_resolve(world, bulks, bulk_count, count, &request);
     if (status < 0 || count == 0) {
         return status;
@@ -170,6 +209,11 @@ int fol_world_add_many(fol_world *world, const fol_entity *ids, size_t count, co
     if (status < 0) {
         goto end;
     }
+    status = fol_bulk_detach(&touched, ids, bulks, bulk_count, count, &detached);
+    if (status < 0) {
+        goto end;
+    }
+    request.bulks = detached.bulks;
     status = aim(world, &request.set, false, &touched);
     if (status < 0) {
         goto end;
@@ -178,22 +222,11 @@ int fol_world_add_many(fol_world *world, const fol_entity *ids, size_t count, co
     if (status < 0) {
         goto end;
     }
-    size_t length;
-    for (size_t position = 0; position < count; position += length) {
-        size_t row = 0;
-        fol_table *from = next_run(world, ids, count, position, &row, &length);
-        FOL_ASSERT(from != NULL);
-        /* A table without a target was none of the sources, so it has everything already. */
-        if (from->target != NULL && from->target != from) {
-            fol_table *to = from->target;
-            row = move_run(world, from, row, length, to);
-            from = to;
-        }
-        fol_bulk_write(world, from, row, &request, position, length);
-    }
+    add_runs(world, detached.ids, count, &request);
     fol_bulk_end(&request);
 
 end:
+    fol_bulk_forget(&detached);
     fol_touched_clear(&touched);
     return status;
 }
@@ -220,11 +253,29 @@ static int resolve_removed(fol_world *world, fol_component *const *components, s
     return status;
 }
 
+/* The second pass of removing. */
+static void remove_runs(fol_world *world, const fol_entity *ids, size_t count)
+{
+    size_t length;
+    for (size_t position = 0; position < count; position += length) {
+        size_t row = 0;
+        fol_table *from = next_run(world, ids, count, position, &row, &length);
+        FOL_ASSERT(from != NULL);
+        /* A table without a target was none of the sources: the id stood before. */
+        if (from->target != NULL) {
+            fol_table *to = from->target;
+            (void)move_run(world, from, row, length, to);
+            fol_rows_drop_dead(from, to, length);
+        }
+    }
+}
+
 int fol_world_remove_many(fol_world *world, const fol_entity *ids, size_t count,
                           fol_component *const *components, size_t component_count, size_t *bad)
 {
     fol_set set;
     fol_touched touched = {NULL};
+    fol_detached detached = {NULL, NULL, NULL};
     int unknown = resolve_removed(world, components, component_count, &set);
     if (unknown == FOL_E_VALUE || count == 0) {
         return unknown == FOL_E_VALUE ? unknown : 0;
@@ -237,25 +288,18 @@ int fol_world_remove_many(fol_world *world, const fol_entity *ids, size_t count,
     if (status < 0 || component_count == 0) {
         goto end;
     }
+    status = fol_bulk_detach(&touched, ids, NULL, 0, count, &detached);
+    if (status < 0) {
+        goto end;
+    }
     status = aim(world, &set, true, &touched);
     if (status < 0) {
         goto end;
     }
-    size_t length;
-    for (size_t position = 0; position < count; position += length) {
-        size_t row = 0;
-        fol_table *from = next_run(world, ids, count, position, &row, &length);
-        FOL_ASSERT(from != NULL);
-        /* A table without a target was none of the sources: the id stood before. */
-        if (from->target == NULL) {
-            continue;
-        }
-        fol_table *to = from->target;
-        (void)move_run(world, from, row, length, to);
-        fol_rows_drop_dead(from, to, length);
-    }
+    remove_runs(world, detached.ids, count);
 
 end:
+    fol_bulk_forget(&detached);
     fol_touched_clear(&touched);
     return status;
 }

@@ -9,26 +9,39 @@ static bool has_values(const fol_record *record)
            record->kind != FOL_RECORD_DESPAWN;
 }
 
-static void finish_value(const fol_commands *commands, const fol_recorded_value *value)
+static void drop_cell(const fol_component *component, void **cell)
 {
-    const fol_component *component = commands->components[value->type];
-    if (value->value == NULL || component->storage == FOL_STORAGE_PLAIN) {
-        return;
-    }
-    if (component->storage == FOL_STORAGE_BYTES) {
-        fol_bytes *bytes = value->value;
-        fol_bytes old = *bytes;
-        *bytes = (fol_bytes){NULL, 0};
-        if (!fol_commands_holds(commands, old.data)) {
-            fol_bytes_release(&old);
-        }
-        return;
-    }
-    void **cell = value->value;
     void *object = *cell;
     *cell = NULL;
     if (object != NULL) {
         component->hooks->drop(object);
+    }
+}
+
+static void drop_objects(const fol_commands *commands, const fol_record *record)
+{
+    const fol_recorded_value *values = record->payload;
+    for (uint32_t i = 0; i < record->count; i++) {
+        const fol_component *component = commands->components[values[i].type];
+        if (component->storage == FOL_STORAGE_OBJECT && values[i].value != NULL) {
+            drop_cell(component, values[i].value);
+        }
+    }
+}
+
+static void release_bytes(const fol_commands *commands, const fol_record *record)
+{
+    const fol_recorded_value *values = record->payload;
+    for (uint32_t i = 0; i < record->count; i++) {
+        const fol_component *component = commands->components[values[i].type];
+        if (component->storage == FOL_STORAGE_BYTES && values[i].value != NULL) {
+            fol_bytes *bytes = values[i].value;
+            fol_bytes old = *bytes;
+            *bytes = (fol_bytes){NULL, 0};
+            if (!fol_commands_holds(commands, old.data)) {
+                fol_bytes_release(&old);
+            }
+        }
     }
 }
 
@@ -44,17 +57,13 @@ static size_t objects_of(const fol_recorded_many *many, uint32_t index, void ***
     return bulk->sources[0].stride == 0 ? 1 : many->kept_count;
 }
 
-static void finish_many(const fol_recorded_many *many)
+static void drop_objects_of_many(const fol_recorded_many *many)
 {
     for (uint32_t b = 0; many->bulks != NULL && b < many->component_count; b++) {
         void **objects;
         size_t count = objects_of(many, b, &objects);
         for (size_t i = 0; i < count; i++) {
-            void *object = objects[i];
-            objects[i] = NULL;
-            if (object != NULL) {
-                many->bulks[b].component->hooks->drop(object);
-            }
+            drop_cell(many->bulks[b].component, &objects[i]);
         }
     }
 }
@@ -65,11 +74,10 @@ void fol_record_finish(fol_commands *commands, fol_record *record)
     FOL_ASSERT(done.kind != FOL_RECORD_DONE);
     FOL_ASSERT(commands->waiting != 0);
     if (done.is_owned && has_values(&done)) {
-        for (uint32_t i = 0; i < done.count; i++) {
-            finish_value(commands, (const fol_recorded_value *)done.payload + i);
-        }
+        release_bytes(commands, &done);
+        drop_objects(commands, &done);
     } else if (done.is_owned && done.kind != FOL_RECORD_CALL) {
-        finish_many(done.payload);
+        drop_objects_of_many(done.payload);
     }
     record->kind = FOL_RECORD_DONE;
     commands->waiting--;
@@ -143,4 +151,21 @@ int fol_commands_visit(const fol_commands *commands, int (*visit)(void *object, 
         }
     }
     return 0;
+}
+
+void fol_commands_clear_objects(fol_commands *commands)
+{
+    uint32_t end = fol_commands_records(commands);
+    for (uint32_t i = 0; i < end; i++) {
+        const fol_record *record = &commands->records[i];
+        if (!record->needs_host || record->kind == FOL_RECORD_CALL ||
+            record->kind == FOL_RECORD_DONE) {
+            continue;
+        }
+        if (has_values(record)) {
+            drop_objects(commands, record);
+        } else {
+            drop_objects_of_many(record->payload);
+        }
+    }
 }

@@ -106,7 +106,7 @@ static void apply_entry(fol_world *world, const fol_merge_entry *entry)
     slot->entry = FOL_NO_INDEX;
     bool is_moved = entry->from != NULL && entry->from != entry->to;
     if (entry->from == NULL) {
-        row = fol_rows_append(world, entry->to, &entry->entity, 1);
+        row = fol_rows_append_one(world, entry->to, entry->entity);
     } else if (is_moved) {
         row = fol_rows_move_one(world, entry->from, row, entry->to);
         fol_rows_drop_dead(entry->from, entry->to, 1);

@@ -84,8 +84,9 @@ static void clear_cell(const fol_component *component, void *cell)
 
 void fol_world_clear_objects(fol_world *world)
 {
-    if (world->object_type_count == 0) {
-        return;
+    for (fol_commands *commands = world->commands; commands != NULL;
+         commands = fol_commands_next(commands)) {
+        fol_commands_clear_objects(commands);
     }
     for (uint32_t t = 0; t < world->table_count; t++) {
         fol_table *table = world->tables[t];

@@ -99,22 +99,33 @@ static void count_moves(fol_world *world, const fol_table *to, size_t count)
     world->bytes_moved += (uint64_t)count * to->row_bytes;
 }
 
-size_t fol_rows_append(fol_world *world, fol_table *table, const fol_entity *entities, size_t count)
+ALWAYS_INLINE size_t append_rows(fol_world *world, fol_table *table, const fol_entity *entities,
+                                 size_t count)
 {
     size_t row = table->rows;
-    FOL_ASSERT(count <= table->capacity - row);
-    if (table->has_owned || table->has_watched) {
+    FOL_ASSERT_HOT(count <= table->capacity - row);
+    if (FOL_UNLIKELY(table->has_owned || table->has_watched)) {
         for (uint32_t i = 0; i < table->part_count; i++) {
             start_cells(world, table, &table->parts[i], row, count);
         }
     }
     if (entities != &table->entities[row]) {
-        memcpy(&table->entities[row], entities, count * sizeof(*entities));
+        fol_copy_elements(&table->entities[row], entities, sizeof(*entities), count);
     }
     table->rows = row + count;
     fol_world_place(world, table, row, count);
     count_moves(world, table, count);
     return row;
+}
+
+size_t fol_rows_append(fol_world *world, fol_table *table, const fol_entity *entities, size_t count)
+{
+    return append_rows(world, table, entities, count);
+}
+
+size_t fol_rows_append_one(fol_world *world, fol_table *table, fol_entity entity)
+{
+    return append_rows(world, table, &entity, 1);
 }
 
 ALWAYS_INLINE size_t move_rows(fol_world *world, fol_table *from, size_t row, size_t count,

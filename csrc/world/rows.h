@@ -16,6 +16,8 @@
 size_t fol_rows_append(fol_world *world, fol_table *table, const fol_entity *entities,
                        size_t count);
 
+size_t fol_rows_append_one(fol_world *world, fol_table *table, fol_entity entity);
+
 /* Moves rows to another table, with the components both have; returns the first new row. The rest
  * of the new rows is as after fol_rows_append. */
 size_t fol_rows_move(fol_world *world, fol_table *from, size_t row, size_t count, fol_table *to);

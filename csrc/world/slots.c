@@ -19,12 +19,9 @@ void fol_slots_deinit(fol_slots *slots)
     *slots = (fol_slots){.free_head = FOL_NO_INDEX};
 }
 
-int fol_slots_reserve(fol_slots *slots, size_t count)
+/* Room for `fresh` slots that were never used. */
+int fol_slots_grow(fol_slots *slots, size_t fresh)
 {
-    size_t fresh = count > slots->free_count ? count - slots->free_count : 0;
-    if (fresh <= slots->capacity - slots->count) {
-        return 0;
-    }
     size_t wanted = (size_t)slots->count + fresh;
     if (wanted >= FOL_NO_INDEX) {
         return -ENOMEM;

@@ -39,8 +39,14 @@ typedef struct fol_slots {
 void fol_slots_init(fol_slots *slots);
 void fol_slots_deinit(fol_slots *slots);
 
+int fol_slots_grow(fol_slots *slots, size_t fresh);
+
 /* Makes the next `count` takes free of allocation. -ENOMEM. */
-int fol_slots_reserve(fol_slots *slots, size_t count);
+static inline int fol_slots_reserve(fol_slots *slots, size_t count)
+{
+    size_t fresh = count > slots->free_count ? count - slots->free_count : 0;
+    return FOL_LIKELY(fresh <= slots->capacity - slots->count) ? 0 : fol_slots_grow(slots, fresh);
+}
 
 static inline uint32_t fol_entity_index(fol_entity entity)
 {

@@ -112,8 +112,64 @@ static void write_values(fol_world *world, fol_table *table, size_t row, const r
     FOL_ASSERT(next_bytes == request->bytes_count);
 }
 
+/* Whether the values have the components of the last spawn, in the same order. */
+static bool is_same_shape(const fol_shape *shape, const fol_value *values, size_t count)
+{
+    if (count != shape->count || count == 0) {
+        return false;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (values[i].component != shape->components[i]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void remember_shape(fol_world *world, const request *request, fol_table *table)
+{
+    fol_shape *shape = &world->shape;
+    shape->count = 0;
+    if (request->count > FOL_SHAPE_MAX) {
+        return;
+    }
+    for (size_t i = 0; i < request->count; i++) {
+        shape->components[i] = request->values[i].component;
+        shape->parts[i] = fol_table_part(table, request->types[i]);
+        if (shape->parts[i]->is_owned) {
+            return;
+        }
+    }
+    shape->table = table;
+    shape->count = request->count;
+}
+
+/* A spawn of the same plain components as the last one. */
+static int spawn_again(fol_world *world, const fol_value *values, fol_entity *out)
+{
+    const fol_shape *shape = &world->shape;
+    int status = fol_world_reserve_entities(world, 1);
+    if (status < 0) {
+        return status;
+    }
+    status = fol_world_reserve_rows(world, shape->table, 1);
+    if (status < 0) {
+        return status;
+    }
+    fol_entity entity = fol_slots_take(&world->slots);
+    size_t row = fol_rows_append_one(world, shape->table, entity);
+    for (size_t i = 0; i < shape->count; i++) {
+        fol_cells_put(shape->table, shape->parts[i], row, values[i].value);
+    }
+    *out = entity;
+    return 0;
+}
+
 int fol_world_spawn(fol_world *world, const fol_value *values, size_t count, fol_entity *out)
 {
+    if (FOL_LIKELY(is_same_shape(&world->shape, values, count))) {
+        return spawn_again(world, values, out);
+    }
     request request;
     fol_table *table;
     int status = resolve(world, values, count, &request);
@@ -137,8 +193,9 @@ int fol_world_spawn(fol_world *world, const fol_value *values, size_t count, fol
         return status;
     }
     fol_entity entity = fol_slots_take(&world->slots);
-    size_t row = fol_rows_append(world, table, &entity, 1);
+    size_t row = fol_rows_append_one(world, table, entity);
     *out = entity;
+    remember_shape(world, &request, table);
     write_values(world, table, row, &request);
     return 0;
 }

@@ -33,6 +33,16 @@ typedef struct fol_type {
     _Atomic uint64_t resource_tick; /* when it was last written */
 } fol_type;
 
+/* The components of the last spawn of plain data, and where they go. */
+#define FOL_SHAPE_MAX 8u
+
+typedef struct fol_shape {
+    size_t count; /* 0: none */
+    fol_table *table;
+    fol_component *components[FOL_SHAPE_MAX];
+    fol_part *parts[FOL_SHAPE_MAX];
+} fol_shape;
+
 struct fol_world {
     _Atomic bool is_held;
     bool is_merging;
@@ -52,6 +62,7 @@ struct fol_world {
     fol_map type_of;     /* component address -> type number */
     fol_component *last_component;
     uint32_t last_type;
+    fol_shape shape;
 
     fol_table **tables;
     uint32_t table_count;
@@ -158,6 +169,7 @@ void fol_commands_forget_world(fol_world *world);
 void fol_queries_forget_world(fol_world *world);
 int fol_commands_visit(const fol_commands *commands, int (*visit)(void *object, void *argument),
                        void *argument);
+void fol_commands_clear_objects(fol_commands *commands);
 fol_commands *fol_commands_next(const fol_commands *commands);
 
 /* Walks everything and asserts what the headers promise; for tests. */

@@ -68,12 +68,14 @@ static program the_program;
 
 static void generate_command(model *m, program *p, command *c)
 {
-    c->kind = (kind)random_below(&m->random, KINDS);
+    /* Mostly single commands: what stands between two others makes one group. */
+    c->kind = (kind)random_below(&m->random, random_below(&m->random, 4) == 0 ? KINDS : CALL);
     uint32_t mask = random_below(&m->random, 1u << COMPONENTS);
     fill_values(m, &c->v, random_below(&m->random, 2) ? mask : mask & random_next(&m->random));
     c->count = c->kind >= SPAWN_SOME ? random_below(&m->random, MAX_TARGETS + 1) : 1;
     for (size_t i = 0; i < c->count; i++) {
-        held *e = pick(m);
+        held *e =
+            random_below(&m->random, 2) && m->count != 0 ? &m->entities[m->count - 1] : pick(m);
         bool is_spawn = p->spawn_count != 0 && random_below(&m->random, 2) != 0;
         c->targets[i] = (target){
             .is_spawn = is_spawn,
@@ -133,16 +135,26 @@ static size_t make_bulks(const model *m, const command *c, fol_source sources[][
 }
 
 /* The same value for every entity, but as an array with a stride, so that elements may move. */
-static void spread_floats(const model *m, const command *c, float *room, fol_bulk *bulks, size_t n,
-                          fol_source *source)
+typedef struct spread {
+    float floats[MAX_TARGETS];
+    void *objects[MAX_TARGETS];
+    fol_source float_source;
+    fol_source object_source;
+} spread;
+
+static void spread_values(const model *m, const command *c, spread *s, fol_bulk *bulks, size_t n)
 {
     for (size_t i = 0; i < MAX_TARGETS; i++) {
-        room[i] = c->v.a;
+        s->floats[i] = c->v.a;
+        s->objects[i] = c->v.pointer;
     }
-    *source = (fol_source){room, sizeof(float)};
+    s->float_source = (fol_source){s->floats, sizeof(float)};
+    s->object_source = (fol_source){s->objects, sizeof(void *)};
     for (size_t i = 0; i < n; i++) {
         if (bulks[i].component == m->components[A]) {
-            bulks[i].sources = source;
+            bulks[i].sources = &s->float_source;
+        } else if (bulks[i].component == m->components[O]) {
+            bulks[i].sources = &s->object_source;
         }
     }
 }
@@ -151,13 +163,12 @@ static void record_many(const model *m, runner *r, fol_commands *buffer, command
                         const fol_entity *ids)
 {
     fol_source sources[COMPONENTS][2];
-    fol_source floats;
     fol_bulk bulks[COMPONENTS];
     fol_component *components[COMPONENTS];
-    float room[MAX_TARGETS];
+    spread spread;
     size_t n = make_bulks(m, c, sources, bulks);
     size_t component_count = list_components(m, c->v.mask, components);
-    spread_floats(m, c, room, bulks, n, &floats);
+    spread_values(m, c, &spread, bulks, n);
     if (c->kind == SPAWN_SOME) {
         must(fol_commands_spawn_many(buffer, c->count, bulks, n, &r->provisional[c->spawn]));
     } else if (c->kind == ADD_SOME) {
