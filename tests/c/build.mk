@@ -75,7 +75,6 @@ $(OUT)/flags: FORCE
 	@echo '$(COMPILER) $(FLAGS)' | cmp -s - $@ || echo '$(COMPILER) $(FLAGS)' > $@
 
 run-c-tests: $(TESTS)
-bench: build/bench/c_add_remove
 	@passed=0; failed=0; \
 	for test in $(TESTS); do \
 		if $(RUNNER_$(VARIANT)) $$test; then passed=$$((passed + 1)); \
