@@ -218,9 +218,9 @@ class Plan(_core.Plan):
 
     def _lock_use(self, system: System) -> str:
         """How a system uses the interpreter lock: "hold", "release" or "none"."""
-        if system.is_native:
-            return "none"
-        return "hold" if self._facts(system)["holds_interpreter"] else "release"
+        if self._facts(system)["holds_interpreter"]:
+            return "hold"
+        return "release" if system.gil == "release" and not system.is_native else "none"
 
     def to_dict(self) -> dict[str, Any]:
         """The plan as plain lists and dicts, for JSON."""
