@@ -13,13 +13,11 @@ import math
 import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
-if TYPE_CHECKING:
-    import foliot as fo
+import foliot as fo
 
 PROGRAM = "python -m foliot"
-BACKENDS = ("blocking", "evented", "threadpool", "stealing", "uring", "adaptive")
 WORKERS_MAX = 254
 INTERRUPTED = 130
 BROKEN_PIPE = 141
@@ -58,6 +56,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"{command}: stopped", file=sys.stderr)
         return INTERRUPTED
+    except fo.FoliotError as error:
+        print(f"{command}: {type(error).__name__}: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
     except BrokenPipeError:
         # Nobody reads any more; what is still buffered must not fail at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -72,7 +73,7 @@ def make_parser() -> Parser:
         description="A scheduler you can take apart and tune.",
         epilog="Each command has its own --help. Start with: python -m foliot demo",
     )
-    parser.add_argument("--version", action="version", version=f"foliot {version()}")
+    parser.add_argument("--version", action="version", version=f"foliot {fo.__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
     add_demo(commands)
     add_run(commands)
@@ -109,10 +110,10 @@ def add_demo(commands: argparse._SubParsersAction[Parser]) -> None:
     )
     command.add_argument(
         "--backend",
-        choices=("all", *BACKENDS),
+        choices=("all", *fo.BACKENDS),
         default="all",
         metavar="all|NAME",
-        help=f"all that are here (default), or one of {', '.join(BACKENDS)}",
+        help=f"all that are here (default), or one of {', '.join(fo.BACKENDS)}",
     )
     add_workers(command)
     command.add_argument("--json", action="store_true", help="one JSON object, no progress")
@@ -138,7 +139,7 @@ def add_run(commands: argparse._SubParsersAction[Parser]) -> None:
         help="frames a second (default: 60); 0: as fast as they go, each 1/60 s long",
     )
     command.add_argument(
-        "--backend", choices=BACKENDS, metavar="B", help=f"one of {', '.join(BACKENDS)}"
+        "--backend", choices=fo.BACKENDS, metavar="B", help=f"one of {', '.join(fo.BACKENDS)}"
     )
     add_workers(command)
     command.add_argument("--trace", metavar="OUT.json", help="write a trace for Perfetto")
@@ -220,13 +221,6 @@ def rate(text: str) -> float:
     return value
 
 
-def version() -> str:
-    """The version of the package."""
-    import foliot
-
-    return foliot.__version__
-
-
 def demo_command(options: argparse.Namespace) -> int:
     """Do ``demo``."""
     from foliot import demo
@@ -235,6 +229,7 @@ def demo_command(options: argparse.Namespace) -> int:
         root = demo.directory_of(options.directory)
     except OSError as error:
         raise CommandError(f"{options.directory}: {error.strerror}") from error
+    check_settings(None if options.backend == "all" else options.backend, options.workers)
     return demo.main(root, backend=options.backend, workers=options.workers, as_json=options.json)
 
 
@@ -248,10 +243,10 @@ def run_command(options: argparse.Namespace) -> int:
         raise CommandError(
             f"--rate {options.rate:g}: a frame is then longer than Config.max_dt allows"
         )
-    import foliot
     from foliot._run import Drive, failures
 
-    with foliot.Scheduler(
+    check_settings(options.backend, options.workers)
+    with fo.Scheduler(
         world, schedule, backend=options.backend, workers=options.workers
     ) as scheduler:
         drive = Drive(scheduler, options.rate, options.ticks)
@@ -300,13 +295,19 @@ def load(target: str) -> tuple[fo.World, fo.Schedule]:
         raise CommandError(str(error)) from error
 
 
+def check_settings(backend: str | None, workers: int | None) -> None:
+    """CommandError if what is left to FOLIOT_BACKEND and FOLIOT_WORKERS is wrong there."""
+    try:
+        fo.Scheduler(fo.World(), fo.Schedule(), backend=backend, workers=workers).close()
+    except ValueError as error:
+        raise CommandError(str(error)) from error
+
+
 def plan_of(schedule: fo.Schedule) -> fo.Plan:
     """The plan of a schedule; CommandError if there is none."""
-    import foliot
-
     try:
         return schedule.plan()
-    except foliot.ScheduleError as error:
+    except fo.ScheduleError as error:
         raise CommandError(" ".join(str(error).split())) from error
 
 

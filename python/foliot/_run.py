@@ -11,10 +11,8 @@ import traceback
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import foliot as fo
+import foliot as fo
 
 DEFAULT_DT = 1 / 60
 MAX_CATCH_UP = 4
@@ -102,6 +100,7 @@ class Drive:
     ticks: int | None
     times: Times = field(default_factory=Times)
     seconds: float = 0.0
+    last_begin: float = 0.0
     was_interrupted: bool = False
     failure: fo.FrameError | None = None
 
@@ -110,17 +109,16 @@ class Drive:
 
     def run(self) -> None:
         """Run the frames; Ctrl-C and a failing system end them, and are noted."""
-        from foliot import FrameError
-
         dt = self.pace.period or DEFAULT_DT
         began = self.pace.next = time.monotonic()
         try:
             while self.ticks is None or self.times.frames < self.ticks:
                 self.pace.wait()
+                self.last_begin = time.monotonic() - began
                 self.times.add(self.scheduler.tick(dt))
         except KeyboardInterrupt:
             self.was_interrupted = True
-        except FrameError as error:
+        except fo.FrameError as error:
             self.failure = error
             self.times.add(error.frame_result)
         self.seconds = time.monotonic() - began
@@ -134,7 +132,9 @@ class Drive:
         """The lines about all frames."""
         times, pace, backend = self.times, self.pace, self.scheduler.backend
         frames = times.frames
-        reached = frames / self.seconds if self.seconds > 0 else 0.0
+        # A run ends when its last frame does, not at the deadline after it.
+        intervals, span = (frames - 1, self.last_begin) if self.rate else (frames, self.seconds)
+        reached = intervals / span if span > 0 else 0.0
         wanted = f" of {self.rate:,g}" if self.rate else ""
         yield f"frames    {frames:,} in {self.seconds:.3f} s"
         yield f"rate      {reached:,.1f}{wanted} a second"

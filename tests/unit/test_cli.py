@@ -131,10 +131,6 @@ def test_help_imports_no_command():
     assert answer.stdout.splitlines()[-1] == "[]"
 
 
-def test_backends_are_those_of_the_package():
-    assert tuple(foliot.BACKENDS) == _cli.BACKENDS
-
-
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -174,11 +170,11 @@ def test_demo_table_ends_with_the_verdict(command, tmp_path):
 
 
 def test_demo_of_an_unavailable_backend_says_so_and_goes_on(command, tmp_path):
-    for name in _cli.BACKENDS:
+    for name in foliot.BACKENDS:
         status, out, _ = command("demo", str(tmp_path), "--json", "--backend", name)
         [run] = json.loads(out)["runs"]
         assert (status, run["backend"]) == (0, name)
-        assert (run["fallback"] is None) == (name in demo.backends_here())
+        assert (run["fallback"] is None) == (name in demo.find_backends()[0])
 
 
 def test_demo_of_a_missing_directory_is_refused(command, tmp_path):
@@ -289,7 +285,7 @@ def test_run_of_no_ticks_is_a_summary_of_nothing(command, program):
 
 
 def test_run_says_on_which_backend_it_ran(command, program):
-    for name in _cli.BACKENDS:
+    for name in foliot.BACKENDS:
         status, out, _ = command("run", program(), "--ticks", "1", "--rate", "0", "--backend", name)
         assert status == 0
         assert name in out
@@ -302,6 +298,29 @@ def test_failing_system_is_named_and_exits_with_1(command, program):
     assert "ZeroDivisionError: division by zero" in err
     assert "Traceback" not in err
     assert re.search(r"frames\s+1\b", out)
+
+
+def test_rate_too_low_for_the_world_is_refused(command, program):
+    assert "Config.max_dt" in refused(command("run", program(), "--rate", "0.0001"))
+
+
+@pytest.mark.parametrize("setting", ["FOLIOT_BACKEND", "FOLIOT_WORKERS"])
+def test_wrong_environment_is_refused(command, program, tmp_path, monkeypatch, setting):
+    monkeypatch.setenv(setting, "quantum")
+    assert setting in refused(command("run", program(), "--ticks", "1"))
+    assert setting in refused(command("demo", str(tmp_path)))
+
+
+def test_error_outside_of_systems_is_one_line(command, program):
+    watch = "SCHEDULE.add(fo.system(lambda ctx: None, name='more', phase='nowhere'))"
+    text = PROGRAM.format(watch=watch).replace(
+        "return world, fo.Schedule(move, watch)", "return world, SCHEDULE"
+    )
+    path = program(text=f"{text}\nSCHEDULE = fo.Schedule(move, watch)\n")
+    status, _, err = command("run", path, "--ticks", "9", "--rate", "0")
+    assert status == 1
+    assert err.count("\n") == 1
+    assert "nowhere" in err
 
 
 def test_trace_is_refused_while_there_is_none(command, program, tmp_path):

@@ -10,6 +10,7 @@ import tempfile
 import zlib
 from pathlib import Path
 
+import foliot as fo
 import pytest
 from foliot import demo
 from foliot.demo import _census, _files, _progress, _reference
@@ -285,9 +286,11 @@ def test_json_lists_skipped_files_on_stderr(tmp_path, monkeypatch, capsys):
 
 
 def test_all_runs_each_backend_that_is_here_as_itself():
-    names = demo.backends_here()
-    assert "blocking" in names
-    for name in names:
+    here, absent = demo.find_backends()
+    assert "blocking" in here
+    assert sorted([*here, *absent]) == sorted(fo.BACKENDS)
+    assert all(absent.values())
+    for name in here:
         assert _census.run_census(b"/proc/self/attr", backend=name).actual == name
 
 
@@ -302,6 +305,12 @@ def test_unavailable_backend_says_on_what_it_ran_and_why(tmp_path):
     assert report.to_dict()["runs"][0]["backend"] == "uring"
     assert report.to_dict()["runs"][0]["fallback"] == told
     assert f"uring: {told}" in report.to_text(80)
+
+
+def test_backends_that_are_not_here_are_told_with_the_reason(tmp_path):
+    absent = {"evented": "too new", "uring": "too old", "adaptive": "too new"}
+    text = census(tmp_path).to_text(80, absent)
+    assert "  not here: evented, adaptive: too new\n  not here: uring: too old\n" in text
 
 
 def test_largest_files_are_ranked(tmp_path):

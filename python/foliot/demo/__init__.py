@@ -50,14 +50,16 @@ def directory_of(path: str | None) -> bytes:
         return root
 
 
-def backends_here() -> list[str]:
-    """The backends that run on this machine as themselves."""
-    names = []
+def find_backends() -> tuple[list[str], dict[str, str]]:
+    """The backends that run here as themselves, and of the others the reason why they do not."""
+    here, absent = [], {}
     for name in fo.BACKENDS:
         with fo.Scheduler(fo.World(), fo.Schedule(), backend=name, workers=1) as scheduler:
             if scheduler.backend.actual == name:
-                names.append(name)
-    return names
+                here.append(name)
+            else:
+                absent[name] = scheduler.backend.reason
+    return here, absent
 
 
 def survey(root: bytes, advance: Callable[[int], None]) -> int:
@@ -123,7 +125,7 @@ def main(
     root: bytes, *, backend: str = "all", workers: int | None = None, as_json: bool = False
 ) -> int:
     """Print the census of a tree; the exit status is 1 when a run disagrees with the plain loop."""
-    backends = backends_here() if backend == "all" else [backend]
+    backends, absent = find_backends() if backend == "all" else ([backend], {})
     report = take_census(root, backends, workers=workers, shown=not as_json)
     if as_json:
         print(json.dumps(report.to_dict(), indent=2))
@@ -132,5 +134,5 @@ def main(
         if report.disagreement is not None:
             print(f"disagrees: {report.disagreement}", file=sys.stderr)
     else:
-        print(report.to_text(shutil.get_terminal_size().columns))
+        print(report.to_text(shutil.get_terminal_size().columns, absent))
     return 0 if report.disagreement is None else 1

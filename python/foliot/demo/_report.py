@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import textwrap
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from foliot.demo._files import Census
@@ -67,13 +68,16 @@ class Report:
             "agree": self.disagreement is None,
         }
 
-    def to_text(self, width: int) -> str:
-        """The report for a terminal of this many columns."""
+    def to_text(self, width: int, absent: Mapping[str, str] = MappingProxyType({})) -> str:
+        """The report for a terminal of this many columns.
+
+        ``absent`` are backends that were not tried because they do not run here, and why.
+        """
         width = max(WIDTH_MIN, min(WIDTH_MAX, width))
         parts = [
             self.total_lines(width),
             largest_lines(self.runs[0], width),
-            self.run_lines(width),
+            [*self.run_lines(width), *absent_lines(absent, width)],
             system_lines(self.runs[0]),
             ["Plan", *(f"  {line}".rstrip() for line in self.runs[0].plan.splitlines())],
             skipped_lines(self.reference.skipped, width),
@@ -109,12 +113,7 @@ class Report:
         for run in self.runs:
             reason = fallback_of(run)
             if reason is not None:
-                lines += textwrap.wrap(
-                    f"{run.backend}: {reason}",
-                    width,
-                    initial_indent="  ",
-                    subsequent_indent="    ",
-                )
+                lines += indented(f"{run.backend}: {reason}", width)
         return lines
 
     def verdict(self) -> str:
@@ -130,6 +129,20 @@ def fallback_of(run: Run) -> str | None:
     if run.backend == run.actual:
         return None
     return f"ran on {run.actual}: {run.reason}"
+
+
+def absent_lines(absent: Mapping[str, str], width: int) -> list[str]:
+    """A sentence for each reason why backends do not run here."""
+    lines = []
+    for reason in dict.fromkeys(absent.values()):
+        names = [name for name, why in absent.items() if why == reason]
+        lines += indented(f"not here: {', '.join(names)}: {reason}", width)
+    return lines
+
+
+def indented(text: str, width: int) -> list[str]:
+    """A sentence in lines of at most so many columns, below a table."""
+    return textwrap.wrap(text, width, initial_indent="  ", subsequent_indent="    ")
 
 
 def largest_lines(run: Run, width: int) -> list[str]:
@@ -156,7 +169,7 @@ def system_lines(run: Run) -> list[str]:
     """Where a run's time went."""
     parts = dict(run.system_seconds)
     parts["merges and order"] = max(0.0, run.frame_seconds - sum(parts.values()))
-    parts["outside frames"] = max(0.0, run.seconds - run.frame_seconds)
+    parts["set-up and results"] = max(0.0, run.seconds - run.frame_seconds)
     whole = sum(parts.values())
     frames = f"{run.frames:,} frame{'' if run.frames == 1 else 's'}"
     lines = [f"Systems, {run.backend}, {frames}"]
