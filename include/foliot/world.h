@@ -108,7 +108,8 @@ void fol_world_unlock(fol_world *world);
  * "max_entities". */
 const char *fol_world_full_setting(const fol_world *world);
 
-/* The tick given to changes from now on. Lower than the current one is ignored. */
+/* The tick given to changes from now on: 1 in a new world, so that an observer whose last one is 0
+ * finds everything new. Lower than the current one is ignored. */
 void fol_world_set_tick(fol_world *world, uint64_t tick);
 uint64_t fol_world_tick(const fol_world *world);
 
@@ -246,6 +247,25 @@ void fol_query_mark(fol_query *query, const fol_run *run, const fol_component *c
 fol_block *fol_query_block(const fol_query *query, const fol_run *run);
 void fol_block_retain(fol_block *block);
 void fol_block_release(fol_block *block);
+
+/* Joining small tables. A gather copies the rows of many short runs into columns of its own, so
+ * that work with a cost per call is done once for all of them, and copies written columns back. For
+ * queries over plain data only. The query must outlive it. */
+typedef struct fol_gather fol_gather;
+
+/* Joins up to max_rows rows (1 .. 2^24). FOL_E_VALUE for bytes, objects or a bad max_rows. */
+int fol_gather_create(fol_query *query, size_t max_rows, fol_gather **out);
+void fol_gather_destroy(fol_gather *gather);
+/* Forgets what is joined and not committed; call it after fol_query_begin. */
+void fol_gather_begin(fol_gather *gather);
+/* The next rows of an iterator on the query: 1, 0 at the end, or -ENOMEM. A run longer than max_rows
+ * is given in place; else *joined is true and the columns are the gather's own, good until the next
+ * call, with `match` and `version` of no meaning. */
+int fol_gather_next(fol_gather *gather, fol_query_iterator *iterator, fol_run *out, bool *joined);
+/* Copies the written columns of the joined rows back and marks them, or marks the run in place. */
+void fol_gather_commit(fol_gather *gather, uint64_t tick);
+/* The memory behind the last rows given. */
+fol_block *fol_gather_block(const fol_gather *gather);
 
 /* Replaces one Bytes cell of a column (copies). -ENOMEM. */
 int fol_bytes_assign(fol_bytes *cell, const void *data, size_t size);
