@@ -1,10 +1,9 @@
 /* The search for the system that opens a cycle.
  *
- * Most knots are one component, or have the earliest candidate in a source component: reaching out
- * from it in both directions proves that in a few row operations. Otherwise Kosaraju's two passes
- * find all source components in O(systems * words). Reaching out goes whichever way is cheaper at
- * each step, from the frontier outwards or from the unreached inwards (Beamer, Asanovic, Patterson,
- * Direction-Optimizing Breadth-First Search, 2012).
+ * A first search finds the source components in O(systems * words) and grows the forest. From one
+ * knot to the next only a few systems go; what hung under them is hung elsewhere, which costs a
+ * few words each, and the forest answers again. What cannot be hung waits for nothing else: only
+ * its components are searched anew.
  */
 
 #include "schedule/knot.h"
@@ -14,93 +13,47 @@
 
 #include "base/memory.h"
 #include "foliot/status.h"
-#include "schedule/catalog.h"
+
+/* Rounds of hanging loose systems elsewhere before growing the whole forest anew is cheaper. */
+#define REPAIR_ROUNDS 8
 
 int fol_knot_init(fol_knot *knot, const fol_precedence *precedence)
 {
     size_t size = precedence->after.size;
     size_t words = precedence->after.words;
     *knot = (fol_knot){.precedence = precedence};
-    knot->rows = fol_alloc_array(5 * words, sizeof(*knot->rows));
-    knot->blockers = fol_alloc_zeroed(4 * size, sizeof(*knot->blockers));
-    if (knot->rows == NULL || knot->blockers == NULL) {
+    int status = fol_reach_init(&knot->reach, precedence);
+    knot->attached = fol_alloc_array(5 * words, sizeof(*knot->attached));
+    knot->blockers = fol_alloc_zeroed(6 * size, sizeof(*knot->blockers));
+    if (status != FOL_OK || knot->attached == NULL || knot->blockers == NULL) {
         fol_knot_deinit(knot);
         return -ENOMEM;
     }
-    knot->ancestors = knot->rows;
-    knot->descendants = knot->rows + words;
-    knot->frontier = knot->rows + 2 * words;
-    knot->fresh = knot->rows + 3 * words;
-    knot->unseen = knot->rows + 4 * words;
-    knot->stack = knot->blockers + size;
-    knot->cursors = knot->blockers + 2 * size;
-    knot->finished = knot->blockers + 3 * size;
+    knot->loose = knot->attached + words;
+    knot->members = knot->attached + 2 * words;
+    knot->scratch = knot->attached + 3 * words;
+    knot->untaken = knot->attached + 4 * words;
+    knot->hubs = knot->blockers + size;
+    knot->children = knot->blockers + 2 * size;
+    knot->siblings = knot->blockers + 3 * size;
+    knot->gone = knot->blockers + 4 * size;
+    knot->queue = knot->blockers + 5 * size;
     return FOL_OK;
 }
 
 void fol_knot_deinit(fol_knot *knot)
 {
-    fol_free(knot->rows);
+    fol_reach_deinit(&knot->reach);
+    fol_free(knot->attached);
     fol_free(knot->blockers);
     *knot = (fol_knot){0};
 }
 
-/* fresh = everything of `unseen` one step from the frontier, by way of the frontier's rows. */
-static void push_step(fol_knot *knot, fol_direction direction)
+void fol_knot_forget(fol_knot *knot, uint32_t rank)
 {
-    const fol_precedence *p = knot->precedence;
-    size_t words = p->after.words;
-    fol_bits_clear(knot->fresh, words);
-    for (size_t i = fol_bits_next(knot->frontier, words, 0); i < p->after.size;
-         i = fol_bits_next(knot->frontier, words, i + 1)) {
-        for (size_t word = 0; word < words; word++) {
-            knot->fresh[word] |= fol_precedence_word(p, direction, i, word);
-        }
-    }
-    for (size_t word = 0; word < words; word++) {
-        knot->fresh[word] &= knot->unseen[word];
-    }
-}
-
-/* The same by way of the rows of the unseen. */
-static void pull_step(fol_knot *knot, fol_direction direction)
-{
-    const fol_precedence *p = knot->precedence;
-    size_t words = p->after.words;
-    fol_direction back = direction == FOL_FORWARD ? FOL_BACKWARD : FOL_FORWARD;
-    fol_bits_clear(knot->fresh, words);
-    for (size_t i = fol_bits_next(knot->unseen, words, 0); i < p->after.size;
-         i = fol_bits_next(knot->unseen, words, i + 1)) {
-        if (fol_precedence_next(p, back, i, knot->frontier, 0) != SIZE_MAX) {
-            fol_bits_set(knot->fresh, i);
-        }
-    }
-}
-
-/* reached = `rank` and all it reaches within `within`. */
-static void reach_out(fol_knot *knot, fol_direction direction, uint32_t rank,
-                      const uint64_t *within, uint64_t *reached)
-{
-    size_t words = knot->precedence->after.words;
-    FOL_ASSERT(fol_bits_test(within, rank));
-    fol_bits_clear(reached, words);
-    fol_bits_clear(knot->frontier, words);
-    fol_bits_copy(knot->unseen, within, words);
-    fol_bits_set(knot->frontier, rank);
-    size_t frontier_count = 1;
-    /* Bounded: each round takes at least one system from `unseen`, or is the last. */
-    while (frontier_count > 0) {
-        fol_bits_or(reached, knot->frontier, words);
-        fol_bits_and_not(knot->unseen, knot->frontier, words);
-        if (frontier_count <= fol_bits_count(knot->unseen, words)) {
-            push_step(knot, direction);
-        } else {
-            pull_step(knot, direction);
-        }
-        uint64_t *swapped = knot->frontier;
-        knot->frontier = knot->fresh;
-        knot->fresh = swapped;
-        frontier_count = fol_bits_count(knot->frontier, words);
+    if (knot->has_forest) {
+        FOL_ASSERT(knot->gone_count < knot->precedence->after.size);
+        knot->gone[knot->gone_count++] = rank;
     }
 }
 
@@ -125,103 +78,243 @@ static bool is_candidate(fol_knot *knot, const uint64_t *remaining, size_t rank)
     return true;
 }
 
-/* The earliest candidate of a row, or FOL_NONE. */
-static uint32_t first_candidate(fol_knot *knot, const uint64_t *remaining, const uint64_t *row)
+static void attach(fol_knot *knot, uint32_t parent, uint32_t rank)
+{
+    fol_bits_set(knot->attached, rank);
+    knot->siblings[rank] = knot->children[parent];
+    knot->children[parent] = rank;
+}
+
+/* Something of the component waits for a remaining system outside it, or its hub: the member that
+ * most systems still stand before, for it will stay longest. */
+static bool find_hub(const fol_knot *knot, const uint64_t *component, const uint64_t *remaining,
+                     uint32_t *hub)
+{
+    const fol_precedence *p = knot->precedence;
+    size_t words = p->after.words;
+    size_t most = 0;
+    for (size_t i = fol_bits_next(component, words, 0); i < p->after.size;
+         i = fol_bits_next(component, words, i + 1)) {
+        size_t waits = 0;
+        for (size_t word = 0; word < words; word++) {
+            uint64_t row = fol_precedence_word(p, FOL_BACKWARD, i, word) & remaining[word];
+            if (row & ~component[word]) {
+                return false;
+            }
+            waits += (size_t)__builtin_popcountll(row);
+        }
+        if (waits > most) {
+            most = waits;
+            *hub = (uint32_t)i;
+        }
+    }
+    FOL_ASSERT(most > 0);
+    return true;
+}
+
+/* Finds the source components of `within`, which waits for nothing outside itself: their members,
+ * and their hubs, which start the queue. */
+static uint32_t find_sources(fol_knot *knot, const uint64_t *within)
 {
     size_t words = knot->precedence->after.words;
     size_t size = knot->precedence->after.size;
-    for (size_t i = fol_bits_next(row, words, 0); i < size; i = fol_bits_next(row, words, i + 1)) {
-        if (is_candidate(knot, remaining, i)) {
-            return (uint32_t)i;
+    uint32_t queued = 0;
+    uint32_t count = fol_reach_finish(&knot->reach, within);
+    fol_bits_and_not(knot->members, within, words);
+    fol_bits_copy(knot->untaken, within, words);
+    for (uint32_t i = count; i-- > 0;) {
+        uint32_t root = knot->reach.finished[i];
+        uint32_t hub;
+        if (!fol_bits_test(knot->untaken, root)) {
+            continue;
+        }
+        uint64_t *component = knot->scratch;
+        fol_reach_out(&knot->reach, FOL_BACKWARD, root, knot->untaken, FOL_NONE, component);
+        fol_bits_and_not(knot->untaken, component, words);
+        if (!find_hub(knot, component, within, &hub)) {
+            continue;
+        }
+        fol_bits_or(knot->members, component, words);
+        for (size_t k = fol_bits_next(component, words, 0); k < size;
+             k = fol_bits_next(component, words, k + 1)) {
+            knot->hubs[k] = hub;
+        }
+        knot->queue[queued++] = hub;
+    }
+    FOL_ASSERT(queued > 0);
+    return queued;
+}
+
+/* Grows a tree from every new hub, breadth first, until all of `within` hangs in one. */
+static void grow(fol_knot *knot, const uint64_t *within)
+{
+    const fol_precedence *p = knot->precedence;
+    size_t words = p->after.words;
+    uint32_t queued = find_sources(knot, within);
+    for (uint32_t i = 0; i < queued; i++) {
+        fol_bits_set(knot->attached, knot->queue[i]);
+    }
+    for (uint32_t i = 0; i < queued; i++) {
+        uint32_t parent = knot->queue[i];
+        for (size_t word = 0; word < words; word++) {
+            uint64_t rest = fol_precedence_word(p, FOL_FORWARD, parent, word) & within[word];
+            rest &= ~knot->attached[word];
+            /* At most 64 rounds: each takes one bit. */
+            for (; rest != 0; rest &= rest - 1) {
+                uint32_t rank = (uint32_t)(word * FOL_WORD_BITS);
+                rank += (uint32_t)__builtin_ctzll(rest);
+                attach(knot, parent, rank);
+                knot->queue[queued++] = rank;
+            }
+        }
+    }
+    FOL_ASSERT(queued == fol_bits_count(within, words));
+}
+
+static void grow_all(fol_knot *knot, const uint64_t *remaining)
+{
+    size_t words = knot->precedence->after.words;
+    memset(knot->children, 0xff, knot->precedence->after.size * sizeof(*knot->children));
+    fol_bits_clear(knot->attached, words);
+    fol_bits_clear(knot->members, words);
+    grow(knot, remaining);
+    knot->has_forest = true;
+    knot->gone_count = 0;
+}
+
+/* Takes down all that hangs under the first `queued` of the queue, which do not hang themselves. */
+static void take_down(fol_knot *knot, uint32_t queued, const uint64_t *remaining)
+{
+    for (uint32_t i = 0; i < queued; i++) {
+        uint32_t parent = knot->queue[i];
+        for (uint32_t child = knot->children[parent]; child != FOL_NONE;
+             child = knot->siblings[child]) {
+            /* One that has gone stays in the list it was in. */
+            if (fol_bits_test(remaining, child)) {
+                fol_bits_set(knot->loose, child);
+                fol_bits_reset(knot->attached, child);
+                knot->queue[queued++] = child;
+            }
+        }
+        knot->children[parent] = FOL_NONE;
+    }
+}
+
+/* Hangs loose systems under others they wait for, until no other one can be. False when that takes
+ * too many rounds. */
+static bool hang_loose(fol_knot *knot)
+{
+    const fol_precedence *p = knot->precedence;
+    size_t words = p->after.words;
+    for (int round = 0; round < REPAIR_ROUNDS; round++) {
+        bool is_done = true;
+        for (size_t i = fol_bits_next(knot->loose, words, 0); i < p->after.size;
+             i = fol_bits_next(knot->loose, words, i + 1)) {
+            size_t parent = fol_precedence_next(p, FOL_BACKWARD, i, knot->attached, 0);
+            if (parent != SIZE_MAX) {
+                fol_bits_reset(knot->loose, i);
+                attach(knot, (uint32_t)parent, (uint32_t)i);
+                is_done = false;
+            }
+        }
+        if (is_done) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A hub that no longer reaches all members of its component: it may be a source no more. */
+static uint32_t find_broken_hub(const fol_knot *knot)
+{
+    size_t words = knot->precedence->after.words;
+    for (size_t i = 0; i < words; i++) {
+        /* At most 64 rounds: each takes one bit. */
+        for (uint64_t rest = knot->loose[i] & knot->members[i]; rest != 0; rest &= rest - 1) {
+            uint32_t hub = knot->hubs[i * FOL_WORD_BITS + (size_t)__builtin_ctzll(rest)];
+            if (fol_bits_test(knot->attached, hub)) {
+                return hub;
+            }
         }
     }
     return FOL_NONE;
 }
 
-/* Depth first from each root; `finished` gets the systems in the order of leaving them. */
-static uint32_t finish_all(fol_knot *knot, const uint64_t *remaining)
+/* Restores the invariant after systems have gone. False when growing all anew is cheaper. */
+static bool repair(fol_knot *knot, const uint64_t *remaining)
 {
-    const fol_precedence *p = knot->precedence;
-    size_t words = p->after.words;
-    uint32_t count = 0;
-    fol_bits_copy(knot->unseen, remaining, words);
-    for (size_t root = fol_bits_next(remaining, words, 0); root < p->after.size;
-         root = fol_bits_next(knot->unseen, words, root)) {
-        uint32_t depth = 0;
-        size_t entered = root;
-        /* Bounded: each round enters a system or leaves one. */
-        do {
-            if (entered != SIZE_MAX) {
-                fol_bits_reset(knot->unseen, entered);
-                knot->cursors[entered] = 0;
-                knot->stack[depth++] = (uint32_t)entered;
-            } else {
-                knot->finished[count++] = knot->stack[--depth];
-            }
-            if (depth > 0) {
-                uint32_t top = knot->stack[depth - 1];
-                entered =
-                    fol_precedence_next(p, FOL_FORWARD, top, knot->unseen, knot->cursors[top]);
-                knot->cursors[top] = entered == SIZE_MAX ? knot->cursors[top] : (uint32_t)entered;
-            }
-        } while (depth > 0);
+    size_t words = knot->precedence->after.words;
+    memcpy(knot->queue, knot->gone, knot->gone_count * sizeof(*knot->gone));
+    fol_bits_clear(knot->loose, words);
+    for (size_t i = 0; i < words; i++) {
+        knot->attached[i] &= remaining[i];
+        knot->members[i] &= remaining[i];
     }
-    return count;
-}
-
-/* Nothing of the component waits for a remaining system outside it. */
-static bool is_source(const fol_knot *knot, const uint64_t *component, const uint64_t *remaining)
-{
-    const fol_precedence *p = knot->precedence;
-    size_t words = p->after.words;
-    for (size_t i = fol_bits_next(component, words, 0); i < p->after.size;
-         i = fol_bits_next(component, words, i + 1)) {
-        for (size_t word = 0; word < words; word++) {
-            uint64_t waits = fol_precedence_word(p, FOL_BACKWARD, i, word);
-            if (waits & remaining[word] & ~component[word]) {
-                return false;
-            }
+    take_down(knot, knot->gone_count, remaining);
+    knot->gone_count = 0;
+    /* Bounded: each round takes down a hub, and none becomes one here. */
+    for (;;) {
+        if (!hang_loose(knot)) {
+            return false;
         }
+        uint32_t hub = find_broken_hub(knot);
+        if (hub == FOL_NONE) {
+            break;
+        }
+        fol_bits_reset(knot->attached, hub);
+        fol_bits_set(knot->loose, hub);
+        knot->queue[0] = hub;
+        take_down(knot, 1, remaining);
+    }
+    /* What is loose still waits for loose systems only. */
+    if (fol_bits_next(knot->loose, words, 0) < knot->precedence->after.size) {
+        grow(knot, knot->loose);
     }
     return true;
 }
 
-/* Kosaraju: in the order of leaving, backwards, what reaches a system and is not yet taken is its
- * component. */
-static uint32_t open_any(fol_knot *knot, const uint64_t *remaining)
+/* One of its successors is the hub, or waits for it, or the hub is further but reached. */
+static bool reaches_hub(fol_knot *knot, uint32_t rank, const uint64_t *remaining)
 {
-    size_t words = knot->precedence->after.words;
-    uint32_t count = finish_all(knot, remaining);
-    uint32_t best = FOL_NONE;
-    uint64_t *untaken = knot->descendants;
-    uint64_t *component = knot->ancestors;
-    fol_bits_copy(untaken, remaining, words);
-    for (uint32_t i = count; i-- > 0;) {
-        uint32_t root = knot->finished[i];
-        if (!fol_bits_test(untaken, root)) {
-            continue;
-        }
-        reach_out(knot, FOL_BACKWARD, root, untaken, component);
-        fol_bits_and_not(untaken, component, words);
-        if (is_source(knot, component, remaining)) {
-            uint32_t candidate = first_candidate(knot, remaining, component);
-            best = candidate < best ? candidate : best;
+    const fol_precedence *p = knot->precedence;
+    uint32_t hub = knot->hubs[rank];
+    if (rank == hub) {
+        return true;
+    }
+    for (size_t i = 0; i < p->after.words; i++) {
+        uint64_t following = fol_precedence_word(p, FOL_FORWARD, rank, i);
+        if (following & remaining[i] & fol_precedence_word(p, FOL_BACKWARD, hub, i)) {
+            return true;
         }
     }
-    return best;
+    return fol_reach_out(&knot->reach, FOL_FORWARD, rank, remaining, hub, knot->scratch);
+}
+
+/* The earliest candidate that still is in its component, or FOL_NONE. */
+static uint32_t find_earliest(fol_knot *knot, const uint64_t *remaining)
+{
+    size_t words = knot->precedence->after.words;
+    size_t size = knot->precedence->after.size;
+    for (size_t i = fol_bits_next(knot->members, words, 0); i < size;
+         i = fol_bits_next(knot->members, words, i + 1)) {
+        if (!is_candidate(knot, remaining, i)) {
+            continue;
+        }
+        if (reaches_hub(knot, (uint32_t)i, remaining)) {
+            return (uint32_t)i;
+        }
+        /* What does not reach its hub now never will: paths only go. */
+        fol_bits_reset(knot->members, i);
+    }
+    return FOL_NONE;
 }
 
 uint32_t fol_knot_open(fol_knot *knot, const uint64_t *remaining)
 {
-    size_t words = knot->precedence->after.words;
-    uint32_t first = first_candidate(knot, remaining, remaining);
-    FOL_ASSERT(first != FOL_NONE);
-    reach_out(knot, FOL_BACKWARD, first, remaining, knot->ancestors);
-    reach_out(knot, FOL_FORWARD, first, remaining, knot->descendants);
-    uint32_t opened = first;
-    if (!fol_bits_contain(knot->descendants, knot->ancestors, words)) {
-        opened = open_any(knot, remaining);
+    if (!knot->has_forest || !repair(knot, remaining)) {
+        grow_all(knot, remaining);
     }
+    uint32_t opened = find_earliest(knot, remaining);
     FOL_ASSERT(opened != FOL_NONE);
     return opened;
 }

@@ -21,6 +21,7 @@ typedef struct ordering {
     uint64_t *ready;
     uint32_t *watchers; /* per rank: the first of those that watch it */
     uint32_t *others;   /* per rank: the next that watches the same */
+    fol_knot knot;
 } ordering;
 
 /* Finds what `rank` waits for at or after `from`, or makes it ready. */
@@ -40,6 +41,7 @@ static void go(ordering *o, uint32_t rank)
     FOL_ASSERT(fol_bits_test(o->remaining, rank));
     fol_bits_reset(o->remaining, rank);
     fol_bits_reset(o->ready, rank);
+    fol_knot_forget(&o->knot, rank);
     uint32_t watcher = o->watchers[rank];
     while (watcher != FOL_NONE) {
         uint32_t following = o->others[watcher];
@@ -51,7 +53,7 @@ static void go(ordering *o, uint32_t rank)
     }
 }
 
-static void order_all(ordering *o, fol_knot *knot, uint32_t *out)
+static void order_all(ordering *o, uint32_t *out)
 {
     size_t size = o->precedence->after.size;
     size_t words = o->precedence->after.words;
@@ -65,7 +67,7 @@ static void order_all(ordering *o, fol_knot *knot, uint32_t *out)
     for (size_t done = 0; done < size; done++) {
         size_t rank = fol_bits_next(o->ready, words, 0);
         if (rank >= size) {
-            rank = fol_knot_open(knot, o->remaining);
+            rank = fol_knot_open(&o->knot, o->remaining);
         }
         out[done] = (uint32_t)rank;
         go(o, (uint32_t)rank);
@@ -77,7 +79,6 @@ int fol_order_make(const fol_precedence *precedence, uint32_t *out)
     size_t size = precedence->after.size;
     size_t words = precedence->after.words;
     int status = -ENOMEM;
-    fol_knot knot;
     ordering o = {.precedence = precedence};
     o.remaining = fol_alloc_zeroed(2 * words, sizeof(*o.remaining));
     if (o.remaining == NULL) {
@@ -89,12 +90,12 @@ int fol_order_make(const fol_precedence *precedence, uint32_t *out)
         goto fail_watchers;
     }
     o.others = o.watchers + size;
-    status = fol_knot_init(&knot, precedence);
+    status = fol_knot_init(&o.knot, precedence);
     if (status != FOL_OK) {
         goto fail_knot;
     }
-    order_all(&o, &knot, out);
-    fol_knot_deinit(&knot);
+    order_all(&o, out);
+    fol_knot_deinit(&o.knot);
 
 fail_knot:
     fol_free(o.watchers);
