@@ -30,7 +30,6 @@ static void check_table(const fol_world *world, uint32_t index)
     FOL_ASSERT(table->rows <= table->capacity);
     FOL_ASSERT((table->block == NULL) == (table->capacity == 0));
     FOL_ASSERT(table->version <= world->structure_version);
-    FOL_ASSERT(!table->is_touched && table->incoming == 0 && table->leaving == 0);
     for (uint32_t i = 0; i < table->part_count; i++) {
         FOL_ASSERT(i == 0 || table->parts[i - 1].type < table->parts[i].type);
         FOL_ASSERT(table->parts[i].first_column == column);

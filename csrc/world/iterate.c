@@ -138,7 +138,7 @@ bool fol_query_next(fol_query_iterator *iterator, fol_run *out)
             fol_match_refresh(query, match);
         }
         size_t rows = table->rows;
-        if (FOL_LIKELY(is_plain && rows <= max_rows)) {
+        if (FOL_LIKELY(is_plain && rows <= max_rows && iterator->row == 0)) {
             if (rows != 0) {
                 out->match = iterator->match++;
                 out->version = match->version;

@@ -62,6 +62,8 @@ void fol_world_destroy(fol_world *world)
     if (world == NULL) {
         return;
     }
+    /* Drops run the host, so they come first, while all is whole. */
+    fol_world_clear_objects(world);
     fol_queries_forget_world(world);
     fol_commands_forget_world(world);
     for (uint32_t i = 0; i < world->table_count; i++) {
