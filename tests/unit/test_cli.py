@@ -182,6 +182,10 @@ def test_demo_of_a_missing_directory_is_refused(command, tmp_path):
     assert line == f"python -m foliot demo: {tmp_path}/no: No such file or directory"
 
 
+def test_demo_of_no_name_is_refused(command):
+    assert refused(command("demo", "")).endswith("No such file or directory")
+
+
 def test_demo_of_a_file_is_refused(command, tmp_path):
     (tmp_path / "file").write_bytes(b"")
     assert refused(command("demo", f"{tmp_path}/file")).endswith("file: Not a directory")

@@ -397,6 +397,14 @@ def test_census_of_this_folder_agrees():
     assert census(Path(__file__).parent).disagreement is None
 
 
+def test_survey_counts_files_and_reads_them_whole(tmp_path, monkeypatch):
+    monkeypatch.setattr(demo, "PIECE_BYTES", 3)
+    plant(tmp_path, USUAL)
+    told = []
+    assert demo.survey(os.fsencode(tmp_path), told.append) == len(USUAL) == sum(told)
+    assert demo.read_through(os.fsencode(tmp_path / "one.py"), 1 << 20) == len(USUAL[b"one.py"])
+
+
 def test_default_directory_is_the_library_of_this_python():
     assert b"python" in demo.directory_of(None)
 

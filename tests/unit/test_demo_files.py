@@ -173,6 +173,20 @@ def test_file_that_changed_between_passes_is_left_out():
     assert left_out(passes, b"/", 0) == {b"a": "Changed meanwhile"}
 
 
+def test_file_that_the_kernel_makes_on_reading_may_differ():
+    passes = [
+        pass_with(a=count_of(5, seen=(1, 0, 1, 1))),
+        pass_with(a=count_of(6, seen=(1, 0, 1, 1))),
+    ]
+    assert left_out(passes, b"/", 0) == {b"a": "Made anew at each reading"}
+
+
+def test_empty_file_that_was_counted_as_more_is_a_difference():
+    empty = count_of(0, seen=(1, 0, 1, 1))
+    passes = [pass_with(a=count_of(5, seen=(1, 0, 1, 1))), pass_with(a=empty)]
+    assert left_out(passes, b"/", 0) == {}
+
+
 def test_file_that_one_pass_could_not_read_is_left_out_of_all():
     passes = [pass_with(a=count_of()), Census({}, {b"a": "Input/output error"})]
     assert left_out(passes, b"/", 0) == {b"a": "Input/output error"}

@@ -32,8 +32,6 @@ from foliot.demo._report import Report, shown, skipped_each
 
 __all__ = ["Report", "directory_of", "main", "take_census"]
 
-WARM_BYTES = 1 << 30
-
 
 def directory_of(path: str | None) -> bytes:
     """The tree to count, as an absolute path; without one, the running Python's own library.
@@ -45,9 +43,9 @@ def directory_of(path: str | None) -> bytes:
         True
 
     """
-    root = os.fsencode(os.path.abspath(path or sysconfig.get_path("stdlib")))
-    with os.scandir(root):
-        return root
+    given = sysconfig.get_path("stdlib") if path is None else path
+    with os.scandir(given):
+        return os.fsencode(os.path.abspath(given))
 
 
 def find_backends() -> tuple[list[str], dict[str, str]]:
@@ -65,19 +63,30 @@ def find_backends() -> tuple[list[str], dict[str, str]]:
 def survey(root: bytes, advance: Callable[[int], None]) -> int:
     """Count the files, and read them once, so that no pass pays for the disk for all others.
 
-    What is beyond ``WARM_BYTES`` would push out what was read before.
+    What is more than half of the memory would push out what was read before.
     """
-    files, room = 0, WARM_BYTES
+    room = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    prefix = os.path.join(root, b"")
+    files = 0
     for path in find_files(root, {}):
         files += 1
         advance(1)
         if room > 0:
-            try:
-                room -= len(read_piece(os.path.join(root, path), 0, min(room, PIECE_BYTES))[0])
-            except OSError:
-                # The passes that count will meet it again, and say so.
-                continue
+            room -= read_through(prefix + path, room)
     return files
+
+
+def read_through(path: bytes, limit: int) -> int:
+    """Read a file, to have read it; the number of bytes, 0 for one that cannot be read."""
+    offset, is_last = 0, False
+    try:
+        while not is_last and offset < limit:
+            piece, is_last, _ = read_piece(path, offset, PIECE_BYTES)
+            offset += len(piece)
+    except OSError:
+        # The passes that count meet it again, and say so.
+        return 0
+    return offset
 
 
 def take_census(

@@ -177,6 +177,7 @@ def left_out(passes: list[Census], root: bytes, began_ns: int) -> dict[bytes, st
 
     A file that only some passes know is left out when it could not be read, has gone, or has
     changed since the first pass began. One that was there all along is a pass's mistake: it stays.
+    The last pass is the one to believe.
     """
     first = passes[0].counts
     if all(other.counts == first and not other.skipped for other in passes):
@@ -190,11 +191,18 @@ def left_out(passes: list[Census], root: bytes, began_ns: int) -> dict[bytes, st
         seen = {count.seen for count in found if count is not None}
         if len(seen) > 1:
             reasons[path] = "Changed meanwhile"
+        elif is_made_on_reading(found[-1]) and len(set(found)) > 1:
+            reasons[path] = "Made anew at each reading"
         elif None in found and (
             is_below(path, reasons) or has_changed_since(os.path.join(root, path), began_ns)
         ):
             reasons[path] = "Came or went meanwhile"
     return reasons
+
+
+def is_made_on_reading(count: FileCount | None) -> bool:
+    """Whether a file said 0 and held more: the kernel writes such files as they are read."""
+    return count is not None and count.seen.size == 0 < count.size
 
 
 def is_below(path: bytes, directories: Mapping[bytes, str]) -> bool:

@@ -79,6 +79,6 @@ def open_bar(title: str, total: int) -> PlainBar:
     except ImportError:
         return PlainBar(title, total, sys.stderr)
     bar: PlainBar = tqdm(
-        total=total or None, desc=f"{title:13}", unit=" files", leave=False, file=sys.stderr
+        total=total or None, desc=title, unit=" files", leave=False, file=sys.stderr
     )
     return bar
