@@ -74,7 +74,7 @@ static inline void make_random(void)
     M.r = 1 + random_below(MAX_R);
     M.sets = random_below(MAX_SETS + 1);
     M.phases = 1 + random_below(MAX_PHASES);
-    uint32_t density = 1 + random_below(12);
+    uint32_t density = 1 + random_below(random_below(3) == 0 ? 60 : 12);
     uint32_t recorders = 2 + random_below(8);
     for (uint32_t i = 0; i < M.n; i++) {
         model_system *s = &M.systems[i];
@@ -104,9 +104,13 @@ static inline void make_random(void)
     uint32_t wanted = random_below(2) ? random_below(6) : random_below(MAX_ORDERS);
     wanted = wanted > M.n ? M.n : wanted;
     bool forward = random_below(3) == 0;
+    bool narrow = random_below(3) == 0;
     for (uint32_t i = 0; i < wanted; i++) {
         fol_node_ref a = {FOL_NODE_SYSTEM, random_below(M.n)};
         fol_node_ref b = {FOL_NODE_SYSTEM, random_below(M.n)};
+        if (narrow) {
+            b.id = (a.id + 1 + random_below(5)) % M.n;
+        }
         if (M.systems[a.id].phase > M.systems[b.id].phase && random_below(50) != 0) {
             fol_node_ref swapped = a;
             a = b;
