@@ -41,9 +41,12 @@ static size_t value_bytes(const fol_value *value)
 static int measure_values(fol_commands *commands, const fol_value *values, size_t count,
                           bool is_resource, measure *out)
 {
-    uint64_t seen[FOL_MASK_WORDS] = {0};
+    uint64_t seen[FOL_MASK_WORDS];
     if (count > FOL_MAX_TYPES) {
         return FOL_E_VALUE;
+    }
+    if (count > 1) {
+        fol_bits_clear(seen, FOL_MASK_WORDS);
     }
     out->bytes = align_up(count * sizeof(fol_recorded_value));
     out->is_owned = false;
@@ -57,10 +60,12 @@ static int measure_values(fol_commands *commands, const fol_value *values, size_
         if (status < 0) {
             return status;
         }
-        if (fol_bits_test(seen, out->types[i])) {
-            return FOL_E_VALUE;
+        if (count > 1) {
+            if (fol_bits_test(seen, out->types[i])) {
+                return FOL_E_VALUE;
+            }
+            fol_bits_set(seen, out->types[i]);
         }
-        fol_bits_set(seen, out->types[i]);
         if (__builtin_add_overflow(out->bytes, value_bytes(&values[i]), &out->bytes)) {
             commands->full_setting = "command_bytes";
             return FOL_E_CAPACITY;

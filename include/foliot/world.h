@@ -147,7 +147,8 @@ typedef struct fol_source {
     ptrdiff_t stride;
 } fol_source;
 
-/* One component and a source for each of its fields; sources NULL: zeros. */
+/* One component and a source for each of its fields; sources NULL: zeros. Plain sources, and ids,
+ * may lie in the columns of the world itself: they are read before anything moves. */
 typedef struct fol_bulk {
     fol_component *component;
     const fol_source *sources;
