@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import socket
+import sys
 import tempfile
 import zlib
 from pathlib import Path
@@ -416,7 +417,7 @@ def test_progress_is_silent_without_a_terminal(capsys):
 
 
 def test_plain_progress_draws_and_wipes_one_line(monkeypatch, capsys):
-    bar = _progress.PlainBar("blocking", 10, _progress.sys.stderr)
+    bar = _progress.PlainBar("blocking", 10, sys.stderr)
     bar.update(5)
     bar.close()
     err = capsys.readouterr().err
@@ -425,8 +426,29 @@ def test_plain_progress_draws_and_wipes_one_line(monkeypatch, capsys):
     assert "\n" not in err
 
 
+@pytest.mark.parametrize("has_tqdm", [True, False])
+def test_progress_on_a_terminal_is_wiped_at_the_end(monkeypatch, capsys, has_tqdm):
+    if not has_tqdm:
+        monkeypatch.setitem(sys.modules, "tqdm", None)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    with _progress.progress_of("blocking", 10, shown=True) as advance:
+        advance(5)
+        advance(5)
+    err = capsys.readouterr().err
+    assert "blocking" in err
+    assert "files" in err
+    assert "\n" not in err
+
+
+def test_progress_that_was_not_asked_for_is_silent_on_a_terminal(monkeypatch, capsys):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    with _progress.progress_of("blocking", 10, shown=False) as advance:
+        advance(10)
+    assert capsys.readouterr().err == ""
+
+
 def test_plain_progress_without_a_total_counts_up():
-    bar = _progress.PlainBar("looking", 0, _progress.sys.stderr)
+    bar = _progress.PlainBar("looking", 0, sys.stderr)
     bar.update(1234)
     assert bar.line() == "looking       1,234 files"
 
