@@ -23,7 +23,7 @@ typedef struct iterator_object {
 int fol_py_core_raise_stale(const fol_py_query_core *core)
 {
     if (core->world == NULL) {
-        return fol_py_raise(core->state, FOL_E_ACCESS, "the world of this query of %U is gone",
+        return fol_py_raise(core->state, FOL_E_ACCESS, "the world that %U went over is gone",
                             core->owner_name);
     }
     if (core->takes_lock) {

@@ -54,7 +54,7 @@ class Config:
 
 
 _HIGHEST = {
-    "max_entities": 2**32 - 2,
+    "max_entities": 2**32 - 3,
     "max_components": 1024,
     "max_tables": 2**20,
     "max_systems": 65_536,
