@@ -63,7 +63,7 @@ class Times:
     longest_ns: int = 0
     merge_ns: int = 0
     system_ns: Counter[str] = field(default_factory=Counter)
-    system_runs: Counter[str] = field(default_factory=Counter)
+    system_frames: Counter[str] = field(default_factory=Counter)
 
     def add(self, frame: fo.FrameResult) -> None:
         """Add one frame."""
@@ -73,7 +73,7 @@ class Times:
         self.merge_ns += frame.merge_ns
         for name, timing in frame.systems.items():
             self.system_ns[name] += timing.wall_ns
-            self.system_runs[name] += 1
+            self.system_frames[name] += 1
 
     def row(self, name: str, spent_ns: int, runs: int = 0) -> str:
         """One line of the table of systems; without runs it has no mean."""
@@ -159,9 +159,9 @@ class Drive:
         names = [name for name in self.scheduler.plan.execution_order() if name in times.system_ns]
         width = max(15, *(len(name) for name in names)) if names else 15
         yield ""
-        yield f"{'system':{width}}{'runs':>10}{'mean':>11}{'total':>11}{'share':>8}"
+        yield f"{'system':{width}}{'frames':>10}{'mean':>11}{'total':>11}{'share':>8}"
         for name in names:
-            yield times.row(name.ljust(width), times.system_ns[name], times.system_runs[name])
+            yield times.row(name.ljust(width), times.system_ns[name], times.system_frames[name])
         for name, spent_ns in rest.items():
             yield times.row(name.ljust(width), max(0, spent_ns))
 

@@ -67,9 +67,13 @@ class State(IntEnum):
 
 @dataclass
 class Search:
-    """The files still to be found; the resource of ``find``."""
+    """The files still to be found, and what could not be listed; the resource of ``find``.
+
+    ``paths`` adds to ``skipped`` as it goes.
+    """
 
     paths: Iterator[bytes]
+    skipped: dict[bytes, str]
     found: int = 0
     is_over: bool = False
 
@@ -183,7 +187,7 @@ def rank(ctx: fo.Context) -> None:
         del ranking.largest[RANKED:]
 
 
-@fo.system(reads=[Counts, Reading], writes=[Summary], with_=[Text], commands=True)
+@fo.system(reads=[Counts, Reading], writes=[Summary], commands=True)
 def tally(ctx: fo.Context) -> None:
     """Add the files that are done to the sums, and let go of their text."""
     summary = ctx[Summary]
@@ -252,12 +256,12 @@ def run_census(
     The world has room for a quarter more files than expected. CapacityError: there are more still.
     """
     began = time.perf_counter()
-    skipped: dict[bytes, str] = {}
-    search = Search(find_files(root, skipped))
+    unlisted: dict[bytes, str] = {}
+    search, source = Search(find_files(root, unlisted), unlisted), Source(os.path.join(root, b""))
     summary, ranking = Summary(), Ranking()
     usual = fo.Config().max_entities
     world = fo.World(fo.Config(max_entities=max(usual, expected_files * 5 // 4)))
-    for resource in (search, Source(os.path.join(root, b""), skipped), summary, ranking):
+    for resource in (search, source, summary, ranking):
         world.insert(resource)
     frames, frame_ns = 0, 0
     system_ns: Counter[str] = Counter()
@@ -271,7 +275,7 @@ def run_census(
             advance(summary.done - done_before)
         info, threads = scheduler.backend, len(scheduler.workers)
         plan = str(scheduler.plan)
-    census = Census(dict(counts_of(world)), skipped)
+    census = Census(dict(counts_of(world)), {**search.skipped, **source.skipped})
     return Run(
         backend=info.requested,
         actual=info.actual,
