@@ -6,7 +6,9 @@
 
 #include "base/assert.h"
 
-void fol_part_settle(fol_part *part, size_t rows)
+/* Writes the part's own ticks down to its first `rows` rows, so that rows with older ticks may
+ * come. */
+static void settle(fol_part *part, size_t rows)
 {
     uint64_t changed = fol_part_all_changed(part);
     for (size_t i = 0; i < rows; i++) {
@@ -35,7 +37,7 @@ void fol_part_enter(fol_part *part, size_t rows, size_t count, uint64_t changed,
 {
     FOL_ASSERT_HOT(part->is_watched);
     if (is_hidden(part, changed, added)) {
-        fol_part_settle(part, rows);
+        settle(part, rows);
     }
     for (size_t i = 0; i < count; i++) {
         write_ticks(part, rows + i, changed, added);

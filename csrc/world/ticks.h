@@ -41,10 +41,6 @@ static inline void fol_tick_raise(_Atomic uint64_t *tick, uint64_t to)
     }
 }
 
-/* Writes the part's own ticks down to its first `rows` rows, so that rows with older ticks may
- * come. */
-void fol_part_settle(fol_part *part, size_t rows);
-
 /* The first `rows` rows are there; rows [rows, rows + count) come with these ticks. */
 void fol_part_enter(fol_part *part, size_t rows, size_t count, uint64_t changed, uint64_t added);
 
