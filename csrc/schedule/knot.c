@@ -13,6 +13,7 @@
 
 #include "base/memory.h"
 #include "foliot/status.h"
+#include "schedule/catalog.h"
 
 /* Rounds of hanging loose systems elsewhere before growing the whole forest anew is cheaper. */
 #define REPAIR_ROUNDS 8
@@ -24,7 +25,7 @@ int fol_knot_init(fol_knot *knot, const fol_precedence *precedence)
     *knot = (fol_knot){.precedence = precedence};
     int status = fol_reach_init(&knot->reach, precedence);
     knot->attached = fol_alloc_array(5 * words, sizeof(*knot->attached));
-    knot->blockers = fol_alloc_zeroed(6 * size, sizeof(*knot->blockers));
+    knot->blockers = fol_alloc_zeroed(7 * size, sizeof(*knot->blockers));
     if (status != FOL_OK || knot->attached == NULL || knot->blockers == NULL) {
         fol_knot_deinit(knot);
         return -ENOMEM;
@@ -38,6 +39,10 @@ int fol_knot_init(fol_knot *knot, const fol_precedence *precedence)
     knot->siblings = knot->blockers + 3 * size;
     knot->gone = knot->blockers + 4 * size;
     knot->queue = knot->blockers + 5 * size;
+    knot->hints = knot->blockers + 6 * size;
+    for (uint32_t i = 0; i < size; i++) {
+        knot->hints[i] = i;
+    }
     return FOL_OK;
 }
 
@@ -112,12 +117,37 @@ static bool find_hub(const fol_knot *knot, const uint64_t *component, const uint
     return true;
 }
 
+/* Points every member of a component along a shortest way to its hub, breadth first against the
+ * direction of the precedence; the row is used up. */
+static void point_to_hub(fol_knot *knot, uint64_t *component, uint32_t hub)
+{
+    const fol_precedence *p = knot->precedence;
+    uint32_t *queue = knot->reach.stack;
+    uint32_t queued = 1;
+    queue[0] = hub;
+    fol_bits_reset(component, hub);
+    for (uint32_t i = 0; i < queued; i++) {
+        for (size_t word = 0; word < p->after.words; word++) {
+            uint64_t rest = fol_precedence_word(p, FOL_BACKWARD, queue[i], word) & component[word];
+            component[word] &= ~rest;
+            /* At most 64 rounds: each takes one bit. */
+            for (; rest != 0; rest &= rest - 1) {
+                uint32_t rank = (uint32_t)(word * FOL_WORD_BITS);
+                rank += (uint32_t)__builtin_ctzll(rest);
+                knot->hints[rank] = queue[i];
+                knot->hubs[rank] = hub;
+                queue[queued++] = rank;
+            }
+        }
+    }
+    knot->hubs[hub] = hub;
+}
+
 /* Finds the source components of `within`, which waits for nothing outside itself: their members,
  * and their hubs, which start the queue. */
 static uint32_t find_sources(fol_knot *knot, const uint64_t *within)
 {
     size_t words = knot->precedence->after.words;
-    size_t size = knot->precedence->after.size;
     uint32_t queued = 0;
     uint32_t count = fol_reach_finish(&knot->reach, within);
     fol_bits_and_not(knot->members, within, words);
@@ -129,16 +159,13 @@ static uint32_t find_sources(fol_knot *knot, const uint64_t *within)
             continue;
         }
         uint64_t *component = knot->scratch;
-        fol_reach_out(&knot->reach, FOL_BACKWARD, root, knot->untaken, FOL_NONE, component);
+        fol_reach_out(&knot->reach, FOL_BACKWARD, root, knot->untaken, component);
         fol_bits_and_not(knot->untaken, component, words);
         if (!find_hub(knot, component, within, &hub)) {
             continue;
         }
         fol_bits_or(knot->members, component, words);
-        for (size_t k = fol_bits_next(component, words, 0); k < size;
-             k = fol_bits_next(component, words, k + 1)) {
-            knot->hubs[k] = hub;
-        }
+        point_to_hub(knot, component, hub);
         knot->queue[queued++] = hub;
     }
     FOL_ASSERT(queued > 0);
@@ -273,21 +300,47 @@ static bool repair(fol_knot *knot, const uint64_t *remaining)
     return true;
 }
 
-/* One of its successors is the hub, or waits for it, or the hub is further but reached. */
-static bool reaches_hub(fol_knot *knot, uint32_t rank, const uint64_t *remaining)
+/* The successor to try next on the way to the hub: the hub, the one that led there, any other not
+ * yet tried; SIZE_MAX when there is none. */
+static size_t next_step(const fol_knot *knot, uint32_t rank, uint32_t hub, const uint64_t *untried)
 {
     const fol_precedence *p = knot->precedence;
-    uint32_t hub = knot->hubs[rank];
-    if (rank == hub) {
-        return true;
+    uint64_t word = fol_precedence_word(p, FOL_FORWARD, rank, hub / FOL_WORD_BITS);
+    if ((word >> (hub % FOL_WORD_BITS)) & 1u) {
+        return hub;
     }
-    for (size_t i = 0; i < p->after.words; i++) {
-        uint64_t following = fol_precedence_word(p, FOL_FORWARD, rank, i);
-        if (following & remaining[i] & fol_precedence_word(p, FOL_BACKWARD, hub, i)) {
-            return true;
+    uint32_t hint = knot->hints[rank];
+    return fol_bits_test(untried, hint) ? hint
+                                        : fol_precedence_next(p, FOL_FORWARD, rank, untried, 0);
+}
+
+/* Walks depth first along what led to the hub before. Members that turn out not to reach it are
+ * members no more: paths only go, so they never will. */
+static bool reaches_hub(fol_knot *knot, uint32_t rank)
+{
+    size_t words = knot->precedence->after.words;
+    uint64_t *untried = knot->scratch;
+    uint32_t *stack = knot->queue;
+    uint32_t hub = knot->hubs[rank];
+    uint32_t depth = 1;
+    fol_bits_copy(untried, knot->members, words);
+    fol_bits_reset(untried, rank);
+    stack[0] = rank;
+    /* Bounded: each round tries a member or leaves one. */
+    while (depth > 0 && stack[depth - 1] != hub) {
+        size_t step = next_step(knot, stack[depth - 1], hub, untried);
+        if (step == SIZE_MAX) {
+            depth--;
+        } else {
+            knot->hints[stack[depth - 1]] = (uint32_t)step;
+            fol_bits_reset(untried, step);
+            stack[depth++] = (uint32_t)step;
         }
     }
-    return fol_reach_out(&knot->reach, FOL_FORWARD, rank, remaining, hub, knot->scratch);
+    if (depth == 0) {
+        fol_bits_copy(knot->members, untried, words);
+    }
+    return depth > 0;
 }
 
 /* The earliest candidate that still is in its component, or FOL_NONE. */
@@ -300,11 +353,9 @@ static uint32_t find_earliest(fol_knot *knot, const uint64_t *remaining)
         if (!is_candidate(knot, remaining, i)) {
             continue;
         }
-        if (reaches_hub(knot, (uint32_t)i, remaining)) {
+        if (reaches_hub(knot, (uint32_t)i)) {
             return (uint32_t)i;
         }
-        /* What does not reach its hub now never will: paths only go. */
-        fol_bits_reset(knot->members, i);
     }
     return FOL_NONE;
 }

@@ -28,6 +28,7 @@ typedef struct fol_knot {
     uint64_t *untaken;
     uint32_t *blockers; /* per rank: an explicit predecessor; those before it have gone */
     uint32_t *hubs;     /* per member */
+    uint32_t *hints;    /* per rank: a successor that led to the hub, or itself */
     uint32_t *children; /* per rank: the first that hangs under it, or FOL_NONE */
     uint32_t *siblings; /* per rank: the next under the same */
     uint32_t *gone;     /* since the last search */

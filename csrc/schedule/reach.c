@@ -69,8 +69,8 @@ static void pull_step(fol_reach *reach, fol_direction direction)
     }
 }
 
-bool fol_reach_out(fol_reach *reach, fol_direction direction, uint32_t rank, const uint64_t *within,
-                   uint32_t target, uint64_t *reached)
+void fol_reach_out(fol_reach *reach, fol_direction direction, uint32_t rank, const uint64_t *within,
+                   uint64_t *reached)
 {
     size_t words = reach->precedence->after.words;
     FOL_ASSERT(fol_bits_test(within, rank));
@@ -82,9 +82,6 @@ bool fol_reach_out(fol_reach *reach, fol_direction direction, uint32_t rank, con
     /* Bounded: each round takes at least one system from `unseen`, or is the last. */
     while (frontier_count > 0) {
         fol_bits_or(reached, reach->frontier, words);
-        if (target != FOL_NONE && fol_bits_test(reached, target)) {
-            return true;
-        }
         fol_bits_and_not(reach->unseen, reach->frontier, words);
         if (frontier_count <= fol_bits_count(reach->unseen, words)) {
             push_step(reach, direction);
@@ -96,7 +93,6 @@ bool fol_reach_out(fol_reach *reach, fol_direction direction, uint32_t rank, con
         reach->fresh = swapped;
         frontier_count = fol_bits_count(reach->frontier, words);
     }
-    return false;
 }
 
 uint32_t fol_reach_finish(fol_reach *reach, const uint64_t *within)

@@ -2,7 +2,6 @@
 #ifndef FOL_SCHEDULE_REACH_H
 #define FOL_SCHEDULE_REACH_H
 
-#include "schedule/catalog.h"
 #include "schedule/precedence.h"
 
 /* Scratch, kept over many searches. */
@@ -12,7 +11,7 @@ typedef struct fol_reach {
     uint64_t *frontier;
     uint64_t *fresh;
     uint64_t *unseen;
-    uint32_t *stack; /* owns the block of items a system */
+    uint32_t *stack; /* owns the block of items a system; free between searches */
     uint32_t *cursors;
     uint32_t *finished;
 } fol_reach;
@@ -21,10 +20,9 @@ typedef struct fol_reach {
 int fol_reach_init(fol_reach *reach, const fol_precedence *precedence);
 void fol_reach_deinit(fol_reach *reach);
 
-/* reached = `rank`, which is in `within`, and all it reaches inside `within`. The search ends
- * early, and the answer is true, when `target` is reached; FOL_NONE is no target. */
-bool fol_reach_out(fol_reach *reach, fol_direction direction, uint32_t rank, const uint64_t *within,
-                   uint32_t target, uint64_t *reached);
+/* reached = `rank`, which is in `within`, and all it reaches inside `within`. */
+void fol_reach_out(fol_reach *reach, fol_direction direction, uint32_t rank, const uint64_t *within,
+                   uint64_t *reached);
 
 /* Depth first, forward, from everything in `within`: reach->finished gets the systems in the order
  * of leaving them. How many there are. Taken backwards, each one that is not yet in a component is

@@ -62,6 +62,7 @@ typedef struct fol_schedule_limits {
 /* 4,096 systems and 1,024 resources. */
 extern const fol_schedule_limits fol_schedule_limits_default;
 
+/* NULL takes the default limits. FOL_E_VALUE for limits beyond the greatest, -ENOMEM. */
 int fol_schedule_create(const fol_schedule_limits *limits, fol_schedule **out);
 void fol_schedule_destroy(fol_schedule *schedule);
 /* "max_systems" or "max_resources" after FOL_E_CAPACITY. */
