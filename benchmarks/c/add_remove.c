@@ -1,5 +1,6 @@
-/* add_remove one entity at a time through the public C interface: 10,000 entities with A get B, then
- * lose it. Called as `c_add_remove add_remove SAMPLES`; prints the JSON of benchmarks/protocol.py.
+/* add_remove one entity at a time through the public C interface: 10,000 entities with A get B,
+ * then lose it. Called as `c_add_remove add_remove SAMPLES`; prints the JSON of
+ * benchmarks/protocol.py.
  */
 
 #include <inttypes.h>
@@ -11,7 +12,7 @@
 #include "foliot/world.h"
 
 #define ENTITIES 10000
-#define INNER 10
+#define INNER    10
 
 static uint64_t now_ns(void)
 {
@@ -74,7 +75,8 @@ int main(int argc, char **argv)
     for (int i = 0; i < 10 && status == 0; i++) {
         status = sample(world, entities, b, &seconds);
     }
-    printf("{\"peer\": \"foliot\", \"workload\": \"add_remove\", \"inner\": %d, \"seconds\": [", INNER);
+    printf("{\"peer\": \"foliot\", \"workload\": \"add_remove\", \"inner\": %d, \"seconds\": [",
+           INNER);
     for (long i = 0; i < samples && status == 0; i++) {
         status = sample(world, entities, b, &seconds);
         printf("%s%.9g", i == 0 ? "" : ", ", seconds);

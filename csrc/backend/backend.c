@@ -8,10 +8,11 @@
 #include "foliot/scheduler.h"
 #include "foliot/status.h"
 
-const char *const fol_backend_names[] = {"blocking", "evented", "threadpool", "stealing",
+const char *const fol_backend_names[] = {"blocking", "evented",  "threadpool", "stealing",
                                          "uring",    "adaptive", NULL};
 
-static const char *known_name(const char *name) {
+static const char *known_name(const char *name)
+{
     for (size_t i = 0; fol_backend_names[i] != NULL; i++) {
         if (strcmp(fol_backend_names[i], name) == 0) {
             return fol_backend_names[i];
@@ -20,7 +21,8 @@ static const char *known_name(const char *name) {
     return NULL;
 }
 
-int fol_backend_init(fol_backend *backend, const char *name, uint32_t workers) {
+int fol_backend_init(fol_backend *backend, const char *name, uint32_t workers)
+{
     const char *requested = name == NULL ? NULL : known_name(name);
     if (requested == NULL) {
         return FOL_E_VALUE;
@@ -35,6 +37,7 @@ int fol_backend_init(fol_backend *backend, const char *name, uint32_t workers) {
     return FOL_OK;
 }
 
-void fol_backend_deinit(fol_backend *backend) {
+void fol_backend_deinit(fol_backend *backend)
+{
     backend->ops->deinit(backend);
 }

@@ -2,8 +2,8 @@
  *
  * A backend is given a phase as a list of nodes in an order the plan allows, cut into segments by
  * merges, and calls back to run each node and each merge exactly once. It may reorder or overlap
- * nodes of a segment only as the plan's graph allows; it never starts a node of a segment before the
- * merge in front of it has returned. Nothing here knows systems, worlds or the host language.
+ * nodes of a segment only as the plan's graph allows; it never starts a node of a segment before
+ * the merge in front of it has returned. Nothing here knows systems, worlds or the host language.
  */
 #ifndef FOL_BACKEND_BACKEND_H
 #define FOL_BACKEND_BACKEND_H
@@ -41,7 +41,8 @@ struct fol_backend {
 int fol_backend_init(fol_backend *backend, const char *name, uint32_t workers);
 void fol_backend_deinit(fol_backend *backend);
 
-static inline void fol_backend_run(fol_backend *backend, const fol_work *work) {
+static inline void fol_backend_run(fol_backend *backend, const fol_work *work)
+{
     backend->ops->run(backend, work);
 }
 

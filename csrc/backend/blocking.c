@@ -2,7 +2,8 @@
 
 #include "backend/backend.h"
 
-static void blocking_run(fol_backend *backend, const fol_work *work) {
+static void blocking_run(fol_backend *backend, const fol_work *work)
+{
     (void)backend;
     uint32_t node = 0;
     for (uint32_t segment = 0; segment < work->segment_count; segment++) {
@@ -13,7 +14,8 @@ static void blocking_run(fol_backend *backend, const fol_work *work) {
     }
 }
 
-static void blocking_deinit(fol_backend *backend) {
+static void blocking_deinit(fol_backend *backend)
+{
     (void)backend;
 }
 

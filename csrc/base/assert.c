@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-void fol_assert_failed(const char *condition, const char *file, int line) {
+void fol_assert_failed(const char *condition, const char *file, int line)
+{
     fprintf(stderr, "foliot: internal invariant broken: %s (%s:%d)\n", condition, file, line);
     abort();
 }

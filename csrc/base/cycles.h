@@ -12,7 +12,8 @@
 #include <stdint.h>
 #include <time.h>
 
-static inline uint64_t fol_cycles_now(void) {
+static inline uint64_t fol_cycles_now(void)
+{
 #if defined(__x86_64__)
     return __builtin_ia32_rdtsc();
 #elif defined(__aarch64__)
@@ -27,7 +28,8 @@ static inline uint64_t fol_cycles_now(void) {
 }
 
 /* Nanoseconds for a difference of counter values. */
-static inline uint64_t fol_cycles_scale(uint64_t from, uint64_t to, double ns_per_cycle) {
+static inline uint64_t fol_cycles_scale(uint64_t from, uint64_t to, double ns_per_cycle)
+{
     return to > from ? (uint64_t)((double)(to - from) * ns_per_cycle) : 0;
 }
 

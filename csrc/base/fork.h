@@ -1,8 +1,8 @@
 /* Notices that the process is a forked child.
  *
- * A child of fork has one thread and copies of locks and queues that other threads may have held, so
- * whatever runs on threads refuses to work there. An object keeps the generation it was made in and
- * compares.
+ * A child of fork has one thread and copies of locks and queues that other threads may have held,
+ * so whatever runs on threads refuses to work there. An object keeps the generation it was made in
+ * and compares.
  */
 #ifndef FOL_BASE_FORK_H
 #define FOL_BASE_FORK_H

@@ -16,21 +16,25 @@ static _Atomic uint64_t success_count;
 /* Allocations left until the armed failure; 0 when none is armed. */
 static _Atomic uint64_t failure_countdown;
 
-void fol_memory_read_stats(fol_memory_stats *out) {
+void fol_memory_read_stats(fol_memory_stats *out)
+{
     out->allocations = atomic_load_explicit(&allocation_count, memory_order_relaxed);
     out->frees = atomic_load_explicit(&free_count, memory_order_relaxed);
     out->live_blocks = atomic_load_explicit(&success_count, memory_order_relaxed) - out->frees;
 }
 
-void fol_memory_fail_nth(uint64_t n) {
+void fol_memory_fail_nth(uint64_t n)
+{
     atomic_store_explicit(&failure_countdown, n, memory_order_relaxed);
 }
 
-int fol_memory_failure_is_armed(void) {
+int fol_memory_failure_is_armed(void)
+{
     return atomic_load_explicit(&failure_countdown, memory_order_relaxed) != 0;
 }
 
-static int allocation_must_fail(void) {
+static int allocation_must_fail(void)
+{
     atomic_fetch_add_explicit(&allocation_count, 1, memory_order_relaxed);
     uint64_t left = atomic_load_explicit(&failure_countdown, memory_order_relaxed);
     /* Bounded by contention: each failed exchange means another thread counted down. */
@@ -43,28 +47,32 @@ static int allocation_must_fail(void) {
     return 0;
 }
 
-static void *count_success(void *block) {
+static void *count_success(void *block)
+{
     if (block != NULL) {
         atomic_fetch_add_explicit(&success_count, 1, memory_order_relaxed);
     }
     return block;
 }
 
-void *fol_alloc(size_t size) {
+void *fol_alloc(size_t size)
+{
     if (allocation_must_fail()) {
         return NULL;
     }
     return count_success(malloc(size == 0 ? 1 : size));
 }
 
-void *fol_alloc_zeroed(size_t count, size_t size) {
+void *fol_alloc_zeroed(size_t count, size_t size)
+{
     if (allocation_must_fail()) {
         return NULL;
     }
     return count_success(count == 0 || size == 0 ? calloc(1, 1) : calloc(count, size));
 }
 
-void *fol_alloc_array(size_t count, size_t size) {
+void *fol_alloc_array(size_t count, size_t size)
+{
     size_t bytes;
     if (__builtin_mul_overflow(count, size, &bytes)) {
         return NULL;
@@ -72,7 +80,8 @@ void *fol_alloc_array(size_t count, size_t size) {
     return fol_alloc(bytes);
 }
 
-void *fol_alloc_aligned(size_t size) {
+void *fol_alloc_aligned(size_t size)
+{
     if (allocation_must_fail() || size > SIZE_MAX - FOL_CACHE_LINE) {
         return NULL;
     }
@@ -80,7 +89,8 @@ void *fol_alloc_aligned(size_t size) {
     return count_success(aligned_alloc(FOL_CACHE_LINE, rounded == 0 ? FOL_CACHE_LINE : rounded));
 }
 
-void *fol_realloc_array(void *block, size_t count, size_t size) {
+void *fol_realloc_array(void *block, size_t count, size_t size)
+{
     size_t bytes;
     if (__builtin_mul_overflow(count, size, &bytes) || allocation_must_fail()) {
         return NULL;
@@ -89,7 +99,8 @@ void *fol_realloc_array(void *block, size_t count, size_t size) {
     return block == NULL ? count_success(grown) : grown;
 }
 
-char *fol_strdup(const char *text) {
+char *fol_strdup(const char *text)
+{
     size_t size = strlen(text) + 1;
     char *copy = fol_alloc(size);
     if (copy != NULL) {
@@ -98,14 +109,16 @@ char *fol_strdup(const char *text) {
     return copy;
 }
 
-void fol_free(void *block) {
+void fol_free(void *block)
+{
     if (block != NULL) {
         atomic_fetch_add_explicit(&free_count, 1, memory_order_relaxed);
         free(block);
     }
 }
 
-void *fol_reserve(size_t size) {
+void *fol_reserve(size_t size)
+{
     if (allocation_must_fail()) {
         return NULL;
     }
@@ -114,7 +127,8 @@ void *fol_reserve(size_t size) {
     return block == MAP_FAILED ? NULL : count_success(block);
 }
 
-void fol_unreserve(void *block, size_t size) {
+void fol_unreserve(void *block, size_t size)
+{
     if (block != NULL) {
         atomic_fetch_add_explicit(&free_count, 1, memory_order_relaxed);
         munmap(block, size);

@@ -5,7 +5,8 @@
 #include <errno.h>
 #include <string.h>
 
-const char *fol_status_text(int status) {
+const char *fol_status_text(int status)
+{
     switch (status) {
     case FOL_OK:
         return "success";
@@ -21,7 +22,8 @@ const char *fol_status_text(int status) {
     return text != NULL ? text : "unknown status";
 }
 
-const char *fol_status_exception(int status) {
+const char *fol_status_exception(int status)
+{
     switch (status) {
 #define FOL_STATUS_CASE(name, code, exception, text)                                               \
     case (code):                                                                                   \

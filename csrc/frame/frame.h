@@ -46,7 +46,7 @@ typedef struct fol_node {
     uint32_t query_count;
     uint32_t column_count; /* of the default query */
     uint32_t component_count;
-    fol_component **components; /* retained: declared writes, then reads */
+    fol_component **components;            /* retained: declared writes, then reads */
     fol_resource_column *resource_columns; /* column_count, when has_components is false */
     uint64_t last_tick;
     uint64_t failures;
@@ -78,7 +78,7 @@ typedef struct fol_program {
     uint32_t *node_of_system;
     fol_phase *phases;
     uint32_t phase_count;
-    fol_node_frame *frames; /* one a node */
+    fol_node_frame *frames;     /* one a node */
     fol_system_timing *timings; /* one a system: the frame's result */
     uint64_t *phase_cycles;
     uint64_t *phase_ns;
@@ -121,12 +121,14 @@ struct fol_scheduler {
 };
 
 /* Nodes take the even ticks after the base, the merge behind a node the odd one after it. */
-static inline uint64_t fol_node_tick(const fol_scheduler *scheduler, uint32_t node) {
+static inline uint64_t fol_node_tick(const fol_scheduler *scheduler, uint32_t node)
+{
     return scheduler->tick_base + 2 * (uint64_t)node;
 }
 
 /* Of the merge behind the first `end` nodes of the phase; end is at least 1. */
-static inline uint64_t fol_merge_tick(const fol_scheduler *scheduler, uint32_t end) {
+static inline uint64_t fol_merge_tick(const fol_scheduler *scheduler, uint32_t end)
+{
     return scheduler->tick_base + 2 * (uint64_t)end - 1;
 }
 

@@ -10,7 +10,8 @@
 #include "foliot/status.h"
 #include "frame/frame.h"
 
-static void record_command_error(void *argument, uint32_t system_order, int status) {
+static void record_command_error(void *argument, uint32_t system_order, int status)
+{
     fol_scheduler *scheduler = argument;
     FOL_ASSERT(system_order < scheduler->phase->count);
     if (status == FOL_E_INTERRUPTED) {
@@ -20,7 +21,8 @@ static void record_command_error(void *argument, uint32_t system_order, int stat
     fol_record_error(scheduler, scheduler->phase_nodes[system_order].system, status, 0, true);
 }
 
-void fol_run_merge(void *state, uint32_t segment) {
+void fol_run_merge(void *state, uint32_t segment)
+{
     fol_scheduler *scheduler = state;
     if (fol_commands_count(scheduler->commands) == 0) {
         return;

@@ -6,16 +6,18 @@
 
 #include "foliot/scheduler.h"
 
-void fol_pacer_init(fol_pacer *pacer, uint64_t period_ns, uint32_t max_catch_up, uint64_t now_ns) {
-    *pacer = (fol_pacer){
-        .period_ns = period_ns, .next_ns = now_ns, .max_catch_up = max_catch_up};
+void fol_pacer_init(fol_pacer *pacer, uint64_t period_ns, uint32_t max_catch_up, uint64_t now_ns)
+{
+    *pacer = (fol_pacer){.period_ns = period_ns, .next_ns = now_ns, .max_catch_up = max_catch_up};
 }
 
-uint64_t fol_pacer_wait_ns(const fol_pacer *pacer, uint64_t now_ns) {
+uint64_t fol_pacer_wait_ns(const fol_pacer *pacer, uint64_t now_ns)
+{
     return pacer->period_ns != 0 && pacer->next_ns > now_ns ? pacer->next_ns - now_ns : 0;
 }
 
-void fol_pacer_begin_frame(fol_pacer *pacer, uint64_t now_ns) {
+void fol_pacer_begin_frame(fol_pacer *pacer, uint64_t now_ns)
+{
     if (pacer->period_ns == 0) {
         return;
     }

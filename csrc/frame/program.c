@@ -8,7 +8,8 @@
 #include "foliot/status.h"
 #include "frame/frame.h"
 
-static void deinit_node(fol_node *node) {
+static void deinit_node(fol_node *node)
+{
     for (uint32_t i = 0; node->queries != NULL && i < node->query_count; i++) {
         if (node->queries[i] != NULL) {
             fol_query_destroy(node->queries[i]);
@@ -23,7 +24,8 @@ static void deinit_node(fol_node *node) {
 }
 
 /* The components of the default query that give columns: writes, then reads. */
-static int take_components(fol_node *node, const fol_system_query *query) {
+static int take_components(fol_node *node, const fol_system_query *query)
+{
     node->components = fol_alloc_array(query->count, sizeof(*node->components));
     if (node->components == NULL) {
         return -ENOMEM;
@@ -42,7 +44,8 @@ static int take_components(fol_node *node, const fol_system_query *query) {
 }
 
 /* A system without components has no table to take its columns from. */
-static int take_resource_columns(fol_node *node, const fol_system_query *query) {
+static int take_resource_columns(fol_node *node, const fol_system_query *query)
+{
     node->resource_columns = fol_alloc_array(node->column_count, sizeof(*node->resource_columns));
     if (node->resource_columns == NULL) {
         return -ENOMEM;
@@ -57,17 +60,18 @@ static int take_resource_columns(fol_node *node, const fol_system_query *query) 
         uint32_t fields = fol_component_field_count(component);
         for (uint32_t field = 0; field < fields; field++) {
             FOL_ASSERT(column < node->column_count);
-            node->resource_columns[column] = (fol_resource_column){
-                .component = component,
-                .offset = fol_component_field(component, field)->offset,
-                .is_written = i < written};
+            node->resource_columns[column] =
+                (fol_resource_column){.component = component,
+                                      .offset = fol_component_field(component, field)->offset,
+                                      .is_written = i < written};
             column++;
         }
     }
     return FOL_OK;
 }
 
-static int init_queries(fol_world *world, fol_node *node, const fol_system *system) {
+static int init_queries(fol_world *world, fol_node *node, const fol_system *system)
+{
     node->queries = fol_alloc_zeroed(system->query_count, sizeof(*node->queries));
     if (node->queries == NULL) {
         return -ENOMEM;
@@ -87,7 +91,8 @@ static int init_queries(fol_world *world, fol_node *node, const fol_system *syst
 
 /* On failure the node is left for deinit_node. */
 static int init_node(fol_world *world, fol_node *node, const fol_plan *plan, uint32_t index,
-                     const fol_system *system) {
+                     const fol_system *system)
+{
     node->kind = system->kind;
     node->needs_host = system->needs_host;
     node->records_commands = fol_plan_system_records(plan, index);
@@ -119,7 +124,8 @@ static int init_node(fol_world *world, fol_node *node, const fol_plan *plan, uin
 }
 
 static int init_phase(fol_phase *phase, const fol_plan *plan, uint32_t index,
-                      const fol_phase_rate *rate) {
+                      const fol_phase_rate *rate)
+{
     fol_plan_phase_range(plan, index, &phase->first, &phase->count);
     phase->rate = *rate;
     uint32_t segments = fol_plan_segment_count(plan, index);
@@ -140,7 +146,8 @@ static int init_phase(fol_phase *phase, const fol_plan *plan, uint32_t index,
 
 /* Running order of a phase: segment by segment, inside a segment as in the plan. */
 static int init_phase_nodes(fol_world *world, fol_program *program, const fol_phase *phase,
-                            const fol_system *systems) {
+                            const fol_system *systems)
+{
     const uint32_t *order = fol_plan_order(program->plan) + phase->first;
     uint32_t node = phase->first;
     for (uint32_t segment = 0; segment < phase->segment_count; segment++) {
@@ -150,8 +157,8 @@ static int init_phase_nodes(fol_world *world, fol_program *program, const fol_ph
                 continue;
             }
             program->node_of_system[system] = node;
-            int status = init_node(world, &program->nodes[node], program->plan, system,
-                                   &systems[system]);
+            int status =
+                init_node(world, &program->nodes[node], program->plan, system, &systems[system]);
             if (status != FOL_OK) {
                 return status;
             }
@@ -162,7 +169,8 @@ static int init_phase_nodes(fol_world *world, fol_program *program, const fol_ph
     return FOL_OK;
 }
 
-static int allocate_program(fol_program *program) {
+static int allocate_program(fol_program *program)
+{
     uint32_t nodes = program->node_count;
     uint32_t phases = program->phase_count;
     program->nodes = fol_alloc_zeroed(nodes, sizeof(*program->nodes));
@@ -174,16 +182,16 @@ static int allocate_program(fol_program *program) {
     program->phase_cycles = fol_alloc_zeroed(phases, sizeof(*program->phase_cycles));
     program->phase_ns = fol_alloc_zeroed(phases, sizeof(*program->phase_ns));
     program->phase_steps = fol_alloc_zeroed(phases, sizeof(*program->phase_steps));
-    bool is_complete = program->nodes != NULL && program->node_of_system != NULL &&
-                       program->frames != NULL && program->timings != NULL &&
-                       program->quarantined != NULL && program->phases != NULL &&
-                       program->phase_cycles != NULL && program->phase_ns != NULL &&
-                       program->phase_steps != NULL;
+    bool is_complete =
+        program->nodes != NULL && program->node_of_system != NULL && program->frames != NULL &&
+        program->timings != NULL && program->quarantined != NULL && program->phases != NULL &&
+        program->phase_cycles != NULL && program->phase_ns != NULL && program->phase_steps != NULL;
     return is_complete ? FOL_OK : -ENOMEM;
 }
 
 int fol_program_create(fol_world *world, const fol_plan *plan, const fol_system *systems,
-                       const fol_phase_rate *rates, fol_program **out) {
+                       const fol_phase_rate *rates, fol_program **out)
+{
     const fol_phase_rate every_frame = {.kind = FOL_RATE_FRAMES, .every = 1};
     fol_program *program = fol_alloc_zeroed(1, sizeof(*program));
     if (program == NULL) {
@@ -194,8 +202,7 @@ int fol_program_create(fol_world *world, const fol_plan *plan, const fol_system 
     program->phase_count = fol_plan_phase_count(plan);
     int status = allocate_program(program);
     for (uint32_t i = 0; status == FOL_OK && i < program->phase_count; i++) {
-        status = init_phase(&program->phases[i], plan, i,
-                            rates == NULL ? &every_frame : &rates[i]);
+        status = init_phase(&program->phases[i], plan, i, rates == NULL ? &every_frame : &rates[i]);
         if (status == FOL_OK) {
             status = init_phase_nodes(world, program, &program->phases[i], systems);
         }
@@ -208,7 +215,8 @@ int fol_program_create(fol_world *world, const fol_plan *plan, const fol_system 
     return FOL_OK;
 }
 
-void fol_program_destroy(fol_program *program) {
+void fol_program_destroy(fol_program *program)
+{
     for (uint32_t i = 0; program->nodes != NULL && i < program->node_count; i++) {
         deinit_node(&program->nodes[i]);
     }
@@ -227,7 +235,8 @@ void fol_program_destroy(fol_program *program) {
     fol_free(program);
 }
 
-void fol_program_carry(fol_program *program, const fol_program *old, const fol_system *systems) {
+void fol_program_carry(fol_program *program, const fol_program *old, const fol_system *systems)
+{
     for (uint32_t i = 0; i < program->node_count; i++) {
         int64_t from = systems[i].carries_state;
         if (from < 0 || (uint64_t)from >= old->node_count) {
@@ -241,11 +250,10 @@ void fol_program_carry(fol_program *program, const fol_program *old, const fol_s
         node->is_disabled = source->is_disabled;
         node->is_quarantined = source->is_quarantined;
     }
-    uint32_t phases = program->phase_count < old->phase_count ? program->phase_count
-                                                              : old->phase_count;
+    uint32_t phases =
+        program->phase_count < old->phase_count ? program->phase_count : old->phase_count;
     for (uint32_t i = 0; i < phases; i++) {
-        if (strcmp(fol_plan_phase_name(program->plan, i), fol_plan_phase_name(old->plan, i)) ==
-            0) {
+        if (strcmp(fol_plan_phase_name(program->plan, i), fol_plan_phase_name(old->plan, i)) == 0) {
             program->phases[i].owed = old->phases[i].owed;
         }
     }

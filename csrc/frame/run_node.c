@@ -22,7 +22,8 @@
 /* A new cost counts this much in the running mean. */
 #define MEAN_WEIGHT 0.125
 
-void fol_host_set_attached(fol_scheduler *scheduler, bool attached) {
+void fol_host_set_attached(fol_scheduler *scheduler, bool attached)
+{
     const fol_host *host = &scheduler->config.host;
     if (scheduler->is_attached == attached) {
         return;
@@ -39,7 +40,8 @@ void fol_host_set_attached(fol_scheduler *scheduler, bool attached) {
     }
 }
 
-void fol_host_poll(fol_scheduler *scheduler, uint64_t now_cycles) {
+void fol_host_poll(fol_scheduler *scheduler, uint64_t now_cycles)
+{
     const fol_host *host = &scheduler->config.host;
     if (FOL_LIKELY(now_cycles - scheduler->last_poll < scheduler->poll_cycles)) {
         return;
@@ -56,13 +58,13 @@ void fol_host_poll(fol_scheduler *scheduler, uint64_t now_cycles) {
     fol_host_set_attached(scheduler, was_attached);
 }
 
-static bool make_error_room(fol_scheduler *scheduler) {
+static bool make_error_room(fol_scheduler *scheduler)
+{
     if (scheduler->result.error_count < scheduler->error_room) {
         return true;
     }
     uint32_t room = scheduler->error_room * 2 + 16;
-    fol_frame_error *grown =
-        fol_realloc_array(scheduler->errors, room, sizeof(*scheduler->errors));
+    fol_frame_error *grown = fol_realloc_array(scheduler->errors, room, sizeof(*scheduler->errors));
     if (grown == NULL) {
         return false;
     }
@@ -72,18 +74,20 @@ static bool make_error_room(fol_scheduler *scheduler) {
 }
 
 void fol_record_error(fol_scheduler *scheduler, uint32_t system, int status, int code,
-                      bool is_merge) {
+                      bool is_merge)
+{
     FOL_ASSERT(status < 0);
     if (!make_error_room(scheduler)) {
         scheduler->lost_errors = true;
         return;
     }
-    scheduler->errors[scheduler->result.error_count] = (fol_frame_error){
-        .system = system, .status = status, .code = code, .is_merge = is_merge};
+    scheduler->errors[scheduler->result.error_count] =
+        (fol_frame_error){.system = system, .status = status, .code = code, .is_merge = is_merge};
     scheduler->result.error_count++;
 }
 
-static void count_failure(fol_scheduler *scheduler, fol_node *node) {
+static void count_failure(fol_scheduler *scheduler, fol_node *node)
+{
     node->failures++;
     scheduler->stats.systems_failed++;
     if (scheduler->config.errors == FOL_ERRORS_QUARANTINE &&
@@ -95,7 +99,8 @@ static void count_failure(fol_scheduler *scheduler, fol_node *node) {
 }
 
 static void fail_node(fol_scheduler *scheduler, fol_node *node, fol_node_frame *frame, int status,
-                      int code) {
+                      int code)
+{
     if (node->records_commands) {
         if (fol_commands_need_host(scheduler->commands)) {
             fol_host_set_attached(scheduler, true);
@@ -113,7 +118,8 @@ static void fail_node(fol_scheduler *scheduler, fol_node *node, fol_node_frame *
 }
 
 /* Calls the kernel of a node that has no table to go over: once, with its resources. */
-static int run_without_components(fol_scheduler *scheduler, fol_node *node, int *code) {
+static int run_without_components(fol_scheduler *scheduler, fol_node *node, int *code)
+{
     void *columns[FOL_MAX_COLUMNS];
     FOL_ASSERT(node->column_count <= FOL_MAX_COLUMNS);
     for (uint32_t i = 0; i < node->column_count; i++) {
@@ -141,7 +147,8 @@ static int run_without_components(fol_scheduler *scheduler, fol_node *node, int 
     return *code == 0 ? FOL_OK : FOL_E_KERNEL;
 }
 
-static int call_kernel(fol_scheduler *scheduler, const fol_node *node, const fol_run *run) {
+static int call_kernel(fol_scheduler *scheduler, const fol_node *node, const fol_run *run)
+{
     if (node->kind == FOL_SYSTEM_COLUMNS) {
         return node->function.columns_kernel((void **)run->columns, (ptrdiff_t)run->rows,
                                              node->user);
@@ -154,7 +161,8 @@ static int call_kernel(fol_scheduler *scheduler, const fol_node *node, const fol
 
 /* Calls the kernel for each run of rows of the default query. */
 static int run_over_tables(fol_scheduler *scheduler, fol_node *node, fol_node_frame *frame,
-                           int *code) {
+                           int *code)
+{
     fol_query *query = node->queries[0];
     uint32_t max_rows = node->max_rows == 0 ? DEFAULT_MAX_ROWS : node->max_rows;
     fol_query_iterator iterator;
@@ -185,7 +193,8 @@ static int run_over_tables(fol_scheduler *scheduler, fol_node *node, fol_node_fr
     return status;
 }
 
-static int run_native(fol_scheduler *scheduler, fol_node *node, fol_node_frame *frame, int *code) {
+static int run_native(fol_scheduler *scheduler, fol_node *node, fol_node_frame *frame, int *code)
+{
     if (node->kind == FOL_SYSTEM_CHUNK) {
         fol_chunk *chunk = &scheduler->chunk;
         chunk->dt = scheduler->task.dt;
@@ -206,7 +215,8 @@ static int run_native(fol_scheduler *scheduler, fol_node *node, fol_node_frame *
 }
 
 /* Whether the node may run now; if not, why is in frame->state. */
-static bool node_is_due(fol_scheduler *scheduler, const fol_node *node, fol_node_frame *frame) {
+static bool node_is_due(fol_scheduler *scheduler, const fol_node *node, fol_node_frame *frame)
+{
     if (FOL_UNLIKELY(scheduler->is_interrupted)) {
         frame->state = FOL_RUN_INTERRUPTED;
         return false;
@@ -224,7 +234,8 @@ static bool node_is_due(fol_scheduler *scheduler, const fol_node *node, fol_node
 
 /* Runs the condition and the function; the task is ready. */
 static int run_due_node(fol_scheduler *scheduler, fol_node *node, fol_node_frame *frame,
-                        uint32_t index, int *code) {
+                        uint32_t index, int *code)
+{
     fol_host_set_attached(scheduler, node->needs_host);
     if (node->records_commands) {
         fol_commands_begin(scheduler->commands, index, 0);
@@ -255,7 +266,8 @@ static int run_due_node(fol_scheduler *scheduler, fol_node *node, fol_node_frame
     return status;
 }
 
-void fol_run_node(void *state, uint32_t index, uint32_t worker) {
+void fol_run_node(void *state, uint32_t index, uint32_t worker)
+{
     fol_scheduler *scheduler = state;
     fol_node *node = &scheduler->phase_nodes[index];
     fol_node_frame *frame = &scheduler->phase_frames[index];
@@ -283,10 +295,10 @@ void fol_run_node(void *state, uint32_t index, uint32_t worker) {
     frame->cycles += cycles;
     frame->rows += task->rows;
     if (frame->state == FOL_RUN_DONE) {
-        node->mean_cycles = node->mean_cycles == 0.0
-                                ? (double)cycles
-                                : node->mean_cycles +
-                                      MEAN_WEIGHT * ((double)cycles - node->mean_cycles);
+        node->mean_cycles =
+            node->mean_cycles == 0.0
+                ? (double)cycles
+                : node->mean_cycles + MEAN_WEIGHT * ((double)cycles - node->mean_cycles);
     }
     fol_host_poll(scheduler, now);
 }

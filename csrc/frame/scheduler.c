@@ -13,7 +13,7 @@
 
 /* Nanoseconds of the first measurement of the cycle counter, and between two looks at the host. */
 #define CALIBRATION_NS 20000u
-#define POLL_NS 2000000u
+#define POLL_NS        2000000u
 
 const fol_scheduler_config fol_scheduler_config_default = {
     .backend = "stealing",
@@ -25,7 +25,8 @@ const fol_scheduler_config fol_scheduler_config_default = {
     .clock = {NULL, NULL, NULL},
 };
 
-static bool rate_is_valid(const fol_phase_rate *rate) {
+static bool rate_is_valid(const fol_phase_rate *rate)
+{
     if (rate->kind == FOL_RATE_FRAMES) {
         return rate->every > 0;
     }
@@ -34,20 +35,22 @@ static bool rate_is_valid(const fol_phase_rate *rate) {
 }
 
 static int check_arguments(const fol_plan *plan, const fol_phase_rate *rates,
-                           const fol_scheduler_config *config) {
+                           const fol_scheduler_config *config)
+{
     for (uint32_t i = 0; rates != NULL && i < fol_plan_phase_count(plan); i++) {
         if (!rate_is_valid(&rates[i])) {
             return FOL_E_VALUE;
         }
     }
-    bool is_valid = isfinite(config->max_dt) && config->max_dt >= 0.0 &&
-                    config->max_commands > 0 && config->command_bytes > 0 &&
+    bool is_valid = isfinite(config->max_dt) && config->max_dt >= 0.0 && config->max_commands > 0 &&
+                    config->command_bytes > 0 &&
                     (config->errors != FOL_ERRORS_QUARANTINE || config->quarantine_after > 0);
     return is_valid ? FOL_OK : FOL_E_VALUE;
 }
 
 /* How long a cycle of the counter is, before the first frame can tell. */
-static void calibrate_cycles(fol_scheduler *scheduler) {
+static void calibrate_cycles(fol_scheduler *scheduler)
+{
     uint64_t start_ns = fol_clock_monotonic.now_ns(NULL);
     uint64_t start = fol_cycles_now();
     uint64_t now_ns = start_ns;
@@ -61,7 +64,8 @@ static void calibrate_cycles(fol_scheduler *scheduler) {
 
 int fol_scheduler_create(fol_world *world, const fol_plan *plan, const fol_system *systems,
                          const fol_phase_rate *rates, const fol_scheduler_config *config,
-                         fol_scheduler **out) {
+                         fol_scheduler **out)
+{
     int status = check_arguments(plan, rates, config);
     if (status != FOL_OK) {
         return status;
@@ -86,9 +90,8 @@ int fol_scheduler_create(fol_world *world, const fol_plan *plan, const fol_syste
     if (status != FOL_OK) {
         goto fail_backend;
     }
-    const fol_commands_config commands = {.max_commands = config->max_commands,
-                                          .max_bytes = config->command_bytes,
-                                          .worker = 0};
+    const fol_commands_config commands = {
+        .max_commands = config->max_commands, .max_bytes = config->command_bytes, .worker = 0};
     status = fol_commands_create(world, &commands, &scheduler->commands);
     if (status != FOL_OK) {
         goto fail_commands;
@@ -109,7 +112,8 @@ fail_backend:
     return status;
 }
 
-void fol_scheduler_destroy(fol_scheduler *scheduler) {
+void fol_scheduler_destroy(fol_scheduler *scheduler)
+{
     if (scheduler == NULL) {
         return;
     }
@@ -122,7 +126,8 @@ void fol_scheduler_destroy(fol_scheduler *scheduler) {
 }
 
 /* Between frames: keeps a tick out while the scheduler changes. */
-static int begin_change(fol_scheduler *scheduler) {
+static int begin_change(fol_scheduler *scheduler)
+{
     if (fol_fork_generation() != scheduler->fork_generation) {
         return FOL_E_FORKED;
     }
@@ -133,13 +138,15 @@ static int begin_change(fol_scheduler *scheduler) {
     return FOL_OK;
 }
 
-static void end_change(fol_scheduler *scheduler) {
+static void end_change(fol_scheduler *scheduler)
+{
     /* Release pairs with the acquire of the next driver. */
     atomic_store_explicit(&scheduler->is_driven, false, memory_order_release);
 }
 
-int fol_scheduler_replan(fol_scheduler *scheduler, const fol_plan *plan,
-                         const fol_system *systems, const fol_phase_rate *rates) {
+int fol_scheduler_replan(fol_scheduler *scheduler, const fol_plan *plan, const fol_system *systems,
+                         const fol_phase_rate *rates)
+{
     int status = check_arguments(plan, rates, &scheduler->config);
     if (status == FOL_OK) {
         status = begin_change(scheduler);
@@ -163,28 +170,33 @@ int fol_scheduler_replan(fol_scheduler *scheduler, const fol_plan *plan,
     return status;
 }
 
-fol_backend_info fol_scheduler_backend(const fol_scheduler *scheduler) {
+fol_backend_info fol_scheduler_backend(const fol_scheduler *scheduler)
+{
     return (fol_backend_info){.requested = scheduler->backend.requested,
                               .actual = scheduler->backend.ops->name,
                               .reason = scheduler->backend.reason,
                               .workers = scheduler->backend.workers};
 }
 
-const fol_frame *fol_scheduler_frame(const fol_scheduler *scheduler) {
+const fol_frame *fol_scheduler_frame(const fol_scheduler *scheduler)
+{
     return &scheduler->result;
 }
 
-uint64_t fol_scheduler_frame_number(const fol_scheduler *scheduler) {
+uint64_t fol_scheduler_frame_number(const fol_scheduler *scheduler)
+{
     return scheduler->frame_number;
 }
 
-static fol_node *node_of(const fol_scheduler *scheduler, uint32_t system) {
+static fol_node *node_of(const fol_scheduler *scheduler, uint32_t system)
+{
     const fol_program *program = scheduler->program;
     FOL_ASSERT(system < program->node_count);
     return &program->nodes[program->node_of_system[system]];
 }
 
-int fol_scheduler_enable(fol_scheduler *scheduler, uint32_t system, bool enabled) {
+int fol_scheduler_enable(fol_scheduler *scheduler, uint32_t system, bool enabled)
+{
     int status = begin_change(scheduler);
     if (status != FOL_OK) {
         return status;
@@ -199,12 +211,14 @@ int fol_scheduler_enable(fol_scheduler *scheduler, uint32_t system, bool enabled
     return FOL_OK;
 }
 
-bool fol_scheduler_is_enabled(const fol_scheduler *scheduler, uint32_t system) {
+bool fol_scheduler_is_enabled(const fol_scheduler *scheduler, uint32_t system)
+{
     const fol_node *node = node_of(scheduler, system);
     return !node->is_disabled && !node->is_quarantined;
 }
 
-void fol_scheduler_costs(const fol_scheduler *scheduler, double *out) {
+void fol_scheduler_costs(const fol_scheduler *scheduler, double *out)
+{
     const fol_program *program = scheduler->program;
     for (uint32_t i = 0; i < program->node_count; i++) {
         out[program->nodes[i].system] =
@@ -212,11 +226,13 @@ void fol_scheduler_costs(const fol_scheduler *scheduler, double *out) {
     }
 }
 
-fol_commands *fol_scheduler_commands(const fol_scheduler *scheduler, uint32_t worker) {
+fol_commands *fol_scheduler_commands(const fol_scheduler *scheduler, uint32_t worker)
+{
     return worker == 0 ? scheduler->commands : NULL;
 }
 
-void fol_scheduler_read_stats(const fol_scheduler *scheduler, fol_scheduler_stats *out) {
+void fol_scheduler_read_stats(const fol_scheduler *scheduler, fol_scheduler_stats *out)
+{
     *out = scheduler->stats;
     out->tasks = out->systems_run;
 }

@@ -12,30 +12,34 @@
 #include "foliot/status.h"
 #include "frame/frame.h"
 
-static uint64_t thread_cpu_ns(void) {
+static uint64_t thread_cpu_ns(void)
+{
     struct timespec now;
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
     return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
 }
 
-static uint64_t clock_now(const fol_scheduler *scheduler) {
+static uint64_t clock_now(const fol_scheduler *scheduler)
+{
     return scheduler->config.clock.now_ns(scheduler->config.clock.state);
 }
 
-static void clear_frame(fol_scheduler *scheduler, double dt) {
+static void clear_frame(fol_scheduler *scheduler, double dt)
+{
     fol_program *program = scheduler->program;
     memset(program->frames, 0, program->node_count * sizeof(*program->frames));
     memset(program->phase_cycles, 0, program->phase_count * sizeof(*program->phase_cycles));
     memset(program->phase_steps, 0, program->phase_count * sizeof(*program->phase_steps));
-    scheduler->result = (fol_frame){
-        .frame = scheduler->frame_number, .dt = dt, .time = scheduler->time};
+    scheduler->result =
+        (fol_frame){.frame = scheduler->frame_number, .dt = dt, .time = scheduler->time};
     scheduler->is_interrupted = false;
     scheduler->lost_errors = false;
     scheduler->merge_cycles = 0;
 }
 
 /* How often the phase runs in this frame. */
-static uint32_t steps_due(fol_scheduler *scheduler, fol_phase *phase, double dt) {
+static uint32_t steps_due(fol_scheduler *scheduler, fol_phase *phase, double dt)
+{
     if (phase->rate.kind == FOL_RATE_FRAMES) {
         return scheduler->frame_number % phase->rate.every == 0 ? 1 : 0;
     }
@@ -51,7 +55,8 @@ static uint32_t steps_due(fol_scheduler *scheduler, fol_phase *phase, double dt)
     return (uint32_t)steps;
 }
 
-static void run_phase_once(fol_scheduler *scheduler, fol_phase *phase) {
+static void run_phase_once(fol_scheduler *scheduler, fol_phase *phase)
+{
     scheduler->tick_base = fol_world_tick(scheduler->world) + 1;
     const fol_work work = {.state = scheduler,
                            .segment_ends = phase->segment_ends,
@@ -63,7 +68,8 @@ static void run_phase_once(fol_scheduler *scheduler, fol_phase *phase) {
     fol_world_set_tick(scheduler->world, scheduler->tick_base + 2 * (uint64_t)phase->count + 1);
 }
 
-static void run_phases(fol_scheduler *scheduler, double dt) {
+static void run_phases(fol_scheduler *scheduler, double dt)
+{
     fol_program *program = scheduler->program;
     for (uint32_t i = 0; i < program->phase_count; i++) {
         fol_phase *phase = &program->phases[i];
@@ -75,8 +81,8 @@ static void run_phases(fol_scheduler *scheduler, double dt) {
         scheduler->task.dt = is_fixed ? phase->rate.step_seconds : dt;
         uint64_t start = scheduler->stamp;
         for (uint32_t step = 0; step < steps; step++) {
-            scheduler->task.time = scheduler->time +
-                                   (is_fixed ? (double)step * phase->rate.step_seconds : 0.0);
+            scheduler->task.time =
+                scheduler->time + (is_fixed ? (double)step * phase->rate.step_seconds : 0.0);
             run_phase_once(scheduler, phase);
         }
         program->phase_steps[i] = steps;
@@ -84,14 +90,16 @@ static void run_phases(fol_scheduler *scheduler, double dt) {
     }
 }
 
-static int compare_errors(const void *a, const void *b) {
+static int compare_errors(const void *a, const void *b)
+{
     const fol_frame_error *first = a;
     const fol_frame_error *second = b;
     return (first->system > second->system) - (first->system < second->system);
 }
 
 /* Turns counters into the frame's result. */
-static void publish_result(fol_scheduler *scheduler, uint64_t wall_ns, uint64_t cpu_ns) {
+static void publish_result(fol_scheduler *scheduler, uint64_t wall_ns, uint64_t cpu_ns)
+{
     fol_program *program = scheduler->program;
     fol_frame *result = &scheduler->result;
     double scale = scheduler->ns_per_cycle;
@@ -123,7 +131,8 @@ static void publish_result(fol_scheduler *scheduler, uint64_t wall_ns, uint64_t 
     result->was_interrupted = scheduler->is_interrupted;
 }
 
-static void count_frame(fol_scheduler *scheduler, uint64_t wall_ns) {
+static void count_frame(fol_scheduler *scheduler, uint64_t wall_ns)
+{
     fol_scheduler_stats *stats = &scheduler->stats;
     stats->frames++;
     stats->wall_ns += wall_ns;
@@ -133,7 +142,8 @@ static void count_frame(fol_scheduler *scheduler, uint64_t wall_ns) {
     stats->commands_dropped += scheduler->result.merged.dropped;
 }
 
-static int frame_status(const fol_scheduler *scheduler) {
+static int frame_status(const fol_scheduler *scheduler)
+{
     if (scheduler->is_interrupted) {
         return FOL_E_INTERRUPTED;
     }
@@ -147,7 +157,8 @@ static int frame_status(const fol_scheduler *scheduler) {
 
 /* Runs a frame; its full result is made only when somebody can look at it: when it is the last of
  * its batch, or failed. */
-static int run_frame(fol_scheduler *scheduler, double dt, bool is_last) {
+static int run_frame(fol_scheduler *scheduler, double dt, bool is_last)
+{
     uint64_t cpu_start = is_last ? thread_cpu_ns() : 0;
     uint64_t wall_start = is_last ? clock_now(scheduler) : 0;
     uint64_t start = fol_cycles_now();
@@ -178,7 +189,8 @@ static int run_frame(fol_scheduler *scheduler, double dt, bool is_last) {
 }
 
 /* Takes the scheduler and the world for a batch of frames. */
-static int begin_drive(fol_scheduler *scheduler, double dt) {
+static int begin_drive(fol_scheduler *scheduler, double dt)
+{
     if (fol_fork_generation() != scheduler->fork_generation) {
         return FOL_E_FORKED;
     }
@@ -199,14 +211,16 @@ static int begin_drive(fol_scheduler *scheduler, double dt) {
     return FOL_OK;
 }
 
-static void end_drive(fol_scheduler *scheduler) {
+static void end_drive(fol_scheduler *scheduler)
+{
     FOL_ASSERT(scheduler->is_attached);
     fol_world_unlock(scheduler->world);
     /* Release pairs with the acquire in begin_drive. */
     atomic_store_explicit(&scheduler->is_driven, false, memory_order_release);
 }
 
-int fol_scheduler_tick(fol_scheduler *scheduler, double dt) {
+int fol_scheduler_tick(fol_scheduler *scheduler, double dt)
+{
     int status = begin_drive(scheduler, dt);
     if (status != FOL_OK) {
         return status;
@@ -216,7 +230,8 @@ int fol_scheduler_tick(fol_scheduler *scheduler, double dt) {
     return status;
 }
 
-int fol_scheduler_tick_many(fol_scheduler *scheduler, uint64_t count, double dt, uint64_t *done) {
+int fol_scheduler_tick_many(fol_scheduler *scheduler, uint64_t count, double dt, uint64_t *done)
+{
     *done = 0;
     int status = begin_drive(scheduler, dt);
     if (status != FOL_OK) {

@@ -1,7 +1,7 @@
 /* The scheduler: runs a plan's systems over a world, frame after frame.
  *
- * A frame runs the phases in order, each as often as its rate says. Within a phase systems run in an
- * order the plan allows, and recorded commands are merged at the plan's sync points and at the
+ * A frame runs the phases in order, each as often as its rate says. Within a phase systems run in
+ * an order the plan allows, and recorded commands are merged at the plan's sync points and at the
  * phase's end. The world after a frame is the same on every backend.
  *
  * The host language is known only through three hooks: systems that need it run attached, all
@@ -40,7 +40,7 @@ typedef struct fol_host {
 
 /* What a running system sees. Good until the system returns. */
 typedef struct fol_task {
-    fol_world *world;         /* structural functions only for exclusive systems */
+    fol_world *world;          /* structural functions only for exclusive systems */
     fol_query *const *queries; /* as declared; the first is the default one */
     uint32_t query_count;
     uint32_t system; /* index in the plan */
@@ -143,8 +143,8 @@ void fol_scheduler_destroy(fol_scheduler *scheduler);
 /* Replaces the plan between frames. Systems that carry state keep when they last ran, their mean
  * cost, failures, and whether they are enabled. On failure the old plan stays. FOL_E_BUSY during a
  * frame. */
-int fol_scheduler_replan(fol_scheduler *scheduler, const fol_plan *plan,
-                         const fol_system *systems, const fol_phase_rate *rates);
+int fol_scheduler_replan(fol_scheduler *scheduler, const fol_plan *plan, const fol_system *systems,
+                         const fol_phase_rate *rates);
 
 fol_backend_info fol_scheduler_backend(const fol_scheduler *scheduler);
 
@@ -168,7 +168,7 @@ typedef struct fol_system_timing {
 
 typedef struct fol_frame_error {
     uint32_t system; /* UINT32_MAX: no single system, a merge ran out of memory */
-    int status; /* FOL_E_KERNEL: code says what the kernel returned */
+    int status;      /* FOL_E_KERNEL: code says what the kernel returned */
     int code;
     bool is_merge; /* it happened in a merge: a custom command of the system failed */
 } fol_frame_error;

@@ -83,7 +83,7 @@ typedef int (*fol_chunk_kernel)(const fol_chunk *chunk, void *user);
 /* The accepted signatures, normalised: no parameter names, single spaces, no qualifier before
  * `void`. */
 #define FOL_SIGNATURE_COLUMNS "int (void **, ptrdiff_t, void *)"
-#define FOL_SIGNATURE_CHUNK "int (const fol_chunk *, void *)"
+#define FOL_SIGNATURE_CHUNK   "int (const fol_chunk *, void *)"
 
 #ifdef __cplusplus
 }

@@ -32,7 +32,7 @@ extern "C" {
 
 /* Component types. */
 
-#define FOL_MAX_DIMS 4
+#define FOL_MAX_DIMS   4
 #define FOL_MAX_FIELDS 64
 
 typedef enum fol_storage {
@@ -62,8 +62,8 @@ typedef struct fol_component_spec {
     const char *name;
     fol_storage storage;
     bool is_resource;
-    uint32_t field_count;          /* 0 for a tag */
-    const fol_field *fields;       /* copied; size and offset are computed, what is given is ignored */
+    uint32_t field_count;    /* 0 for a tag */
+    const fol_field *fields; /* copied; size and offset are computed, what is given is ignored */
     const fol_object_hooks *hooks; /* FOL_STORAGE_OBJECT only; must outlive the component */
 } fol_component_spec;
 
@@ -157,9 +157,9 @@ typedef struct fol_bulk {
 /* ids_out gets `count` ids and may be NULL. */
 int fol_world_spawn_many(fol_world *world, size_t count, const fol_bulk *bulks, size_t bulk_count,
                          fol_entity *ids_out);
-/* For all three: FOL_E_STALE sets *bad (may be NULL) to the position of the first bad id. An id that
- * stands twice is done once, with the values of its last place. Ids that follow the row order of
- * one table are moved column by column. */
+/* For all three: FOL_E_STALE sets *bad (may be NULL) to the position of the first bad id. An id
+ * that stands twice is done once, with the values of its last place. Ids that follow the row order
+ * of one table are moved column by column. */
 int fol_world_despawn_many(fol_world *world, const fol_entity *ids, size_t count, size_t *bad);
 int fol_world_add_many(fol_world *world, const fol_entity *ids, size_t count, const fol_bulk *bulks,
                        size_t bulk_count, size_t *bad);
@@ -209,11 +209,11 @@ bool fol_query_has_components(const fol_query *query);
 
 /* Contiguous rows of one table. */
 typedef struct fol_run {
-    uint32_t match;             /* index of the table among the query's tables; stable, dense from 0 */
-    uint64_t version;           /* changes whenever the table's block does */
-    size_t first;               /* row of the table */
-    size_t rows;                /* of the run, at least 1 */
-    size_t table_rows;          /* of the whole table */
+    uint32_t match;    /* index of the table among the query's tables; stable, dense from 0 */
+    uint64_t version;  /* changes whenever the table's block does */
+    size_t first;      /* row of the table */
+    size_t rows;       /* of the run, at least 1 */
+    size_t table_rows; /* of the whole table */
     const fol_entity *entities; /* of the run */
     void *const *columns;       /* of the run; good until the next fol_query_next on the iterator */
 } fol_run;
@@ -259,9 +259,9 @@ int fol_gather_create(fol_query *query, size_t max_rows, fol_gather **out);
 void fol_gather_destroy(fol_gather *gather);
 /* Forgets what is joined and not committed; call it after fol_query_begin. */
 void fol_gather_begin(fol_gather *gather);
-/* The next rows of an iterator on the query: 1, 0 at the end, or -ENOMEM. A run longer than max_rows
- * is given in place; else *joined is true and the columns are the gather's own, good until the next
- * call, with `match` and `version` of no meaning. */
+/* The next rows of an iterator on the query: 1, 0 at the end, or -ENOMEM. A run longer than
+ * max_rows is given in place; else *joined is true and the columns are the gather's own, good until
+ * the next call, with `match` and `version` of no meaning. */
 int fol_gather_next(fol_gather *gather, fol_query_iterator *iterator, fol_run *out, bool *joined);
 /* Copies the written columns of the joined rows back and marks them, or marks the run in place. */
 void fol_gather_commit(fol_gather *gather, uint64_t tick);
@@ -299,7 +299,8 @@ typedef struct fol_commands_config {
 /* The real id a provisional one stands for, once it was merged; the id itself otherwise. */
 fol_entity fol_commands_resolve(const fol_commands *commands, fol_entity entity);
 /* True for ids given by spawn commands: generation 0xffffffff. */
-static inline bool fol_entity_is_provisional(fol_entity entity) {
+static inline bool fol_entity_is_provisional(fol_entity entity)
+{
     return (entity >> 32) == 0xffffffffu;
 }
 
@@ -321,8 +322,8 @@ bool fol_commands_need_host(const fol_commands *commands);
  * "max_entities" (spawns reserve their place in the world when they are recorded). */
 const char *fol_commands_full_setting(const fol_commands *commands);
 
-/* Recording. Data is copied, objects retained. Ids may be provisional. FOL_E_CAPACITY; FOL_E_VALUE as
- * for the world's functions; FOL_E_BUSY while the world merges. */
+/* Recording. Data is copied, objects retained. Ids may be provisional. FOL_E_CAPACITY; FOL_E_VALUE
+ * as for the world's functions; FOL_E_BUSY while the world merges. */
 int fol_commands_spawn(fol_commands *commands, const fol_value *values, size_t count,
                        fol_entity *out);
 int fol_commands_spawn_many(fol_commands *commands, size_t count, const fol_bulk *bulks,
@@ -332,8 +333,8 @@ int fol_commands_add(fol_commands *commands, fol_entity entity, const fol_value 
                      size_t count);
 int fol_commands_set(fol_commands *commands, fol_entity entity, const fol_value *values,
                      size_t count);
-int fol_commands_remove(fol_commands *commands, fol_entity entity,
-                        fol_component *const *components, size_t count);
+int fol_commands_remove(fol_commands *commands, fol_entity entity, fol_component *const *components,
+                        size_t count);
 int fol_commands_insert(fol_commands *commands, const fol_value *resource);
 int fol_commands_add_many(fol_commands *commands, const fol_entity *ids, size_t count,
                           const fol_bulk *bulks, size_t bulk_count);
@@ -341,9 +342,9 @@ int fol_commands_remove_many(fol_commands *commands, const fol_entity *ids, size
                              fol_component *const *components, size_t component_count);
 int fol_commands_despawn_many(fol_commands *commands, const fol_entity *ids, size_t count);
 /* A custom command: fn runs at the merge between the commands before and after it, with the world
- * in its hands (every world function is allowed). A negative return is kept as the merge's error for
- * that system; the merge goes on. drop (may be NULL) is called once, run or not. needs_host: fn or
- * drop call into the host language. */
+ * in its hands (every world function is allowed). A negative return is kept as the merge's error
+ * for that system; the merge goes on. drop (may be NULL) is called once, run or not. needs_host: fn
+ * or drop call into the host language. */
 int fol_commands_call(fol_commands *commands, int (*fn)(void *world, void *argument),
                       void (*drop)(void *argument), void *argument, bool needs_host);
 
@@ -376,9 +377,9 @@ typedef struct fol_merge_report {
 
 /* Applies the buffers' commands in the order (system order, chunk, sequence within the chunk) as if
  * one after another; the commands of one entity between two custom commands become one move. The
- * report's counts are added to. On -ENOMEM or FOL_E_CAPACITY (tables) the commands that could not be
- * applied stay in their buffers, none half done, and the next merge tries again. Buffers are empty
- * after success; provisional ids stay resolvable until fol_commands_end_frame. */
+ * report's counts are added to. On -ENOMEM or FOL_E_CAPACITY (tables) the commands that could not
+ * be applied stay in their buffers, none half done, and the next merge tries again. Buffers are
+ * empty after success; provisional ids stay resolvable until fol_commands_end_frame. */
 int fol_world_merge(fol_world *world, fol_commands *const *buffers, size_t count,
                     fol_merge_report *report);
 /* Forgets the provisional ids of the frame. */

@@ -76,7 +76,8 @@ static UNUSED void teardown(fixture *f)
 
 /* Adds a system to both sides; which component it reads and writes: 0 position, 1 velocity,
  * 2 gravity, -1 none. */
-static UNUSED fol_system *add_system(fixture *f, const char *name, int writes, int reads, bool records)
+static UNUSED fol_system *add_system(fixture *f, const char *name, int writes, int reads,
+                                     bool records)
 {
     fol_component *components[3] = {f->position, f->velocity, f->gravity};
     uint32_t index = f->count++;

@@ -14,7 +14,8 @@
 #include "foliot/clock.h"
 #include "foliot/status.h"
 
-static void test_every_status_has_its_own_text_and_exception(void) {
+static void test_every_status_has_its_own_text_and_exception(void)
+{
     CHECK_STR(fol_status_text(FOL_OK), "success");
     CHECK_STR(fol_status_exception(FOL_E_CAPACITY), "CapacityError");
     CHECK_STR(fol_status_exception(FOL_E_MISSING), "KeyError");
@@ -26,7 +27,8 @@ static void test_every_status_has_its_own_text_and_exception(void) {
     CHECK(strcmp(fol_status_text(FOL_E_STALE), fol_status_text(FOL_E_BUSY)) != 0);
 }
 
-static void test_allocations_are_counted(void) {
+static void test_allocations_are_counted(void)
+{
     fol_memory_stats before;
     fol_memory_stats after;
     fol_memory_read_stats(&before);
@@ -46,7 +48,8 @@ static void test_allocations_are_counted(void) {
     CHECK_EQ(after.live_blocks, before.live_blocks);
 }
 
-static void test_growing_a_block_keeps_it_one_block(void) {
+static void test_growing_a_block_keeps_it_one_block(void)
+{
     fol_memory_stats before;
     fol_memory_stats after;
     fol_memory_read_stats(&before);
@@ -59,7 +62,8 @@ static void test_growing_a_block_keeps_it_one_block(void) {
     CHECK_EQ(after.live_blocks, before.live_blocks);
 }
 
-static void test_the_armed_allocation_fails_once(void) {
+static void test_the_armed_allocation_fails_once(void)
+{
     fol_memory_fail_nth(2);
     void *first = fol_alloc(8);
     CHECK(first != NULL);
@@ -72,14 +76,16 @@ static void test_the_armed_allocation_fails_once(void) {
     fol_free(third);
 }
 
-static void test_sizes_that_overflow_are_refused(void) {
+static void test_sizes_that_overflow_are_refused(void)
+{
     CHECK(fol_alloc_array(SIZE_MAX / 2, 4) == NULL);
     CHECK(fol_realloc_array(NULL, SIZE_MAX / 2, 4) == NULL);
     CHECK(fol_alloc_zeroed(SIZE_MAX / 2, 4) == NULL);
     CHECK(fol_alloc_aligned(SIZE_MAX) == NULL);
 }
 
-static void test_reserved_space_is_usable_and_zero(void) {
+static void test_reserved_space_is_usable_and_zero(void)
+{
     size_t size = (size_t)1 << 30;
     uint8_t *space = fol_reserve(size);
     CHECK(space != NULL);
@@ -90,7 +96,8 @@ static void test_reserved_space_is_usable_and_zero(void) {
 }
 
 /* A row of bytes is the obvious model of a row of bits. */
-static void test_bit_rows_agree_with_rows_of_bytes(void) {
+static void test_bit_rows_agree_with_rows_of_bytes(void)
+{
     enum { BITS = 200, WORDS = 4 };
     CHECK_EQ(fol_bits_words(BITS), WORDS);
     uint64_t row[WORDS] = {0};
@@ -132,7 +139,8 @@ static void test_bit_rows_agree_with_rows_of_bytes(void) {
     CHECK_EQ(fol_bits_next(row, WORDS, 0), WORDS * 64);
 }
 
-static void test_a_virtual_clock_moves_only_when_told(void) {
+static void test_a_virtual_clock_moves_only_when_told(void)
+{
     fol_virtual_clock clock;
     fol_virtual_clock_init(&clock, 100);
     fol_clock face = fol_virtual_clock_face(&clock);
@@ -145,7 +153,8 @@ static void test_a_virtual_clock_moves_only_when_told(void) {
     CHECK_EQ(face.now_ns(face.state), 500);
 }
 
-static void test_the_monotonic_clock_waits_no_longer_than_the_bound(void) {
+static void test_the_monotonic_clock_waits_no_longer_than_the_bound(void)
+{
     const fol_clock *clock = &fol_clock_monotonic;
     uint64_t start = clock->now_ns(clock->state);
     clock->wait_until_ns(clock->state, start + UINT64_C(3600000000000), 1000);
@@ -157,7 +166,8 @@ static void test_the_monotonic_clock_waits_no_longer_than_the_bound(void) {
     CHECK_EQ(fol_cycles_scale(10, 30, 0.5), 10);
 }
 
-static void test_a_forked_child_is_of_another_generation(void) {
+static void test_a_forked_child_is_of_another_generation(void)
+{
     CHECK_EQ(fol_fork_watch(), 0);
     CHECK_EQ(fol_fork_watch(), 0);
     uint64_t generation = fol_fork_generation();
@@ -171,7 +181,8 @@ static void test_a_forked_child_is_of_another_generation(void) {
     CHECK_EQ(fol_fork_generation(), generation);
 }
 
-int main(void) {
+int main(void)
+{
     RUN(test_every_status_has_its_own_text_and_exception);
     RUN(test_allocations_are_counted);
     RUN(test_growing_a_block_keeps_it_one_block);
