@@ -65,10 +65,11 @@ void *fol_alloc(size_t size)
 
 void *fol_alloc_zeroed(size_t count, size_t size)
 {
-    if (allocation_must_fail()) {
+    size_t bytes;
+    if (__builtin_mul_overflow(count, size, &bytes) || allocation_must_fail()) {
         return NULL;
     }
-    return count_success(count == 0 || size == 0 ? calloc(1, 1) : calloc(count, size));
+    return count_success(calloc(1, bytes == 0 ? 1 : bytes));
 }
 
 void *fol_alloc_array(size_t count, size_t size)
