@@ -30,6 +30,25 @@
 
 #define FOL_PY_STATUS_COUNT 32
 
+/* Attributes looked up by name. They are interned once: each lookup with a fresh string would take
+ * a place in the interpreter's cache of type attributes and keep the string alive in it. */
+#define FOL_PY_NAMES(X)                                                                            \
+    X(dtype)                                                                                       \
+    X(kind)                                                                                        \
+    X(max_components)                                                                              \
+    X(max_entities)                                                                                \
+    X(max_tables)                                                                                  \
+    X(setdefault)                                                                                  \
+    X(tolist)                                                                                      \
+    X(__match_args__)
+
+enum fol_py_name {
+#define FOL_PY_NAME_ENUM(name) FOL_PY_NAME_##name,
+    FOL_PY_NAMES(FOL_PY_NAME_ENUM)
+#undef FOL_PY_NAME_ENUM
+        FOL_PY_NAME_COUNT,
+};
+
 typedef struct fol_py_state {
     PyObject *module;                             /* borrowed: the state lives inside it */
     PyObject *status_errors[FOL_PY_STATUS_COUNT]; /* exception classes, by -4096 - status */
@@ -57,6 +76,7 @@ typedef struct fol_py_state {
         *class_components; /* WeakKeyDictionary: plain class -> its object-resource component */
     PyObject *empty_tuple;
     PyObject *ellipsis_key; /* (...,): the whole of an array */
+    PyObject *names[FOL_PY_NAME_COUNT];
 
     struct fol_py_scheduler_types scheduler;
 } fol_py_state;

@@ -134,25 +134,27 @@ static bool is_list_of_cells(fol_storage storage, PyObject *given)
 
 /* The list of a numpy array of objects or of byte strings; NULL without an error for anything else.
  */
-static PyObject *list_of_object_array(PyObject *given)
+static PyObject *list_of_cell_array(fol_py_state *state, PyObject *given)
 {
-    PyObject *dtype = PyObject_GetAttrString(given, "dtype");
-    PyObject *kind = dtype == NULL ? NULL : PyObject_GetAttrString(dtype, "kind");
+    if (!PyObject_TypeCheck(given, (PyTypeObject *)state->ndarray)) {
+        return NULL;
+    }
+    PyObject *dtype = PyObject_GetAttr(given, state->names[FOL_PY_NAME_dtype]);
+    PyObject *kind = dtype == NULL ? NULL : PyObject_GetAttr(dtype, state->names[FOL_PY_NAME_kind]);
     Py_XDECREF(dtype);
     if (kind == NULL) {
-        PyErr_Clear();
         return NULL;
     }
     bool lists_cells = PyUnicode_Check(kind) && (PyUnicode_CompareWithASCIIString(kind, "O") == 0 ||
                                                  PyUnicode_CompareWithASCIIString(kind, "S") == 0);
     Py_DECREF(kind);
-    return lists_cells ? PyObject_CallMethod(given, "tolist", NULL) : NULL;
+    return lists_cells ? PyObject_CallMethodNoArgs(given, state->names[FOL_PY_NAME_tolist]) : NULL;
 }
 
-int fol_py_parse_cells(fol_storage storage, PyObject *given, Py_ssize_t rows, const char *label,
-                       fol_py_scratch *scratch, fol_source *out)
+int fol_py_parse_cells(fol_py_state *state, fol_storage storage, PyObject *given, Py_ssize_t rows,
+                       const char *label, fol_py_scratch *scratch, fol_source *out)
 {
-    PyObject *listed = list_of_object_array(given);
+    PyObject *listed = list_of_cell_array(state, given);
     if (listed == NULL && PyErr_Occurred()) {
         return -1;
     }
@@ -210,7 +212,7 @@ static int field_source(const fol_py_component *type, uint32_t index, PyObject *
     }
     char room[FOL_PY_LABEL_SIZE];
     const char *label = fol_py_place_label(fol_py_field_place(type, index), room);
-    return fol_py_parse_cells(storage, given, rows, label, scratch, out);
+    return fol_py_parse_cells(type->state, storage, given, rows, label, scratch, out);
 }
 
 static int sources_from_mapping(const fol_py_component *type, PyObject *given, Py_ssize_t rows,

@@ -127,7 +127,8 @@ static int cells_set_item(PyObject *self, Py_ssize_t row, PyObject *value)
         source = (fol_source){&value, 0};
     } else {
         const char *name = fol_component_name(cells->type->component);
-        status = fol_py_parse_cells(FOL_STORAGE_BYTES, value, 1, name, &scratch, &source);
+        status = fol_py_parse_cells(cells->core->state, FOL_STORAGE_BYTES, value, 1, name, &scratch,
+                                    &source);
     }
     if (status == 0) {
         status = store_cell(cells, row, &source, 0);
@@ -149,8 +150,8 @@ int fol_py_cells_assign(PyObject *self, PyObject *values)
     fol_py_scratch_init(&scratch);
     fol_source source;
     const char *name = fol_component_name(cells->type->component);
-    int status =
-        fol_py_parse_cells(storage_of(cells), values, cells->rows, name, &scratch, &source);
+    int status = fol_py_parse_cells(cells->core->state, storage_of(cells), values, cells->rows,
+                                    name, &scratch, &source);
     for (Py_ssize_t row = 0; status == 0 && row < cells->rows; row++) {
         status = store_cell(cells, row, &source, row);
     }

@@ -127,7 +127,8 @@ static int add_fields(fol_py_component *type)
         }
         Py_DECREF(field);
     }
-    return PyObject_SetAttrString((PyObject *)type, "__match_args__", type->names);
+    return PyObject_SetAttr((PyObject *)type, type->state->names[FOL_PY_NAME___match_args__],
+                            type->names);
 }
 
 /* The default of a class is the value a call without the rest of its fields gives. */
@@ -213,6 +214,13 @@ static PyObject *make_component(PyObject *module, PyObject *arguments)
 
 /* Object resources of plain classes. */
 
+/* A class's name without its module. */
+static const char *name_of(const PyTypeObject *class)
+{
+    const char *last = strrchr(class->tp_name, '.');
+    return last == NULL ? class->tp_name : last + 1;
+}
+
 static void release_capsule(PyObject *capsule)
 {
     fol_component_release(PyCapsule_GetPointer(capsule, CAPSULE_NAME));
@@ -221,14 +229,12 @@ static void release_capsule(PyObject *capsule)
 static fol_component *make_class_resource(fol_py_state *state, PyObject *class)
 {
     fol_field field = {.name = "", .format = "O"};
-    fol_component_spec spec = {.name = ((PyTypeObject *)class)->tp_name,
+    fol_component_spec spec = {.name = name_of((PyTypeObject *)class),
                                .storage = FOL_STORAGE_OBJECT,
                                .is_resource = true,
                                .field_count = 1,
                                .fields = &field,
                                .hooks = &object_hooks};
-    const char *last = strrchr(spec.name, '.');
-    spec.name = last == NULL ? spec.name : last + 1;
     fol_component *component;
     int status = fol_component_create(&spec, &component);
     if (status < 0) {
@@ -241,8 +247,8 @@ static fol_component *make_class_resource(fol_py_state *state, PyObject *class)
         return NULL;
     }
     /* setdefault, so that threads that come here together agree on one. */
-    PyObject *kept =
-        PyObject_CallMethod(state->class_components, "setdefault", "OO", class, capsule);
+    PyObject *kept = PyObject_CallMethodObjArgs(
+        state->class_components, state->names[FOL_PY_NAME_setdefault], class, capsule, NULL);
     Py_DECREF(capsule);
     if (kept == NULL) {
         return NULL;
@@ -286,7 +292,7 @@ fol_component *fol_py_component_of(fol_py_state *state, PyObject *key)
 PyObject *fol_py_component_name(PyObject *key)
 {
     if (PyType_Check(key)) {
-        return PyObject_GetAttrString(key, "__name__");
+        return PyUnicode_FromString(name_of((PyTypeObject *)key));
     }
     return PyObject_Repr(key);
 }

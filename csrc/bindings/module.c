@@ -105,6 +105,22 @@ static int load(const char *module_name, const char *name, PyObject **out)
     return *out == NULL ? -1 : 0;
 }
 
+static int load_names(fol_py_state *state)
+{
+    static const char *const texts[] = {
+#define NAME_TEXT(name) #name,
+        FOL_PY_NAMES(NAME_TEXT)
+#undef NAME_TEXT
+    };
+    for (size_t i = 0; i < FOL_PY_NAME_COUNT; i++) {
+        state->names[i] = PyUnicode_InternFromString(texts[i]);
+        if (state->names[i] == NULL) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
 static int load_constants(fol_py_state *state)
 {
     PyObject *weak_dictionary = NULL;
@@ -148,7 +164,7 @@ static int module_exec(PyObject *module)
         return -1;
     }
     state->module = module;
-    if (fol_py_load_errors(state) < 0 || load_constants(state) < 0 ||
+    if (fol_py_load_errors(state) < 0 || load_names(state) < 0 || load_constants(state) < 0 ||
         fol_py_add_component_types(state) < 0 || fol_py_add_value_types(state) < 0 ||
         fol_py_add_entity_type(state) < 0 || fol_py_add_memory_types(state) < 0 ||
         fol_py_add_column_types(state) < 0 || fol_py_add_cells_type(state) < 0 ||
@@ -217,6 +233,9 @@ static int module_clear(PyObject *module)
     fol_py_state *state = PyModule_GetState(module);
     for (size_t i = 0; i < FOL_PY_STATUS_COUNT; i++) {
         Py_CLEAR(state->status_errors[i]);
+    }
+    for (size_t i = 0; i < FOL_PY_NAME_COUNT; i++) {
+        Py_CLEAR(state->names[i]);
     }
 #define CLEAR(name) Py_CLEAR(state->name);
     FOR_EACH_OBJECT(CLEAR)

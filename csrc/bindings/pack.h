@@ -11,7 +11,7 @@ fol_component *fol_py_entity_component(fol_py_state *state, PyObject *key);
 /* Cells of a Bytes or object field for `rows` rows: one value for all (a bytes-like object, None,
  * any object), or a list, tuple or array of `rows` of them. Fills out; data points into the
  * scratch. label names the column in errors. */
-int fol_py_parse_cells(fol_storage storage, PyObject *given, Py_ssize_t rows, const char *label,
-                       fol_py_scratch *scratch, fol_source *out);
+int fol_py_parse_cells(fol_py_state *state, fol_storage storage, PyObject *given, Py_ssize_t rows,
+                       const char *label, fol_py_scratch *scratch, fol_source *out);
 
 #endif

@@ -157,9 +157,9 @@ int fol_py_world_raise(fol_py_world_object *self, int status, PyObject *entity)
 
 /* Life. */
 
-static int read_limit(PyObject *config, const char *name, uint32_t *out)
+static int read_limit(PyObject *config, PyObject *name, uint32_t *out)
 {
-    PyObject *value = PyObject_GetAttrString(config, name);
+    PyObject *value = PyObject_GetAttr(config, name);
     if (value == NULL) {
         return -1;
     }
@@ -197,9 +197,9 @@ static PyObject *world_new(PyTypeObject *type, PyObject *arguments, PyObject *ke
     }
     fol_world_config limits;
     fol_py_world_object *self = NULL;
-    if (read_limit(config, "max_entities", &limits.max_entities) == 0 &&
-        read_limit(config, "max_components", &limits.max_components) == 0 &&
-        read_limit(config, "max_tables", &limits.max_tables) == 0) {
+    if (read_limit(config, state->names[FOL_PY_NAME_max_entities], &limits.max_entities) == 0 &&
+        read_limit(config, state->names[FOL_PY_NAME_max_components], &limits.max_components) == 0 &&
+        read_limit(config, state->names[FOL_PY_NAME_max_tables], &limits.max_tables) == 0) {
         self = (fol_py_world_object *)type->tp_alloc(type, 0);
     }
     if (self == NULL) {
@@ -208,8 +208,8 @@ static PyObject *world_new(PyTypeObject *type, PyObject *arguments, PyObject *ke
     }
     self->state = state;
     self->config = config;
-    self->queries = PyDict_New();
-    int status = self->queries == NULL ? FOL_E_HOST : fol_world_create(&limits, &self->world);
+    self->max_entities = limits.max_entities;
+    int status = fol_world_create(&limits, &self->world);
     if (status < 0) {
         fol_py_raise(state, status, "no world can be made of %R", config);
         Py_DECREF(self);
@@ -218,21 +218,16 @@ static PyObject *world_new(PyTypeObject *type, PyObject *arguments, PyObject *ke
     return (PyObject *)self;
 }
 
-/* Ends the world's ownership of its cached queries. */
+/* Ends the world's ownership of the queries it keeps. */
 static void disown_queries(fol_py_world_object *self)
 {
-    PyObject *queries = self->queries;
-    if (queries == NULL) {
-        return;
+    for (uint32_t i = 0; i < FOL_PY_KEPT_QUERIES; i++) {
+        PyObject *core = self->cores[i];
+        self->cores[i] = NULL;
+        if (core != NULL) {
+            fol_py_core_disown(core);
+        }
     }
-    self->queries = NULL;
-    PyObject *core;
-    Py_ssize_t at = 0;
-    while (PyDict_Next(queries, &at, NULL, &core)) {
-        Py_INCREF(core);
-        fol_py_core_disown(core);
-    }
-    Py_DECREF(queries);
 }
 
 static int visit_object(void *object, void *argument)
@@ -247,7 +242,9 @@ static int world_traverse(PyObject *object, visitproc visit, void *arg)
     fol_py_world_object *self = (fol_py_world_object *)object;
     Py_VISIT(Py_TYPE(object));
     Py_VISIT(self->config);
-    Py_VISIT(self->queries);
+    for (uint32_t i = 0; i < FOL_PY_KEPT_QUERIES; i++) {
+        Py_VISIT(self->cores[i]);
+    }
     if (self->world == NULL || atomic_load_explicit(&self->in_use, memory_order_relaxed) != 0) {
         return 0;
     }
@@ -258,6 +255,7 @@ static int world_traverse(PyObject *object, visitproc visit, void *arg)
 static int world_clear(PyObject *object)
 {
     fol_py_world_object *self = (fol_py_world_object *)object;
+    disown_queries(self);
     if (self->world != NULL && try_enter(self)) {
         fol_world_clear_objects(self->world);
         fol_py_world_leave(object);
@@ -278,7 +276,6 @@ static void world_dealloc(PyObject *object)
         destroy_orphans(self);
         fol_world_destroy(self->world);
     }
-    Py_XDECREF(self->queries);
     Py_XDECREF(self->config);
     type->tp_free(object);
     Py_DECREF(type);

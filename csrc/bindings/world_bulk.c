@@ -4,21 +4,15 @@
 #include "bindings/pack.h"
 #include "bindings/query.h"
 
-/* Queries a world keeps for world.query(); more distinct ones start the cache anew. */
-#define QUERY_CACHE_MAX 64
-
-/* Refuses a number that no world of this Config holds, before memory is taken for its ids. */
-static int check_count(fol_py_world_object *self, PyObject *count)
+/* Refuses a number that this world never holds, before memory is taken for its ids. */
+static int check_count(fol_py_world_object *self, Py_ssize_t count)
 {
-    PyObject *limit = PyObject_GetAttrString(self->config, "max_entities");
-    int is_too_many = limit == NULL ? -1 : PyObject_RichCompareBool(count, limit, Py_GT);
-    if (is_too_many > 0) {
-        fol_py_raise(self->state, FOL_E_CAPACITY,
-                     "%S entities do not fit: Config.max_entities is %S; nothing was changed",
-                     count, limit);
+    if (count <= (Py_ssize_t)self->max_entities) {
+        return 0;
     }
-    Py_XDECREF(limit);
-    return is_too_many == 0 ? 0 : -1;
+    return fol_py_raise(self->state, FOL_E_CAPACITY,
+                        "%zd entities do not fit: Config.max_entities is %u; nothing was changed",
+                        count, (unsigned)self->max_entities);
 }
 
 static PyObject *world_spawn_many(PyObject *object, PyObject *const *arguments, Py_ssize_t count)
@@ -36,7 +30,7 @@ static PyObject *world_spawn_many(PyObject *object, PyObject *const *arguments, 
         }
         return NULL;
     }
-    if (check_count(self, arguments[0]) < 0) {
+    if (check_count(self, rows) < 0) {
         return NULL;
     }
     fol_py_scratch scratch;
@@ -187,36 +181,18 @@ static PyObject *world_remove_many(PyObject *object, PyObject *const *arguments,
 
 /* Queries. */
 
-/* (classes, kinds): equal for equal terms. */
-static PyObject *cache_key(const fol_term *terms, size_t count, PyObject *classes)
+static bool is_core_of(const fol_py_query_core *core, const fol_term *terms, size_t count)
 {
-    PyObject *kinds = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)count);
-    if (kinds == NULL) {
-        return NULL;
+    if (core == NULL || core->term_count != count) {
+        return false;
     }
     for (size_t i = 0; i < count; i++) {
-        PyBytes_AS_STRING(kinds)[i] = (char)terms[i].kind;
+        if (core->terms[i].component != terms[i].component ||
+            core->terms[i].kind != terms[i].kind) {
+            return false;
+        }
     }
-    PyObject *key = PyTuple_Pack(2, classes, kinds);
-    Py_DECREF(kinds);
-    return key;
-}
-
-static void empty_cache(fol_py_world_object *self)
-{
-    PyObject *queries = self->queries;
-    PyObject *fresh = PyDict_New();
-    if (fresh == NULL) {
-        PyErr_Clear();
-        return;
-    }
-    self->queries = fresh;
-    PyObject *core;
-    Py_ssize_t at = 0;
-    while (PyDict_Next(queries, &at, NULL, &core)) {
-        fol_py_core_disown(Py_NewRef(core));
-    }
-    Py_DECREF(queries);
+    return true;
 }
 
 static PyObject *make_core(fol_py_world_object *self, const fol_term *terms, size_t count,
@@ -249,25 +225,23 @@ static PyObject *make_core(fol_py_world_object *self, const fol_term *terms, siz
 static PyObject *find_core(fol_py_world_object *self, const fol_term *terms, size_t count,
                            PyObject *classes)
 {
-    PyObject *key = cache_key(terms, count, classes);
-    if (key == NULL) {
+    for (uint32_t i = 0; i < FOL_PY_KEPT_QUERIES; i++) {
+        if (is_core_of((fol_py_query_core *)self->cores[i], terms, count)) {
+            return Py_NewRef(self->cores[i]);
+        }
+    }
+    PyObject *core = make_core(self, terms, count, classes);
+    if (core == NULL) {
         return NULL;
     }
-    PyObject *core = Py_XNewRef(PyDict_GetItemWithError(self->queries, key));
-    if (core == NULL && !PyErr_Occurred()) {
-        if (PyDict_GET_SIZE(self->queries) >= QUERY_CACHE_MAX) {
-            empty_cache(self);
-        }
-        core = make_core(self, terms, count, classes);
-        if (core != NULL) {
-            ((fol_py_query_core *)core)->owners++;
-            if (PyDict_SetItem(self->queries, key, core) < 0) {
-                fol_py_core_disown(core);
-                core = NULL;
-            }
-        }
+    PyObject **place = &self->cores[self->next_core];
+    self->next_core = (self->next_core + 1) % FOL_PY_KEPT_QUERIES;
+    PyObject *before = *place;
+    ((fol_py_query_core *)core)->owners++;
+    *place = Py_NewRef(core);
+    if (before != NULL) {
+        fol_py_core_disown(before);
     }
-    Py_DECREF(key);
     return core;
 }
 

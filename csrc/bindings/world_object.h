@@ -18,6 +18,9 @@
 
 #include "bindings/bindings.h"
 
+/* Queries a world keeps for world.query(); with more distinct ones the oldest goes. */
+#define FOL_PY_KEPT_QUERIES 64
+
 /* A query whose owner is gone, waiting for somebody who holds the world to destroy it. */
 typedef struct fol_py_orphan {
     struct fol_py_orphan *next;
@@ -28,7 +31,9 @@ typedef struct fol_py_world_object {
     PyObject_HEAD fol_py_state *state;
     fol_world *world;
     PyObject *config;
-    PyObject *queries; /* dict: (classes, kinds) -> query core, for world.query() */
+    uint32_t max_entities;
+    PyObject *cores[FOL_PY_KEPT_QUERIES]; /* of world.query(); owned, NULL where there is none */
+    uint32_t next_core;                   /* place of the next new one */
     PyObject *weak_references;
     _Atomic uint64_t epoch;
     _Atomic uint32_t in_use;

@@ -91,7 +91,7 @@ def test_value_that_holds_itself_prints():
 
 
 def test_value_does_not_change():
-    with pytest.raises(AttributeError, match="Position.x cannot be set"):
+    with pytest.raises(AttributeError, match=r"Position\.x cannot be set"):
         Position(1, 2).x = 3
 
 
@@ -267,7 +267,7 @@ def test_class_without_fields_is_a_tag():
 
 
 def test_component_without_fields_points_at_tags():
-    with pytest.raises(TypeError, match="fo.tag"):
+    with pytest.raises(TypeError, match=r"fo\.tag"):
         fo.component("Empty")
 
 

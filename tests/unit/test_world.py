@@ -197,18 +197,21 @@ def test_full_world_names_the_setting_and_changes_nothing():
     assert len(world) == 2
 
 
+def fill_with_kinds(world, count):
+    for number in range(count):
+        world.spawn(fo.component(f"C{number}", "f4")(1))
+
+
 def test_too_many_tables_name_the_setting():
     world = fo.World(fo.Config(max_tables=2))
     with pytest.raises(fo.CapacityError, match=r"Config\.max_tables is 2"):
-        for number in range(4):
-            world.spawn(fo.component(f"C{number}", "f4")(1))
+        fill_with_kinds(world, 4)
 
 
 def test_too_many_component_types_name_the_setting():
     world = fo.World(fo.Config(max_components=2))
     with pytest.raises(fo.CapacityError, match=r"Config\.max_components is 2"):
-        for number in range(4):
-            world.spawn(fo.component(f"C{number}", "f4")(1))
+        fill_with_kinds(world, 4)
 
 
 def test_object_component_keeps_its_object(world):
