@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from foliot._core import FrameResult
+
 
 class FoliotError(Exception):
     """Base of the exceptions that foliot defines.
@@ -78,6 +80,9 @@ class UnknownSystemError(ScheduleError):
 class FrameError(FoliotError, ExceptionGroup[Exception]):
     """The systems of a frame that failed: a group with one member for each, noted with its name.
 
+    Attributes:
+        frame_result: What the frame did; on errors a frame raised.
+
     Example:
         >>> try:
         ...     raise FrameError("frame 0", [ValueError("no"), KeyError("x")])
@@ -88,6 +93,8 @@ class FrameError(FoliotError, ExceptionGroup[Exception]):
         FrameError (KeyError('x'),)
 
     """
+
+    frame_result: FrameResult
 
     def derive(self, exceptions: Sequence[Exception], /) -> FrameError:  # type: ignore[override]
         """A group of the same kind for some of the exceptions; what ``except*`` calls."""
