@@ -151,7 +151,7 @@ static PyObject *result_systems(PyObject *object, void *closure)
     frame_result *self = (frame_result *)object;
     PyObject *class = timing_class(self->state);
     PyObject *dict = class == NULL ? NULL : PyDict_New();
-    const uint32_t *order = fol_plan_order(self->plan->core);
+    const uint32_t *order = fol_plan_running_order(self->plan->core);
     for (uint32_t i = 0; dict != NULL && i < self->frame.system_count; i++) {
         const fol_system_timing *timing = &self->frame.systems[order[i]];
         if (!did_run(timing)) {
@@ -172,7 +172,7 @@ static PyObject *result_skipped(PyObject *object, void *closure)
     (void)closure;
     frame_result *self = (frame_result *)object;
     PyObject *list = PyList_New(0);
-    const uint32_t *order = fol_plan_order(self->plan->core);
+    const uint32_t *order = fol_plan_running_order(self->plan->core);
     for (uint32_t i = 0; list != NULL && i < self->frame.system_count; i++) {
         if (!did_run(&self->frame.systems[order[i]]) &&
             PyList_Append(list, system_name(self, order[i])) < 0) {
@@ -187,7 +187,7 @@ static PyObject *result_skipped_reasons(PyObject *object, void *closure)
     (void)closure;
     frame_result *self = (frame_result *)object;
     PyObject *dict = PyDict_New();
-    const uint32_t *order = fol_plan_order(self->plan->core);
+    const uint32_t *order = fol_plan_running_order(self->plan->core);
     for (uint32_t i = 0; dict != NULL && i < self->frame.system_count; i++) {
         const fol_system_timing *timing = &self->frame.systems[order[i]];
         if (!did_run(timing) && set_taken(dict, system_name(self, order[i]),

@@ -153,7 +153,7 @@ static PyObject *plan_execution_order(PyObject *object, PyObject *unused)
 {
     (void)unused;
     fol_py_plan *self = (fol_py_plan *)object;
-    return fol_py_plan_name_list(self, fol_plan_order(self->core),
+    return fol_py_plan_name_list(self, fol_plan_running_order(self->core),
                                  fol_plan_system_count(self->core));
 }
 

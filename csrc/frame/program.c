@@ -144,28 +144,19 @@ static int init_phase(fol_phase *phase, const fol_plan *plan, uint32_t index,
     return FOL_OK;
 }
 
-/* Running order of a phase: segment by segment, inside a segment as in the plan. */
 static int init_phase_nodes(fol_world *world, fol_program *program, const fol_phase *phase,
                             const fol_system *systems)
 {
-    const uint32_t *order = fol_plan_order(program->plan) + phase->first;
-    uint32_t node = phase->first;
-    for (uint32_t segment = 0; segment < phase->segment_count; segment++) {
-        for (uint32_t i = 0; i < phase->count; i++) {
-            uint32_t system = order[i];
-            if (fol_plan_system_segment(program->plan, system) != segment) {
-                continue;
-            }
-            program->node_of_system[system] = node;
-            int status =
-                init_node(world, &program->nodes[node], program->plan, system, &systems[system]);
-            if (status != FOL_OK) {
-                return status;
-            }
-            node++;
+    const uint32_t *order = fol_plan_running_order(program->plan);
+    for (uint32_t node = phase->first; node < phase->first + phase->count; node++) {
+        uint32_t system = order[node];
+        program->node_of_system[system] = node;
+        int status =
+            init_node(world, &program->nodes[node], program->plan, system, &systems[system]);
+        if (status != FOL_OK) {
+            return status;
         }
     }
-    FOL_ASSERT(node == phase->first + phase->count);
     return FOL_OK;
 }
 

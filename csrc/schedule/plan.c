@@ -18,6 +18,7 @@ static int alloc_arrays(fol_plan *plan)
     size_t systems = plan->system_count;
     plan->order = fol_alloc_array(systems, sizeof(*plan->order));
     plan->places = fol_alloc_array(systems, sizeof(*plan->places));
+    plan->running = fol_alloc_array(systems, sizeof(*plan->running));
     plan->segments = fol_alloc_zeroed(systems, sizeof(*plan->segments));
     plan->stages = fol_alloc_zeroed(systems, sizeof(*plan->stages));
     plan->predecessor_counts = fol_alloc_zeroed(systems, sizeof(*plan->predecessor_counts));
@@ -26,11 +27,11 @@ static int alloc_arrays(fol_plan *plan)
     plan->successors = fol_alloc_array(0, sizeof(*plan->successors));
     plan->sync_systems = fol_alloc_array(2 * systems, sizeof(*plan->sync_systems));
     plan->phases = fol_alloc_zeroed(plan->phase_count, sizeof(*plan->phases));
-    bool has_memory = plan->order != NULL && plan->places != NULL && plan->segments != NULL &&
-                      plan->stages != NULL && plan->predecessor_counts != NULL &&
-                      plan->successor_firsts != NULL && plan->successor_counts != NULL &&
-                      plan->successors != NULL && plan->sync_systems != NULL &&
-                      plan->phases != NULL;
+    bool has_memory = plan->order != NULL && plan->places != NULL && plan->running != NULL &&
+                      plan->segments != NULL && plan->stages != NULL &&
+                      plan->predecessor_counts != NULL && plan->successor_firsts != NULL &&
+                      plan->successor_counts != NULL && plan->successors != NULL &&
+                      plan->sync_systems != NULL && plan->phases != NULL;
     return has_memory ? FOL_OK : -ENOMEM;
 }
 
@@ -190,6 +191,7 @@ void fol_plan_destroy(fol_plan *plan)
     fol_free(plan->predecessor_counts);
     fol_free(plan->stages);
     fol_free(plan->segments);
+    fol_free(plan->running);
     fol_free(plan->places);
     fol_free(plan->order);
     fol_catalog_deinit(&plan->catalog);

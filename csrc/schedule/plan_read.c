@@ -84,6 +84,11 @@ bool fol_plan_system_records(const fol_plan *plan, uint32_t system)
     return record_of(plan, system)->records_commands;
 }
 
+const uint32_t *fol_plan_running_order(const fol_plan *plan)
+{
+    return plan->running;
+}
+
 const uint32_t *fol_plan_order(const fol_plan *plan)
 {
     return plan->order;

@@ -32,6 +32,7 @@ struct fol_plan {
     uint32_t phase_count;
     uint32_t *order;
     uint32_t *places;
+    uint32_t *running; /* systems by (phase, segment, place) */
     uint32_t *segments;
     uint32_t *stages;
     uint32_t *predecessor_counts;

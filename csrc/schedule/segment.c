@@ -64,6 +64,9 @@ static void sort_by_segment(const fol_plan *plan, fol_phase_plan *phase, fol_str
         uint32_t segment = plan->segments[fol_plan_system_at(plan, phase, place)];
         stretches->sorted[stretches->cursors[segment]++] = place;
     }
+    for (uint32_t i = 0; i < phase->count; i++) {
+        plan->running[phase->first + i] = fol_plan_system_at(plan, phase, stretches->sorted[i]);
+    }
 }
 
 void fol_segments_assign(fol_plan *plan, fol_phase_plan *phase, const fol_command_rows *rows,

@@ -151,6 +151,10 @@ bool fol_plan_system_records(const fol_plan *plan, uint32_t system);
 /* One valid total order: phases in order, systems of a phase in its order. Every phase has a range
  * [first, first + count) of it, empty ones too. */
 const uint32_t *fol_plan_order(const fol_plan *plan);
+/* The same systems as one worker runs them: each phase segment by segment, inside a segment in
+ * order. Places differ from it only where a system that must not wait for a merge was registered
+ * behind one that does. */
+const uint32_t *fol_plan_running_order(const fol_plan *plan);
 void fol_plan_phase_range(const fol_plan *plan, uint32_t phase, uint32_t *first, uint32_t *count);
 uint32_t fol_plan_stage_count(const fol_plan *plan, uint32_t phase);
 uint32_t fol_plan_segment_count(const fol_plan *plan, uint32_t phase);

@@ -319,6 +319,25 @@ static void check_explanations(const fol_plan *plan)
     }
 }
 
+/* Neighbours in the running order stand in order of (phase, segment, place). */
+static void check_running(const fol_plan *plan, uint32_t position)
+{
+    if (position == 0) {
+        return;
+    }
+    uint32_t a = fol_plan_running_order(plan)[position - 1];
+    uint32_t b = fol_plan_running_order(plan)[position];
+    uint32_t phase_a = fol_plan_system_phase(plan, a);
+    uint32_t phase_b = fol_plan_system_phase(plan, b);
+    if (phase_a != phase_b) {
+        CHECK(phase_a < phase_b);
+    } else if (M.segment[a] != M.segment[b]) {
+        CHECK(M.segment[a] < M.segment[b]);
+    } else {
+        CHECK(M.place[a] < M.place[b]);
+    }
+}
+
 static void check_seed(uint64_t seed)
 {
     random_state = seed * UINT64_C(0x9E3779B97F4A7C15) + 1;
@@ -341,6 +360,7 @@ static void check_seed(uint64_t seed)
         for (uint32_t i = 0; i < M.n; i++) {
             CHECK_EQ(fol_plan_order(plan)[i], M.order[i]);
             CHECK_EQ(fol_plan_system_place(plan, i), M.place[i]);
+            check_running(plan, i);
             CHECK_EQ(fol_plan_system_segment(plan, i), M.segment[i]);
             CHECK_EQ(fol_plan_system_stage(plan, i), M.stage[i]);
         }
