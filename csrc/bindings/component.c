@@ -169,10 +169,11 @@ static PyObject *make_class(fol_py_state *state, PyObject *name, PyObject *space
     return class;
 }
 
-PyDoc_STRVAR(make_component_doc,
-             "make_component(name, storage, is_resource, fields, defaults, namespace, /)\n--\n\n"
-             "A component class. storage: 0 plain, 1 bytes, 2 object; fields: tuples of name, "
-             "format, item size, shape, dtype.");
+PyDoc_STRVAR(
+    make_component_doc,
+    "make_component($module, name, storage, is_resource, fields, defaults, namespace, /)\n--\n\n"
+    "A component class. storage: 0 plain, 1 bytes, 2 object; fields: tuples of name, "
+    "format, item size, shape, dtype.");
 
 static PyObject *make_component(PyObject *module, PyObject *arguments)
 {

@@ -3,6 +3,7 @@
  * Multi-phase initialisation with per-module state. numpy cannot be loaded twice in a process, so
  * neither can foliot: in a subinterpreter the import fails and says so.
  */
+#include "bindings/batch.h"
 #include "bindings/bindings.h"
 
 #include "bindings/errors.h"
@@ -71,18 +72,20 @@ static PyObject *allocation_failure_is_armed(PyObject *Py_UNUSED(module),
 }
 
 PyDoc_STRVAR(memory_stats_doc,
-             "memory_stats()\n--\n\n"
+             "memory_stats($module)\n--\n\n"
              "Counts of the core's allocator: {\"allocations\", \"frees\", \"live_blocks\"}.");
 PyDoc_STRVAR(fail_nth_allocation_doc,
-             "fail_nth_allocation(n, /)\n--\n\n"
+             "fail_nth_allocation($module, n, /)\n--\n\n"
              "Make the n-th allocation of the core from now fail once; 0 switches it off. For "
              "tests.");
 PyDoc_STRVAR(failure_is_armed_doc,
-             "allocation_failure_is_armed()\n--\n\n"
+             "allocation_failure_is_armed($module)\n--\n\n"
              "Whether a failure asked for by fail_nth_allocation is still to come.");
-PyDoc_STRVAR(topology_doc, "topology()\n--\n\nProcessors, caches and quotas of this process.");
-PyDoc_STRVAR(probe_io_uring_doc,
-             "probe_io_uring()\n--\n\nWhat io_uring of this kernel offers, found by trying it.");
+PyDoc_STRVAR(topology_doc,
+             "topology($module)\n--\n\nProcessors, caches and quotas of this process.");
+PyDoc_STRVAR(
+    probe_io_uring_doc,
+    "probe_io_uring($module)\n--\n\nWhat io_uring of this kernel offers, found by trying it.");
 
 static PyMethodDef module_methods[] = {
     {"memory_stats", memory_stats, METH_NOARGS, memory_stats_doc},
@@ -169,7 +172,8 @@ static int module_exec(PyObject *module)
         fol_py_add_entity_type(state) < 0 || fol_py_add_memory_types(state) < 0 ||
         fol_py_add_column_types(state) < 0 || fol_py_add_cells_type(state) < 0 ||
         fol_py_add_chunk_type(state) < 0 || fol_py_add_query_types(state) < 0 ||
-        fol_py_add_resource_type(state) < 0 || fol_py_add_world_type(state) < 0) {
+        fol_py_add_batch_types(state) < 0 || fol_py_add_resource_type(state) < 0 ||
+        fol_py_add_world_type(state) < 0) {
         return -1;
     }
 #ifdef HAS_CENSUS
@@ -204,6 +208,7 @@ static int module_exec(PyObject *module)
     X(query_core_type)                                                                             \
     X(query_type)                                                                                  \
     X(chunk_iterator_type)                                                                         \
+    X(batch_iterator_type)                                                                         \
     X(chunk_type)                                                                                  \
     X(columns_type)                                                                                \
     X(cells_type)                                                                                  \

@@ -346,7 +346,7 @@ static PyObject *world_repr(PyObject *object)
 }
 
 PyDoc_STRVAR(digest_doc,
-             "digest()\n--\n\n"
+             "digest($self)\n--\n\n"
              "128 bits over all plain data and bytes, as 32 hexadecimal digits.\n\n"
              "Worlds with the same entities, values and resources have the same digest, whatever "
              "the order they came in; Python objects do not count.\n\n"
@@ -355,7 +355,7 @@ PyDoc_STRVAR(digest_doc,
              "    >>> fo.World().digest() == fo.World().digest()\n"
              "    True\n");
 PyDoc_STRVAR(insert_doc,
-             "insert(resource, /)\n--\n\n"
+             "insert($self, resource, /)\n--\n\n"
              "Insert or replace the one value of a resource: a resource value, or any object, "
              "which then is the resource of its class.\n\n"
              "Example:\n"
@@ -366,7 +366,7 @@ PyDoc_STRVAR(insert_doc,
              "    >>> world[Gravity].g\n"
              "    1.5\n");
 PyDoc_STRVAR(query_doc,
-             "query(*, reads=(), writes=(), with_=(), without=())\n--\n\n"
+             "query($self, *, reads=(), writes=(), with_=(), without=())\n--\n\n"
              "An iterable of the chunks that have every component of reads, writes and with_, and "
              "none of without; with no terms, of every table.\n\n"
              "Changing the world's structure ends the loop with an AccessError: collect first.\n\n"

@@ -275,7 +275,7 @@ PyObject *fol_py_world_query(PyObject *object, PyObject *arguments, PyObject *ke
 #define FAST(function) ((PyCFunction)(void (*)(void))(function))
 
 PyDoc_STRVAR(spawn_many_doc,
-             "spawn_many(count, columns=None, /)\n--\n\n"
+             "spawn_many($self, count, columns=None, /)\n--\n\n"
              "Spawn entities with the same components; a numpy array of their ids, (count,) of "
              "u8.\n\n"
              "columns maps a component to its values: a mapping from field to an array of shape "
@@ -289,16 +289,16 @@ PyDoc_STRVAR(spawn_many_doc,
              "    >>> world.get(ids[2], Position)\n"
              "    Position(x=3.0, y=0.5)\n");
 PyDoc_STRVAR(despawn_many_doc,
-             "despawn_many(ids, /)\n--\n\n"
+             "despawn_many($self, ids, /)\n--\n\n"
              "Despawn entities; an id given twice counts once.\n\n"
              "Errors: StaleHandleError naming the first id that is not alive; then none is "
              "despawned.\n");
 PyDoc_STRVAR(add_many_doc,
-             "add_many(ids, columns, /)\n--\n\n"
+             "add_many($self, ids, columns, /)\n--\n\n"
              "Add components to entities, or overwrite them; columns as in spawn_many, in the "
              "order of the ids. Of an id given twice the last values count.\n");
 PyDoc_STRVAR(remove_many_doc,
-             "remove_many(ids, /, *components)\n--\n\n"
+             "remove_many($self, ids, /, *components)\n--\n\n"
              "Take components from entities.\n\n"
              "Errors: StaleHandleError, KeyError naming the first entity that lacks one; then "
              "nothing is taken.\n");

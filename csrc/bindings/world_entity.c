@@ -275,28 +275,28 @@ PyObject *fol_py_world_item(PyObject *object, PyObject *key)
 #define FAST(function) ((PyCFunction)(void (*)(void))(function))
 
 PyDoc_STRVAR(spawn_doc,
-             "spawn(*values)\n--\n\n"
+             "spawn($self, *values)\n--\n\n"
              "A new entity with these component values; a class stands for its default value.\n\n"
              "Errors: CapacityError when the world is full, ValueError for a component given "
              "twice.\n");
-PyDoc_STRVAR(despawn_doc, "despawn(entity, /)\n--\n\n"
+PyDoc_STRVAR(despawn_doc, "despawn($self, entity, /)\n--\n\n"
                           "Remove an entity and all it has.\n\n"
                           "Errors: StaleHandleError when it is not alive.\n");
-PyDoc_STRVAR(add_doc, "add(entity, /, *values)\n--\n\n"
+PyDoc_STRVAR(add_doc, "add($self, entity, /, *values)\n--\n\n"
                       "Add components to an entity; what it has already is overwritten.\n\n"
                       "Errors: StaleHandleError, CapacityError.\n");
-PyDoc_STRVAR(set_doc, "set(entity, /, *values)\n--\n\n"
+PyDoc_STRVAR(set_doc, "set($self, entity, /, *values)\n--\n\n"
                       "Overwrite components of an entity.\n\n"
                       "Errors: StaleHandleError; KeyError when the entity lacks one of them, and "
                       "then none is changed.\n");
-PyDoc_STRVAR(remove_doc, "remove(entity, /, *components)\n--\n\n"
+PyDoc_STRVAR(remove_doc, "remove($self, entity, /, *components)\n--\n\n"
                          "Take components from an entity.\n\n"
                          "Errors: StaleHandleError; KeyError when the entity lacks one of them, "
                          "and then none is taken.\n");
-PyDoc_STRVAR(get_doc, "get(entity, component, /)\n--\n\n"
+PyDoc_STRVAR(get_doc, "get($self, entity, component, /)\n--\n\n"
                       "A copy of an entity's component as a value.\n\n"
                       "Errors: StaleHandleError; KeyError when the entity lacks it.\n");
-PyDoc_STRVAR(has_doc, "has(entity, component, /)\n--\n\n"
+PyDoc_STRVAR(has_doc, "has($self, entity, component, /)\n--\n\n"
                       "Whether the entity has the component.\n\n"
                       "Errors: StaleHandleError when it is not alive.\n");
 
