@@ -102,7 +102,7 @@ static PyObject *commands_spawn(PyObject *object, PyObject *const *args, Py_ssiz
 static PyObject *commands_spawn_many(PyObject *object, PyObject *const *args, Py_ssize_t count)
 {
     commands_object *self = (commands_object *)object;
-    if (check_count("spawn_many", "a count and columns", count, 2, 2) < 0 ||
+    if (check_count("spawn_many", "a count and columns", count, 1, 2) < 0 ||
         buffer_of(self) == NULL) {
         return NULL;
     }
@@ -120,7 +120,8 @@ static PyObject *commands_spawn_many(PyObject *object, PyObject *const *args, Py
     size_t bulk_count;
     fol_entity *ids;
     PyObject *array = NULL;
-    if (fol_py_parse_bulks(self->state, args[1], rows, &scratch, &bulks, &bulk_count) == 0) {
+    PyObject *columns = count == 2 ? args[1] : Py_None;
+    if (fol_py_parse_bulks(self->state, columns, rows, &scratch, &bulks, &bulk_count) == 0) {
         array = fol_py_entity_array(self->state, rows, &ids);
     }
     fol_commands *buffer = array == NULL ? NULL : buffer_of(self);
@@ -369,20 +370,20 @@ static PyMethodDef commands_methods[] = {
     {"spawn", FAST(commands_spawn),
      "spawn(*values)\n--\n\nA provisional entity, good in later commands of the frame."},
     {"spawn_many", FAST(commands_spawn_many),
-     "spawn_many(count, columns)\n--\n\nAn array of provisional entities."},
-    {"despawn", commands_despawn, METH_O, "despawn(entity)\n--\n\nRemove an entity."},
-    {"add", FAST(commands_add), "add(entity, *values)\n--\n\nAdd components or overwrite them."},
-    {"set", FAST(commands_set), "set(entity, *values)\n--\n\nOverwrite components it has."},
-    {"remove", FAST(commands_remove), "remove(entity, *components)\n--\n\nRemove components."},
-    {"insert", commands_insert, METH_O, "insert(resource)\n--\n\nInsert or replace a resource."},
+     "spawn_many(count, columns=None, /)\n--\n\nAn array of provisional entities."},
+    {"despawn", commands_despawn, METH_O, "despawn(entity, /)\n--\n\nRemove an entity."},
+    {"add", FAST(commands_add), "add(entity, /, *values)\n--\n\nAdd components or overwrite them."},
+    {"set", FAST(commands_set), "set(entity, /, *values)\n--\n\nOverwrite components it has."},
+    {"remove", FAST(commands_remove), "remove(entity, /, *components)\n--\n\nRemove components."},
+    {"insert", commands_insert, METH_O, "insert(resource, /)\n--\n\nInsert or replace a resource."},
     {"add_many", FAST(commands_add_many),
-     "add_many(ids, columns)\n--\n\nAdd components to many entities."},
+     "add_many(ids, columns, /)\n--\n\nAdd components to many entities."},
     {"remove_many", FAST(commands_remove_many),
-     "remove_many(ids, *components)\n--\n\nRemove components from many entities."},
+     "remove_many(ids, /, *components)\n--\n\nRemove components from many entities."},
     {"despawn_many", commands_despawn_many, METH_O,
-     "despawn_many(ids)\n--\n\nRemove many entities."},
+     "despawn_many(ids, /)\n--\n\nRemove many entities."},
     {"call", FAST(commands_call),
-     "call(fn, *args)\n--\n\nCall fn(world, *args) at the merge, alone."},
+     "call(fn, /, *args)\n--\n\nCall fn(world, *args) at the merge, alone."},
     {NULL, NULL, 0, NULL},
 };
 

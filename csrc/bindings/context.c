@@ -3,7 +3,11 @@
  * Views of queries are made when first asked for and kept for later frames. Whatever a view handed
  * out is ended when the function returns; numpy arrays taken from it stay valid memory.
  */
+#include "bindings/batch.h"
 #include "bindings/scheduler.h"
+
+/* Rows that make the cost of a numpy call small against its work. */
+#define DEFAULT_BATCH_ROWS 16384
 
 int fol_py_context_check(const fol_py_context *context)
 {
@@ -76,22 +80,47 @@ static PyObject *context_iter(PyObject *object)
     return fol_py_context_check(self) < 0 ? NULL : chunks_of(self, 0);
 }
 
+/* The index of a query by name, or -1 with an error. */
+static Py_ssize_t find_query(fol_py_context *self, PyObject *name)
+{
+    for (size_t i = 1; i < self->query_count; i++) {
+        int is_same = PyObject_RichCompareBool(self->queries[i].name, name, Py_EQ);
+        if (is_same != 0) {
+            return is_same < 0 ? -1 : (Py_ssize_t)i;
+        }
+    }
+    return fol_py_raise(self->state, FOL_E_ACCESS,
+                        "system %R has no query %R: declare it with queries={%R: fo.Query(...)}",
+                        self->name, name, name);
+}
+
 static PyObject *context_query(PyObject *object, PyObject *name)
 {
     fol_py_context *self = (fol_py_context *)object;
     if (fol_py_context_check(self) < 0) {
         return NULL;
     }
-    for (size_t i = 1; i < self->query_count; i++) {
-        int is_same = PyObject_RichCompareBool(self->queries[i].name, name, Py_EQ);
-        if (is_same != 0) {
-            return is_same < 0 ? NULL : chunks_of(self, i);
-        }
+    Py_ssize_t index = find_query(self, name);
+    return index < 0 ? NULL : chunks_of(self, (size_t)index);
+}
+
+static PyObject *context_batches(PyObject *object, PyObject *args, PyObject *keywords)
+{
+    static char *names[] = {"name", "rows", NULL};
+    fol_py_context *self = (fol_py_context *)object;
+    PyObject *name = Py_None;
+    Py_ssize_t rows = DEFAULT_BATCH_ROWS;
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "|O$n:batches", names, &name, &rows) ||
+        fol_py_context_check(self) < 0) {
+        return NULL;
     }
-    fol_py_raise(self->state, FOL_E_ACCESS,
-                 "system %R has no query %R: declare it with queries={%R: fo.Query(...)}",
-                 self->name, name, name);
-    return NULL;
+    Py_ssize_t index = name == Py_None ? 0 : find_query(self, name);
+    PyObject *view = index < 0 ? NULL : view_of(self, (size_t)index);
+    if (view == NULL || check_resources(self) < 0) {
+        return NULL;
+    }
+    fol_task *task = self->task;
+    return fol_py_query_batches(view, rows, task->since, task->tick, &task->rows);
 }
 
 static PyObject *refuse_subscript(fol_py_context *self, PyObject *key)
@@ -296,7 +325,14 @@ static void context_dealloc(PyObject *object)
 
 static PyMethodDef context_methods[] = {
     {"query", context_query, METH_O,
-     "query(name)\n--\n\nAn iterator over the chunks of a declared query."},
+     "query(name, /)\n--\n\nAn iterator over the chunks of a declared query."},
+    {"batches", (PyCFunction)(void (*)(void))context_batches, METH_VARARGS | METH_KEYWORDS,
+     "batches(name=None, *, rows=16384)\n--\n\n"
+     "Like iterating ctx (or a named query), but small tables come together: each chunk joins\n"
+     "copies of up to `rows` rows of many tables, and written columns are copied back when the\n"
+     "loop goes on. Worth it when many tables have few rows, because numpy costs by the call;\n"
+     "a table longer than `rows` comes alone and uncopied. Written components count as changed\n"
+     "in every row. ValueError for queries with objects or Bytes."},
     {NULL, NULL, 0, NULL},
 };
 

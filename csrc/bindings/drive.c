@@ -1,6 +1,6 @@
 /* Running frames: one, many, or at a fixed rate until something says stop.
  *
- * Frames of native systems alone run as one batch in the core. Once Python code takes part, each
+ * Frames of native systems alone run in batches in the core. Once Python code takes part, each
  * frame comes back here, so that an edited schedule is planned again before the next one and no
  * error of a frame is lost.
  */
@@ -14,6 +14,9 @@
 /* Late frames that run back to back; older ones are dropped. */
 #define MAX_CATCH_UP 4
 #define MAX_COUNT    2147483647LL
+/* Frames of one call into the core: with nothing to run a frame takes less than a microsecond, and
+ * nothing in it would look at signals or let another thread go on. */
+#define MAX_BATCH 4096
 
 /* Plans again when the schedule was edited. */
 static int refresh_plan(fol_py_scheduler *self)
@@ -135,21 +138,36 @@ static int run_batch(fol_py_scheduler *self, uint64_t count, double dt, PyObject
     return went_well ? 0 : finish_badly(self, status, dt, errors);
 }
 
+/* Between frames: signals, other threads of Python, an edited schedule. */
+static int pause_between(fol_py_scheduler *self, uint64_t done)
+{
+    if (PyErr_CheckSignals() < 0) {
+        return -1;
+    }
+    if (done % MAX_BATCH == 0) {
+        Py_BEGIN_ALLOW_THREADS;
+        Py_END_ALLOW_THREADS;
+    }
+    return refresh_plan(self);
+}
+
 static int run_frames(fol_py_scheduler *self, uint64_t count, double dt, PyObject **errors)
 {
     if (refresh_plan(self) < 0) {
         return -1;
     }
-    if (!self->runs_host && self->policy == FOL_ERRORS_RAISE) {
-        return run_batch(self, count, dt, errors);
-    }
-    for (uint64_t i = 0; i < count; i++) {
-        if (i > 0 && (PyErr_CheckSignals() < 0 || refresh_plan(self) < 0)) {
+    uint64_t done = 0;
+    while (done < count) {
+        if (done > 0 && pause_between(self, done) < 0) {
             return -1;
         }
-        if (run_batch(self, 1, dt, errors) < 0) {
+        bool is_batch = !self->runs_host && self->policy == FOL_ERRORS_RAISE;
+        uint64_t left = count - done;
+        uint64_t batch = !is_batch ? 1 : left < MAX_BATCH ? left : MAX_BATCH;
+        if (run_batch(self, batch, dt, errors) < 0) {
             return -1;
         }
+        done += batch;
     }
     return 0;
 }

@@ -362,7 +362,7 @@ static void scheduler_dealloc(PyObject *object)
     Py_DECREF(type);
 }
 
-PyDoc_STRVAR(tick_doc, "tick(dt)\n--\n\nRun one frame that advances dt seconds; its FrameResult.");
+PyDoc_STRVAR(tick_doc, "tick(dt, /)\n--\n\nRun one frame that advances dt seconds; its FrameResult.");
 PyDoc_STRVAR(tick_n_doc, "tick_n(count, dt)\n--\n\n"
                          "Run up to count frames; the result of the last one, None for no frame.");
 
@@ -373,10 +373,10 @@ static PyMethodDef scheduler_methods[] = {
     {"close", scheduler_close, METH_NOARGS,
      "close()\n--\n\nEnd the scheduler; closing twice is fine."},
     {"enable", scheduler_enable, METH_O,
-     "enable(system)\n--\n\nSwitch a system on; ends a quarantine."},
-    {"disable", scheduler_disable, METH_O, "disable(system)\n--\n\nSwitch a system off."},
+     "enable(system, /)\n--\n\nSwitch a system on; ends a quarantine."},
+    {"disable", scheduler_disable, METH_O, "disable(system, /)\n--\n\nSwitch a system off."},
     {"is_enabled", scheduler_is_enabled, METH_O,
-     "is_enabled(system)\n--\n\nFalse when switched off or in quarantine."},
+     "is_enabled(system, /)\n--\n\nFalse when switched off or in quarantine."},
     {"costs", scheduler_costs, METH_NOARGS,
      "costs()\n--\n\n{name: mean measured seconds a run}; 0.0 for what never ran."},
     {"_open", scheduler_open, METH_VARARGS, NULL},

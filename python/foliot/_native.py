@@ -125,7 +125,7 @@ def _ctypes_type_text(kind: Any) -> str:
     elif kind is ctypes.c_void_p:
         text, stars = "void", stars + "*"
     elif isinstance(kind, type) and issubclass(kind, ctypes._SimpleCData):
-        code = str(kind._type_)
+        code = str(getattr(kind, "_type_", ""))
         signed = {"b": "signed char", "h": "short", "i": "int", "l": "long", "q": "long long"}
         text = signed.get(code, kind.__name__)
     else:
@@ -250,7 +250,7 @@ def read_user_data(user_data: object) -> int | None:
     return None
 
 
-def _cffi_address(user_data: object) -> int:
+def _cffi_address(user_data: Any) -> int:
     import _cffi_backend
 
     ffi = _cffi_backend.FFI()
@@ -278,4 +278,5 @@ def numba_signature() -> Any:
         raise ImportError(
             "fo.numba_signature needs numba; install it with: pip install 'foliot[native]'"
         ) from error
-    return nb.int32(nb.CPointer(nb.voidptr), nb.intp, nb.voidptr)
+    pointer: Any = nb.CPointer
+    return nb.int32(pointer(nb.voidptr), nb.intp, nb.voidptr)

@@ -19,7 +19,7 @@ from foliot._errors import (
     UnknownSystemError,
 )
 from foliot._plan import Plan
-from foliot._system import Query, System, component_name, read_names
+from foliot._system import Query, System, check_text, component_name, read_names
 
 if TYPE_CHECKING:
     from foliot._scheduler import Scheduler
@@ -51,8 +51,7 @@ class Phase:
     max_steps: int = 8
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not self.name or "\0" in self.name:
-            raise ValueError(f"a phase's name is text that is not empty, got {self.name!r}.")
+        check_text(self.name, "a phase's name")
         for what in ("every", "max_steps"):
             count = getattr(self, what)
             if isinstance(count, bool) or not isinstance(count, int):
@@ -91,6 +90,13 @@ def near(name: object, known: Iterable[object]) -> str:
 
 def _name_of(key: object) -> object:
     return key.name if isinstance(key, System) else key
+
+
+def _check_system(given: object) -> System:
+    if not isinstance(given, System):
+        hint = ": decorate it with @fo.system" if callable(given) else ""
+        raise TypeError(f"a schedule takes systems, got {given!r}{hint}.")
+    return given
 
 
 def _read_phases(phases: object) -> tuple[Phase, ...]:
@@ -175,10 +181,8 @@ class Schedule:
         """Add systems; all of them, or none with an error."""
         phases = {phase.name for phase in self._phases}
         grown = dict(self._systems)
-        for system in systems:
-            if not isinstance(system, System):
-                hint = ": decorate it with @fo.system" if callable(system) else ""
-                raise TypeError(f"a schedule takes systems, got {system!r}{hint}.")
+        for given in systems:
+            system = _check_system(given)
             if system.name in grown:
                 raise DuplicateSystemError(f"two systems are called {system.name!r}.")
             if system.phase not in phases:

@@ -28,7 +28,7 @@ MAX_ROWS = 2**32 - 1
 
 def component_name(component: type) -> str:
     """The name of a component or resource, as messages show it."""
-    return cast("str", _core.component_facts(component)[0])
+    return _core.component_facts(component)[0]
 
 
 def read_components(given: object, what: str) -> tuple[type, ...]:
@@ -191,7 +191,8 @@ def _check_flag(value: object, what: str) -> bool:
     return value
 
 
-def _check_text(value: object, what: str) -> str:
+def check_text(value: object, what: str) -> str:
+    """Text that is not empty; ``what`` names it in errors."""
     if not isinstance(value, str):
         raise TypeError(f"{what} is text, got {value!r}.")
     if not value or "\0" in value:
@@ -218,7 +219,7 @@ def _read_queries(name: str, queries: object) -> Mapping[str, Query]:
     if not isinstance(queries, Mapping):
         raise TypeError(f"queries= of {name!r} maps names to fo.Query, got {queries!r}.")
     for key, query in queries.items():
-        _check_text(key, f"a query's name in {name!r}")
+        check_text(key, f"a query's name in {name!r}")
         if not isinstance(query, Query):
             raise TypeError(f"query {key!r} of {name!r} is a fo.Query, got {query!r}.")
     return dict(queries)
@@ -243,11 +244,11 @@ def _make_system(
     run_if: object,
     exclusive: object,
     commands: object,
-    gil: object,
+    gil: Gil,
     max_rows: int,
 ) -> System:
     """Check every option and make the system; nothing is made when one is wrong."""
-    _check_text(name, "a system's name")
+    check_text(name, "a system's name")
     write_classes = read_components(writes, f"writes= of {name!r}")
     read_classes = read_components(reads, f"reads= of {name!r}")
     if kernel is None:
@@ -278,14 +279,14 @@ def _make_system(
         queries=_read_queries(name, queries),
         resource_reads=resource_reads,
         resource_writes=resource_writes,
-        phase=_check_text(phase, f"phase= of {name!r}"),
+        phase=check_text(phase, f"phase= of {name!r}"),
         before=read_names(before, f"before= of {name!r}", (str, System)),
         after=read_names(after, f"after= of {name!r}", (str, System)),
         sets=tuple(dict.fromkeys(read_names(sets, f"sets= of {name!r}", (str,)))),
         run_if=cast("Function | None", run_if),
         exclusive=_check_flag(exclusive, f"exclusive= of {name!r}"),
         commands=_check_flag(commands, f"commands= of {name!r}"),
-        gil=cast("Gil", gil),
+        gil=gil,
         max_rows=max_rows,
         column_writes=write_classes,
         column_reads=read_classes,

@@ -238,7 +238,7 @@ def test_commands_kept_after_their_system_record_nothing():
         (lambda c: c.spawn(Score()), (TypeError, ValueError)),
         (lambda c: c.spawn(Position(1.0), Position(2.0)), ValueError),
         (lambda c: c.spawn_many(-1, {}), ValueError),
-        (lambda c: c.spawn_many(2), TypeError),
+        (lambda c: c.spawn_many(), TypeError),
         (lambda c: c.spawn_many(2, {Position: [1.0, 2.0, 3.0]}), ValueError),
         (lambda c: c.despawn("x"), TypeError),
         (lambda c: c.add(1), TypeError),

@@ -134,7 +134,9 @@ def test_unknown_phase_is_refused():
 
 def test_ambiguities_are_conflicts_ordered_by_registration_alone():
     plan = fo.Schedule(
-        make("a", writes=Position), make("b", writes=Position), make("c", writes=Position, after="b")
+        make("a", writes=Position),
+        make("b", writes=Position),
+        make("c", writes=Position, after="b"),
     ).plan()
     assert [(item.a, item.b) for item in plan.ambiguities()] == [("a", "b"), ("a", "c")]
     assert plan.ambiguities()[0].conflicts == [fo.Conflict("Position", "write", "write")]
@@ -157,9 +159,7 @@ def test_sync_point_at_the_end_of_a_phase():
 
 
 def test_critical_path_is_the_longest_chain():
-    plan = fo.Schedule(
-        make("a", before="b"), make("b"), make("c"), make("d", phase="last")
-    ).plan()
+    plan = fo.Schedule(make("a", before="b"), make("b"), make("c"), make("d", phase="last")).plan()
     costs = {"a": 1.0, "b": 2.0, "c": 0.5, "d": 0.25}
     assert plan.critical_path(costs) == (3.25, ["a", "b", "d"])
 

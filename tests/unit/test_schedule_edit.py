@@ -132,7 +132,7 @@ def test_name_in_before_is_resolved_when_the_plan_is_made():
 def test_unknown_name_in_before_names_the_near_ones():
     schedule = fo.Schedule(make("draw"), make("move", before="drew"))
     with pytest.raises(
-        fo.UnknownSystemError, match="system 'move' names 'drew', .*did you mean 'draw'"
+        fo.UnknownSystemError, match=r"system 'move' names 'drew', .*did you mean 'draw'"
     ):
         schedule.plan()
 

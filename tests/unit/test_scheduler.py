@@ -108,7 +108,9 @@ def test_every_backend_runs():
 
 
 def test_unknown_backend_lists_the_known_ones():
-    with pytest.raises(ValueError, match="blocking, evented, threadpool, stealing, uring, adaptive"):
+    with pytest.raises(
+        ValueError, match="blocking, evented, threadpool, stealing, uring, adaptive"
+    ):
         fo.Scheduler(fo.World(), fo.Schedule(), backend="warp")
 
 
@@ -382,7 +384,7 @@ def test_scheduler_in_a_cycle_is_collected():
 
     world = fo.World()
     owner = Owner()
-    owner.scheduler = fo.Scheduler(world, fo.Schedule(make("a", lambda ctx: owner)))
+    owner.scheduler = fo.Scheduler(world, fo.Schedule(make("a", owner.__eq__)))
     owner.scheduler.tick(0.1)
     gone = weakref.ref(owner.scheduler)
     del owner

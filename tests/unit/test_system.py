@@ -192,7 +192,7 @@ def test_callable_objects_are_systems():
 
 
 def test_queries_map_names_to_queries():
-    with pytest.raises(TypeError, match="query 'near' of 'move' is a fo.Query"):
+    with pytest.raises(TypeError, match=r"query 'near' of 'move' is a fo\.Query"):
 
         @fo.system(queries={"near": Position})
         def move(ctx): ...

@@ -1,0 +1,94 @@
+"""A child of fork: the scheduler of its parent refuses to work, a new one works."""
+
+import os
+import traceback
+
+import foliot as fo
+import pytest
+
+
+def in_child(check):
+    """Run a check in a forked child; its traceback becomes the failure of this test."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        text = ""
+        try:
+            check()
+        except BaseException:
+            text = traceback.format_exc()
+        os.write(writer, text.encode())
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as stream:
+        text = stream.read()
+    os.waitpid(child, 0)
+    assert not text, text
+
+
+def make(name):
+    return fo.system(name=name)(lambda ctx: None)
+
+
+@pytest.fixture
+def scheduler():
+    with fo.Scheduler(fo.World(), fo.Schedule(make("a"))) as scheduler:
+        scheduler.tick(0.1)
+        yield scheduler
+        scheduler.tick(0.1)
+
+
+def test_every_call_of_the_parents_scheduler_is_refused(scheduler):
+    def check():
+        for use in (
+            lambda: scheduler.tick(0.1),
+            lambda: scheduler.tick_n(2, 0.1),
+            lambda: scheduler.run(ticks=1),
+            lambda: scheduler.enable("a"),
+            lambda: scheduler.disable("a"),
+            lambda: scheduler.stats,
+            lambda: scheduler.costs(),
+            lambda: scheduler.backend,
+        ):
+            with pytest.raises(fo.ForkedError, match="before the fork"):
+                use()
+
+    in_child(check)
+
+
+def test_edited_schedule_is_refused_as_well(scheduler):
+    def check():
+        scheduler.schedule.add(make("b"))
+        with pytest.raises(fo.ForkedError):
+            scheduler.tick(0.1)
+
+    in_child(check)
+
+
+def test_parents_scheduler_can_be_closed_and_dropped(scheduler):
+    def check():
+        scheduler.close()
+        with pytest.raises(RuntimeError, match="closed"):
+            scheduler.tick(0.1)
+
+    in_child(check)
+
+
+def test_new_scheduler_works_in_the_child(scheduler):
+    def check():
+        with fo.Scheduler(fo.World(), fo.Schedule(make("a"))) as mine:
+            assert mine.tick(0.1).frame == 0
+
+    in_child(check)
+
+
+def test_fork_in_a_system_leaves_a_child_that_is_told(scheduler):
+    def fork(ctx):
+        def check():
+            with pytest.raises(fo.ForkedError):
+                scheduler.tick(0.1)
+
+        in_child(check)
+
+    with fo.Scheduler(fo.World(), fo.Schedule(fo.system(fork))) as other:
+        other.tick(0.1)
