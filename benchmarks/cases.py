@@ -111,6 +111,12 @@ WORLD_ROWS = (
         limit=0.5,
     ),
     Row(
+        "fragmented_iter",
+        "fragmented_iter, numpy by table",
+        world("fragmented_iter_numpy_by_table"),
+        (esper("fragmented_iter"),),
+    ),
+    Row(
         "add_remove",
         "add_remove, bulk",
         world("add_remove_bulk"),

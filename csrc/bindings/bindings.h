@@ -61,6 +61,7 @@ typedef struct fol_py_state {
     PyTypeObject *query_core_type; /* what a query and its chunks share */
     PyTypeObject *query_type;
     PyTypeObject *chunk_iterator_type;
+    PyTypeObject *batch_iterator_type;
     PyTypeObject *chunk_type;
     PyTypeObject *columns_type; /* chunk[Position] */
     PyTypeObject *cells_type;   /* chunk[Text], chunk[Note] */

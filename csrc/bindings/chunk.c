@@ -31,7 +31,7 @@ static void drop_views(chunk_object *chunk)
 }
 
 /* Makes a chunk stand for a run; it must hold no views. */
-static void fill_chunk(chunk_object *chunk, const fol_run *run)
+static void fill_chunk(chunk_object *chunk, const fol_run *run, fol_block *block)
 {
     fol_py_query_core *core = chunk->core;
     void **columns = chunk->slots + core->term_count;
@@ -41,7 +41,7 @@ static void fill_chunk(chunk_object *chunk, const fol_run *run)
     chunk->run = *run;
     chunk->run.columns = columns;
     fol_block *before = chunk->block;
-    chunk->block = fol_query_block(core->query, run);
+    chunk->block = block;
     if (chunk->block != NULL) {
         fol_block_retain(chunk->block);
     }
@@ -74,13 +74,10 @@ static int make_room(fol_py_query_core *core, uint32_t match)
     return 0;
 }
 
-PyObject *fol_py_chunk_take(fol_py_query_core *core, const fol_run *run, uint64_t stamp,
-                            uint64_t tick)
+PyObject *fol_py_chunk_take_over(fol_py_query_core *core, const fol_run *run, fol_block *block,
+                                 uint64_t stamp, uint64_t tick, PyObject **slot)
 {
-    if (make_room(core, run->match) < 0) {
-        return NULL;
-    }
-    chunk_object *chunk = (chunk_object *)core->chunks[run->match];
+    chunk_object *chunk = (chunk_object *)*slot;
     if (chunk == NULL || !is_of_run(chunk, run)) {
         if (chunk == NULL || Py_REFCNT(chunk) > 1) {
             PyTypeObject *type = core->state->chunk_type;
@@ -91,15 +88,25 @@ PyObject *fol_py_chunk_take(fol_py_query_core *core, const fol_run *run, uint64_
             }
             fresh->core = (fol_py_query_core *)Py_NewRef((PyObject *)core);
             chunk = fresh;
-            Py_XSETREF(core->chunks[run->match], (PyObject *)fresh);
+            Py_XSETREF(*slot, (PyObject *)fresh);
         } else {
             drop_views(chunk);
         }
-        fill_chunk(chunk, run);
+        fill_chunk(chunk, run, block);
     }
     chunk->stamp = stamp;
     chunk->tick = tick;
     return Py_NewRef((PyObject *)chunk);
+}
+
+PyObject *fol_py_chunk_take(fol_py_query_core *core, const fol_run *run, uint64_t stamp,
+                            uint64_t tick)
+{
+    if (make_room(core, run->match) < 0) {
+        return NULL;
+    }
+    return fol_py_chunk_take_over(core, run, fol_query_block(core->query, run), stamp, tick,
+                                  &core->chunks[run->match]);
 }
 
 /* Subscription. */
@@ -150,6 +157,9 @@ static Py_ssize_t find_term(const chunk_object *chunk, PyObject *key)
 static int mark_written(chunk_object *chunk, fol_component *component)
 {
     fol_py_query_core *core = chunk->core;
+    if (chunk->run.match == FOL_PY_JOINED) {
+        return 0; /* Joined rows are marked when they are copied back. */
+    }
     if (!core->takes_lock) {
         fol_query_mark(core->query, &chunk->run, component, chunk->tick);
         return 0;

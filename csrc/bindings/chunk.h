@@ -13,6 +13,10 @@
 PyObject *fol_py_chunk_take(fol_py_query_core *core, const fol_run *run, uint64_t stamp,
                             uint64_t tick);
 
+/* The same over a gather's rows: `slot` keeps the last chunk made there, or NULL. */
+PyObject *fol_py_chunk_take_over(fol_py_query_core *core, const fol_run *run, fol_block *block,
+                                 uint64_t stamp, uint64_t tick, PyObject **slot);
+
 /* What of a chunk a column object needs. */
 typedef struct fol_py_column_origin {
     fol_py_query_core *core;

@@ -1,6 +1,7 @@
 /* Cores, views and iterators of queries. */
 #include "bindings/query.h"
 
+#include "bindings/batch.h"
 #include "bindings/chunk.h"
 #include "bindings/types.h"
 
@@ -104,6 +105,7 @@ static void forget_chunks(fol_py_query_core *core)
     for (uint32_t i = 0; i < core->chunk_room; i++) {
         Py_CLEAR(core->chunks[i]);
     }
+    fol_py_batches_forget(core);
 }
 
 /* After this nothing handed out works, and no world is needed any more. */
@@ -113,6 +115,7 @@ static void detach(fol_py_query_core *core)
     atomic_store_explicit(&core->own_stamp, FOL_PY_NEVER_LIVE, memory_order_relaxed);
     core->live_stamp = &core->own_stamp;
     core->world = NULL;
+    fol_py_batches_destroy(core);
     if (core->orphan != NULL) {
         core->orphan->query = core->query;
         fol_py_world_orphan(world, core->orphan);
@@ -139,7 +142,7 @@ static int core_traverse(PyObject *self, visitproc visit, void *arg)
     for (uint32_t i = 0; i < core->chunk_room; i++) {
         Py_VISIT(core->chunks[i]);
     }
-    return 0;
+    return fol_py_batches_traverse(core, visit, arg);
 }
 
 static int core_clear(PyObject *self)
@@ -203,6 +206,7 @@ fol_py_query_core *fol_py_query_core_of(PyObject *query_view)
 void fol_py_query_invalidate(PyObject *query_view)
 {
     fol_py_query_core *core = fol_py_query_core_of(query_view);
+    fol_py_batches_close(core);
     atomic_fetch_add_explicit(&core->own_stamp, 1, memory_order_relaxed);
 }
 
@@ -250,6 +254,7 @@ PyObject *fol_py_query_chunks(PyObject *query_view, uint64_t since, uint64_t tic
                               uint64_t *rows_counter)
 {
     fol_py_query_core *core = fol_py_query_core_of(query_view);
+    fol_py_batches_close(core);
     iterator_object *iterator = PyObject_GC_New(iterator_object, core->state->chunk_iterator_type);
     if (iterator == NULL) {
         return NULL;

@@ -16,6 +16,9 @@
 #include "bindings/bindings.h"
 #include "bindings/world_object.h"
 
+/* The match of a run that a gather joined. */
+#define FOL_PY_JOINED UINT32_MAX
+
 /* No stamp ever has this value. */
 #define FOL_PY_NEVER_LIVE UINT64_MAX
 
@@ -42,6 +45,7 @@ typedef struct fol_py_query_core {
     uint32_t column_count;
     PyObject **chunks; /* last chunk of each match, or NULL */
     uint32_t chunk_room;
+    struct fol_py_batches *batches; /* NULL until a loop over batches */
 } fol_py_query_core;
 
 static inline uint64_t fol_py_core_stamp(const fol_py_query_core *core)
