@@ -60,7 +60,7 @@ def find_backends() -> tuple[list[str], dict[str, str]]:
     return here, absent
 
 
-def survey(root: bytes, advance: Callable[[int], None]) -> int:
+def survey(root: bytes, advance: Callable[[int], object]) -> int:
     """Count the files, and read them once, so that no pass pays for the disk for all others.
 
     What is more than half of the memory would push out what was read before.

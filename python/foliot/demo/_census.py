@@ -249,7 +249,7 @@ def run_census(
     backend: str,
     workers: int | None = None,
     expected_files: int = 0,
-    advance: Callable[[int], None] = lambda _: None,
+    advance: Callable[[int], object] = lambda _: None,
 ) -> Run:
     """Count every regular file below root; ``advance`` is told of files as they are done.
 

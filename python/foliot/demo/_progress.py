@@ -6,10 +6,20 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TextIO
+from typing import Protocol, TextIO
 
 WIDTH = 30
 REDRAW_SECONDS = 0.1
+
+
+class Bar(Protocol):
+    """What is used of a progress bar."""
+
+    def update(self, count: int, /) -> object:
+        """Count some more as done."""
+
+    def close(self) -> object:
+        """Wipe the bar."""
 
 
 class PlainBar:
@@ -57,7 +67,7 @@ class PlainBar:
 
 
 @contextmanager
-def progress_of(title: str, total: int, *, shown: bool) -> Iterator[Callable[[int], None]]:
+def progress_of(title: str, total: int, *, shown: bool) -> Iterator[Callable[[int], object]]:
     """Show the progress of some files on stderr and give the function that counts them.
 
     Nothing is drawn unless ``shown`` and stderr is a terminal.
@@ -72,13 +82,11 @@ def progress_of(title: str, total: int, *, shown: bool) -> Iterator[Callable[[in
         bar.close()
 
 
-def open_bar(title: str, total: int) -> PlainBar:
+def open_bar(title: str, total: int) -> Bar:
     """A bar on stderr, tqdm's if it can be had."""
     try:
         from tqdm import tqdm
     except ImportError:
         return PlainBar(title, total, sys.stderr)
-    bar: PlainBar = tqdm(
-        total=total or None, desc=title, unit=" files", leave=False, file=sys.stderr
-    )
+    bar: Bar = tqdm(total=total or None, desc=title, unit=" files", leave=False, file=sys.stderr)
     return bar

@@ -21,7 +21,7 @@ from foliot.demo._files import (
 )
 
 
-def count_tree(root: bytes, advance: Callable[[int], None] = lambda _: None) -> Census:
+def count_tree(root: bytes, advance: Callable[[int], object] = lambda _: None) -> Census:
     """Count every regular file below root; ``advance`` is told of each file as it is done."""
     census = Census()
     prefix = len(os.path.join(root, b""))
