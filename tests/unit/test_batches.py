@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import foliot as fo
 import numpy as np
 import pytest
-
-import foliot as fo
 
 Data = fo.component("Data", "f4")
 Point = fo.component("Point", {"x": "f8", "y": "f8"})
@@ -69,7 +68,8 @@ def test_every_row_comes_once_whatever_the_size_of_a_batch(rows: int) -> None:
     with fo.Scheduler(world, fo.Schedule(copy)) as scheduler:
         scheduler.tick(0.0)
         scheduler.tick(0.0)
-    assert len(seen) == 2 * 78 and len(set(seen)) == 78
+    assert len(seen) == 2 * 78
+    assert len(set(seen)) == 78
     for chunk in world.query(reads=[Data, Point]):
         assert np.array_equal(chunk[Point].y, chunk[Data] + 1.0)
         assert np.array_equal(chunk[Point].x, chunk[Data])
