@@ -26,6 +26,16 @@
 
 #include "bindings/scheduler_types.h"
 
+/* Without the GIL an object's own lock stands in for it; with it these are nothing. No return may
+ * stand between the two. */
+#ifdef Py_BEGIN_CRITICAL_SECTION
+#define FOL_PY_BEGIN_CRITICAL(object) Py_BEGIN_CRITICAL_SECTION(object)
+#define FOL_PY_END_CRITICAL()         Py_END_CRITICAL_SECTION()
+#else
+#define FOL_PY_BEGIN_CRITICAL(object) {
+#define FOL_PY_END_CRITICAL()         }
+#endif
+
 /* State of the module. */
 
 #define FOL_PY_STATUS_COUNT 32

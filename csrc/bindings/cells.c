@@ -62,9 +62,8 @@ static void *cell_at(cells_object *cells, Py_ssize_t row)
     return cells->cells + (size_t)row * size;
 }
 
-static PyObject *cells_item(PyObject *self, Py_ssize_t row)
+static PyObject *read_cell(cells_object *cells, Py_ssize_t row)
 {
-    cells_object *cells = (cells_object *)self;
     void *cell = cell_at(cells, row);
     if (cell == NULL) {
         return NULL;
@@ -74,6 +73,16 @@ static PyObject *cells_item(PyObject *self, Py_ssize_t row)
     }
     PyObject *object = *(PyObject **)cell;
     return Py_NewRef(object == NULL ? Py_None : object);
+}
+
+static PyObject *cells_item(PyObject *self, Py_ssize_t row)
+{
+    cells_object *cells = (cells_object *)self;
+    PyObject *item;
+    FOL_PY_BEGIN_CRITICAL((PyObject *)cells->core);
+    item = read_cell(cells, row);
+    FOL_PY_END_CRITICAL();
+    return item;
 }
 
 /* Stores what a source gave for one row. Dropping an object may run any code, so nothing of the
@@ -131,7 +140,9 @@ static int cells_set_item(PyObject *self, Py_ssize_t row, PyObject *value)
                                     &source);
     }
     if (status == 0) {
+        FOL_PY_BEGIN_CRITICAL((PyObject *)cells->core);
         status = store_cell(cells, row, &source, 0);
+        FOL_PY_END_CRITICAL();
     }
     fol_py_scratch_release(&scratch);
     return status;

@@ -222,13 +222,16 @@ static PyObject *take_view(chunk_object *chunk, Py_ssize_t term)
 static PyObject *chunk_subscript(PyObject *self, PyObject *key)
 {
     chunk_object *chunk = (chunk_object *)self;
+    PyObject *view;
+    FOL_PY_BEGIN_CRITICAL((PyObject *)chunk->core);
     Py_ssize_t term = find_term(chunk, key);
-    return term < 0 ? NULL : Py_XNewRef(take_view(chunk, term));
+    view = term < 0 ? NULL : Py_XNewRef(take_view(chunk, term));
+    FOL_PY_END_CRITICAL();
+    return view;
 }
 
-static int chunk_assign(PyObject *self, PyObject *key, PyObject *values)
+static int assign_term(chunk_object *chunk, PyObject *key, PyObject *values)
 {
-    chunk_object *chunk = (chunk_object *)self;
     Py_ssize_t term = find_term(chunk, key);
     if (term < 0) {
         return -1;
@@ -261,14 +264,23 @@ static int chunk_assign(PyObject *self, PyObject *key, PyObject *values)
     return status;
 }
 
+static int chunk_assign(PyObject *self, PyObject *key, PyObject *values)
+{
+    chunk_object *chunk = (chunk_object *)self;
+    int status;
+    FOL_PY_BEGIN_CRITICAL((PyObject *)chunk->core);
+    status = assign_term(chunk, key, values);
+    FOL_PY_END_CRITICAL();
+    return status;
+}
+
 static Py_ssize_t chunk_length(PyObject *self)
 {
     return (Py_ssize_t)((chunk_object *)self)->run.rows;
 }
 
-static PyObject *chunk_entities(PyObject *self, void *Py_UNUSED(closure))
+static PyObject *take_entities(chunk_object *chunk)
 {
-    chunk_object *chunk = (chunk_object *)self;
     fol_py_query_core *core = chunk->core;
     if (!fol_py_core_is_live(core, chunk->stamp)) {
         fol_py_core_raise_stale(core);
@@ -290,6 +302,16 @@ static PyObject *chunk_entities(PyObject *self, void *Py_UNUSED(closure))
         Py_XSETREF(chunk->entities, made);
     }
     return Py_NewRef(chunk->entities);
+}
+
+static PyObject *chunk_entities(PyObject *self, void *Py_UNUSED(closure))
+{
+    chunk_object *chunk = (chunk_object *)self;
+    PyObject *entities;
+    FOL_PY_BEGIN_CRITICAL((PyObject *)chunk->core);
+    entities = take_entities(chunk);
+    FOL_PY_END_CRITICAL();
+    return entities;
 }
 
 static PyObject *chunk_repr(PyObject *self)

@@ -152,7 +152,11 @@ static PyObject *columns_get(PyObject *self, PyObject *name)
         fol_py_core_raise_stale(columns->core);
         return NULL;
     }
-    return Py_XNewRef(take_view(columns, (uint32_t)index));
+    PyObject *view;
+    FOL_PY_BEGIN_CRITICAL((PyObject *)columns->core);
+    view = Py_XNewRef(take_view(columns, (uint32_t)index));
+    FOL_PY_END_CRITICAL();
+    return view;
 }
 
 static int columns_set(PyObject *self, PyObject *name, PyObject *values)
@@ -172,7 +176,10 @@ static int columns_set(PyObject *self, PyObject *name, PyObject *values)
     if (!columns->is_writable) {
         return fol_py_raise_read_only(columns->core, columns->type);
     }
-    PyObject *view = Py_XNewRef(take_view(columns, (uint32_t)index));
+    PyObject *view;
+    FOL_PY_BEGIN_CRITICAL((PyObject *)columns->core);
+    view = Py_XNewRef(take_view(columns, (uint32_t)index));
+    FOL_PY_END_CRITICAL();
     if (view == NULL) {
         return -1;
     }

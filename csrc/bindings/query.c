@@ -128,9 +128,11 @@ static void detach(fol_py_query_core *core)
 void fol_py_core_disown(PyObject *object)
 {
     fol_py_query_core *core = (fol_py_query_core *)object;
+    FOL_PY_BEGIN_CRITICAL(object);
     if (--core->owners == 0) {
         detach(core);
     }
+    FOL_PY_END_CRITICAL();
     Py_DECREF(core);
 }
 
@@ -176,7 +178,9 @@ PyObject *fol_py_view_over(PyObject *world, PyObject *core)
     }
     view->world = Py_NewRef(world);
     view->core = (fol_py_query_core *)Py_NewRef(core);
+    FOL_PY_BEGIN_CRITICAL(core);
     view->core->owners++;
+    FOL_PY_END_CRITICAL();
     return (PyObject *)view;
 }
 
@@ -284,10 +288,8 @@ PyObject *fol_py_query_chunks(PyObject *query_view, uint64_t since, uint64_t tic
     return (PyObject *)iterator;
 }
 
-static PyObject *iterator_next(PyObject *self)
+static PyObject *next_chunk(iterator_object *iterator, fol_py_query_core *core)
 {
-    iterator_object *iterator = (iterator_object *)self;
-    fol_py_query_core *core = fol_py_query_core_of(iterator->view);
     if (iterator->is_done) {
         return NULL;
     }
@@ -311,6 +313,17 @@ static PyObject *iterator_next(PyObject *self)
     if (core->takes_lock) {
         fol_py_world_leave((PyObject *)core->world);
     }
+    return chunk;
+}
+
+static PyObject *iterator_next(PyObject *self)
+{
+    iterator_object *iterator = (iterator_object *)self;
+    fol_py_query_core *core = fol_py_query_core_of(iterator->view);
+    PyObject *chunk;
+    FOL_PY_BEGIN_CRITICAL((PyObject *)core);
+    chunk = next_chunk(iterator, core);
+    FOL_PY_END_CRITICAL();
     return chunk;
 }
 

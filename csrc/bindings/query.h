@@ -4,6 +4,9 @@
  * detaches: its query is destroyed, its cached chunks are dropped. Chunks refer to the core but own
  * nothing, so a chunk somebody kept never keeps a world alive; it just stops working.
  *
+ * What is handed out shares its core, so every use of a chunk, a column or an iterator runs under
+ * the core's critical section.
+ *
  * Stamps. A core is live under one stamp at a time: its own, which fol_py_query_invalidate changes,
  * or the world's epoch. What is handed out carries the stamp of that moment and is checked against
  * the live one at each use.

@@ -261,7 +261,10 @@ PyObject *fol_py_world_query(PyObject *object, PyObject *arguments, PyObject *ke
     PyObject *classes;
     PyObject *view = NULL;
     if (fol_py_parse_terms(self->state, &given, &scratch, &terms, &count, &classes) == 0) {
-        PyObject *core = find_core(self, terms, count, classes);
+        PyObject *core;
+        FOL_PY_BEGIN_CRITICAL(object);
+        core = find_core(self, terms, count, classes);
+        FOL_PY_END_CRITICAL();
         if (core != NULL) {
             view = fol_py_view_over(object, core);
             Py_DECREF(core);
