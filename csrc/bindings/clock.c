@@ -167,8 +167,9 @@ void fol_py_clock_face_deinit(fol_py_clock_face *face)
 }
 
 static PyMethodDef clock_methods[] = {
-    {"advance", clock_advance, METH_O, "advance(seconds, /)\n--\n\nMove the clock forward."},
-    {"now_ns", clock_now_ns, METH_NOARGS, "now_ns()\n--\n\nThe clock's time in nanoseconds."},
+    {"advance", clock_advance, METH_O, "advance($self, seconds, /)\n--\n\nMove the clock forward."},
+    {"now_ns", clock_now_ns, METH_NOARGS,
+     "now_ns($self, /)\n--\n\nThe clock's time in nanoseconds."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -325,9 +325,9 @@ static void context_dealloc(PyObject *object)
 
 static PyMethodDef context_methods[] = {
     {"query", context_query, METH_O,
-     "query(name, /)\n--\n\nAn iterator over the chunks of a declared query."},
+     "query($self, name, /)\n--\n\nAn iterator over the chunks of a declared query."},
     {"batches", (PyCFunction)(void (*)(void))context_batches, METH_VARARGS | METH_KEYWORDS,
-     "batches(name=None, *, rows=16384)\n--\n\n"
+     "batches($self, /, name=None, *, rows=16384)\n--\n\n"
      "Like iterating ctx (or a named query), but small tables come together: each chunk joins\n"
      "copies of up to `rows` rows of many tables, and written columns are copied back when the\n"
      "loop goes on. Worth it when many tables have few rows, because numpy costs by the call;\n"

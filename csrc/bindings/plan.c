@@ -219,13 +219,16 @@ static Py_ssize_t plan_length(PyObject *object)
 }
 
 static PyMethodDef plan_methods[] = {
-    {"stages", plan_stages, METH_O, "stages(phase, /)\n--\n\nStages of a phase: lists of names."},
+    {"stages", plan_stages, METH_O,
+     "stages($self, phase, /)\n--\n\nStages of a phase: lists of names."},
     {"execution_order", plan_execution_order, METH_NOARGS,
-     "execution_order()\n--\n\nOne valid total order of all systems, phase after phase."},
+     "execution_order($self, /)\n--\n\nOne valid total order of all systems, phase after phase."},
     {"edges", fol_py_plan_edges, METH_O,
-     "edges(phase, /)\n--\n\nThe reduced graph of a phase: (before, after, reason) by name."},
+     "edges($self, phase, /)\n--\n\nThe reduced graph of a phase: (before, after, reason) by "
+     "name."},
     {"explain", (PyCFunction)(void (*)(void))fol_py_plan_explain, METH_FASTCALL,
-     "explain(a, b, /)\n--\n\nWhy two systems may, or may not, run together, and in which order."},
+     "explain($self, a, b, /)\n--\n\nWhy two systems may, or may not, run together, and in which "
+     "order."},
     {"_facts", plan_facts, METH_O, NULL},
     {"_conflicts", (PyCFunction)(void (*)(void))fol_py_plan_conflicts, METH_FASTCALL, NULL},
     {"_ambiguities", fol_py_plan_ambiguities, METH_NOARGS, NULL},

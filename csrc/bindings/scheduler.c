@@ -362,8 +362,9 @@ static void scheduler_dealloc(PyObject *object)
     Py_DECREF(type);
 }
 
-PyDoc_STRVAR(tick_doc, "tick(dt, /)\n--\n\nRun one frame that advances dt seconds; its FrameResult.");
-PyDoc_STRVAR(tick_n_doc, "tick_n(count, dt)\n--\n\n"
+PyDoc_STRVAR(tick_doc,
+             "tick($self, dt, /)\n--\n\nRun one frame that advances dt seconds; its FrameResult.");
+PyDoc_STRVAR(tick_n_doc, "tick_n($self, /, count, dt)\n--\n\n"
                          "Run up to count frames; the result of the last one, None for no frame.");
 
 static PyMethodDef scheduler_methods[] = {
@@ -371,14 +372,14 @@ static PyMethodDef scheduler_methods[] = {
     {"tick_n", (PyCFunction)(void (*)(void))fol_py_scheduler_tick_n, METH_FASTCALL | METH_KEYWORDS,
      tick_n_doc},
     {"close", scheduler_close, METH_NOARGS,
-     "close()\n--\n\nEnd the scheduler; closing twice is fine."},
+     "close($self, /)\n--\n\nEnd the scheduler; closing twice is fine."},
     {"enable", scheduler_enable, METH_O,
-     "enable(system, /)\n--\n\nSwitch a system on; ends a quarantine."},
-    {"disable", scheduler_disable, METH_O, "disable(system, /)\n--\n\nSwitch a system off."},
+     "enable($self, system, /)\n--\n\nSwitch a system on; ends a quarantine."},
+    {"disable", scheduler_disable, METH_O, "disable($self, system, /)\n--\n\nSwitch a system off."},
     {"is_enabled", scheduler_is_enabled, METH_O,
-     "is_enabled(system, /)\n--\n\nFalse when switched off or in quarantine."},
+     "is_enabled($self, system, /)\n--\n\nFalse when switched off or in quarantine."},
     {"costs", scheduler_costs, METH_NOARGS,
-     "costs()\n--\n\n{name: mean measured seconds a run}; 0.0 for what never ran."},
+     "costs($self, /)\n--\n\n{name: mean measured seconds a run}; 0.0 for what never ran."},
     {"_open", scheduler_open, METH_VARARGS, NULL},
     {"_replan_with", scheduler_replan_with, METH_VARARGS, NULL},
     {"_run", fol_py_scheduler_run, METH_VARARGS, NULL},

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from foliot import _core
 from foliot._errors import UnknownSystemError
 
 if TYPE_CHECKING:
+    from typing import Literal, TypeAlias
+
     from foliot._schedule import Phase
     from foliot._system import System
 
-Access = Literal["read", "write"]
+    _Access: TypeAlias = Literal["read", "write"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +30,8 @@ class Conflict:
     """
 
     resource: str
-    a: Access
-    b: Access
+    a: _Access
+    b: _Access
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from foliot._core import World
 
+    _ErrorPolicy: TypeAlias = Literal["raise", "continue"] | Quarantine
+
 BACKENDS: tuple[str, ...] = _core.BACKEND_NAMES
 DEFAULT_BACKEND = "stealing"
 MAX_WORKERS = 254
@@ -42,8 +44,6 @@ class Clock(Protocol):
     def now_ns(self) -> int:
         """The time in nanoseconds."""
 
-
-ErrorPolicy: TypeAlias = Literal["raise", "continue"] | Quarantine
 
 _live: weakref.WeakSet[Scheduler] = weakref.WeakSet()
 
@@ -182,7 +182,7 @@ class Scheduler(_core.Scheduler):
         *,
         backend: str | None = None,
         workers: int | None = None,
-        errors: ErrorPolicy = "raise",
+        errors: _ErrorPolicy = "raise",
         trace: bool = False,
         clock: Clock | None = None,
         seed: int = 0,

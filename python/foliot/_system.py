@@ -16,11 +16,10 @@ from foliot._native import read_kernel, read_user_data
 if TYPE_CHECKING:
     from foliot._core import Context
 
-    Function: TypeAlias = Callable[[Context], object]
-
-Components: TypeAlias = "type | Iterable[type] | None"
-Names: TypeAlias = "str | System | Iterable[str | System] | None"
-Gil: TypeAlias = Literal["hold", "release"]
+    _Function: TypeAlias = Callable[[Context], object]
+    _Components: TypeAlias = type | Iterable[type] | None
+    _Names: TypeAlias = "str | System | Iterable[str | System] | None"
+    _Gil: TypeAlias = Literal["hold", "release"]
 
 DEFAULT_PHASE = "update"
 MAX_ROWS = 2**32 - 1
@@ -135,7 +134,7 @@ class System:
     """
 
     name: str
-    function: Function | None
+    function: _Function | None
     kernel: _core.Kernel | None
     default_query: Query
     queries: Mapping[str, Query]
@@ -145,10 +144,10 @@ class System:
     before: tuple[str | System, ...]
     after: tuple[str | System, ...]
     sets: tuple[str, ...]
-    run_if: Function | None
+    run_if: _Function | None
     exclusive: bool
     commands: bool
-    gil: Gil
+    gil: _Gil
     max_rows: int
     # Columns come in the order of writes, then reads; resources stand among them.
     column_writes: tuple[type, ...]
@@ -228,7 +227,7 @@ def _read_queries(name: str, queries: object) -> Mapping[str, Query]:
 def _make_system(
     *,
     name: str,
-    function: Function | None,
+    function: _Function | None,
     kernel: _core.Kernel | None,
     reads: object,
     writes: object,
@@ -244,7 +243,7 @@ def _make_system(
     run_if: object,
     exclusive: object,
     commands: object,
-    gil: Gil,
+    gil: _Gil,
     max_rows: int,
 ) -> System:
     """Check every option and make the system; nothing is made when one is wrong."""
@@ -283,7 +282,7 @@ def _make_system(
         before=read_names(before, f"before= of {name!r}", (str, System)),
         after=read_names(after, f"after= of {name!r}", (str, System)),
         sets=tuple(dict.fromkeys(read_names(sets, f"sets= of {name!r}", (str,)))),
-        run_if=cast("Function | None", run_if),
+        run_if=cast("_Function | None", run_if),
         exclusive=_check_flag(exclusive, f"exclusive= of {name!r}"),
         commands=_check_flag(commands, f"commands= of {name!r}"),
         gil=gil,
@@ -293,7 +292,7 @@ def _make_system(
     )
 
 
-def _check_function(function: object) -> Function:
+def _check_function(function: object) -> _Function:
     if isinstance(function, System):
         raise TypeError(f"{function.name} is a system already.")
     if not callable(function):
@@ -303,35 +302,37 @@ def _check_function(function: object) -> Function:
             f"{getattr(function, '__name__', function)} is a coroutine or generator function: a "
             "system is an ordinary function that returns when its work is done."
         )
-    return cast("Function", function)
+    return cast("_Function", function)
 
 
 @overload
-def system(function: Function, /) -> System: ...
+def system(function: _Function, /) -> System: ...
 
 
 @overload
 def system(
+    function: None = None,
+    /,
     *,
-    reads: Components = ...,
-    writes: Components = ...,
-    with_: Components = ...,
-    without: Components = ...,
-    changed: Components = ...,
-    added: Components = ...,
+    reads: _Components = ...,
+    writes: _Components = ...,
+    with_: _Components = ...,
+    without: _Components = ...,
+    changed: _Components = ...,
+    added: _Components = ...,
     queries: Mapping[str, Query] | None = ...,
     phase: str = ...,
-    before: Names = ...,
-    after: Names = ...,
+    before: _Names = ...,
+    after: _Names = ...,
     sets: str | Iterable[str] | None = ...,
-    run_if: Function | None = ...,
+    run_if: _Function | None = ...,
     exclusive: bool = ...,
     commands: bool = ...,
-    gil: Gil = ...,
+    gil: _Gil = ...,
     budget: None = ...,
     io: bool = ...,
     name: str | None = ...,
-) -> Callable[[Function], System]: ...
+) -> Callable[[_Function], System]: ...
 
 
 def system(
@@ -470,17 +471,17 @@ def _read_chunk_rows(chunk_rows: object, name: str) -> int:
 def native(
     kernel: object,
     *,
-    writes: Components = None,
-    reads: Components = None,
-    with_: Components = None,
-    without: Components = None,
-    changed: Components = None,
-    added: Components = None,
+    writes: _Components = None,
+    reads: _Components = None,
+    with_: _Components = None,
+    without: _Components = None,
+    changed: _Components = None,
+    added: _Components = None,
     phase: str = DEFAULT_PHASE,
-    before: Names = None,
-    after: Names = None,
+    before: _Names = None,
+    after: _Names = None,
     sets: str | Iterable[str] | None = None,
-    run_if: Function | None = None,
+    run_if: _Function | None = None,
     commands: bool = False,
     name: str | None = None,
     user_data: object = None,
