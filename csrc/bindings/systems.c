@@ -129,7 +129,7 @@ static void fill_system(fol_system *system, fol_py_context *context, fol_system_
     if (context->condition != NULL) {
         system->condition = fol_py_run_condition;
         system->condition_user = context;
-        system->needs_host = true;
+        system->condition_needs_host = true;
     }
 }
 
@@ -203,7 +203,8 @@ int fol_py_binding_init(fol_py_binding *binding, fol_py_scheduler *scheduler, fo
         binding->count++;
         fill_system(&binding->systems[i], context, queries, carries);
         queries += context->query_count;
-        binding->runs_host = binding->runs_host || binding->systems[i].needs_host;
+        binding->runs_host = binding->runs_host || binding->systems[i].needs_host ||
+                             binding->systems[i].condition_needs_host;
     }
     for (size_t i = 0; i < phases; i++) {
         if (read_rate(PyList_GET_ITEM(rates, (Py_ssize_t)i), &binding->rates[i]) < 0) {

@@ -27,6 +27,7 @@ typedef struct fol_resource_column {
 typedef struct fol_node {
     fol_system_kind kind;
     bool needs_host;
+    bool condition_needs_host;
     bool records_commands;
     bool is_exclusive;
     bool has_components; /* its default query names a component */

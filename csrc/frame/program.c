@@ -95,6 +95,7 @@ static int init_node(fol_world *world, fol_node *node, const fol_plan *plan, uin
 {
     node->kind = system->kind;
     node->needs_host = system->needs_host;
+    node->condition_needs_host = system->condition_needs_host;
     node->records_commands = fol_plan_system_records(plan, index);
     node->is_exclusive = fol_plan_system_is_exclusive(plan, index);
     node->system = index;

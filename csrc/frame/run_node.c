@@ -232,27 +232,36 @@ static bool node_is_due(fol_scheduler *scheduler, const fol_node *node, fol_node
     return frame->state != FOL_RUN_FAILED;
 }
 
+/* 1 when the node's condition lets it run, 0 when it does not, or a failure. */
+static int ask_condition(fol_scheduler *scheduler, const fol_node *node, fol_node_frame *frame)
+{
+    if (node->condition == NULL) {
+        return 1;
+    }
+    fol_host_set_attached(scheduler, node->condition_needs_host);
+    int answer = node->condition(node->condition_user, &scheduler->task);
+    if (answer == 0 && frame->state == FOL_RUN_NOT_DUE) {
+        frame->state = FOL_RUN_SKIPPED;
+        scheduler->stats.systems_skipped++;
+    }
+    return answer;
+}
+
 /* Runs the condition and the function; the task is ready. */
 static int run_due_node(fol_scheduler *scheduler, fol_node *node, fol_node_frame *frame,
                         uint32_t index, int *code)
 {
-    fol_host_set_attached(scheduler, node->needs_host);
     if (node->records_commands) {
         fol_commands_begin(scheduler->commands, index, 0);
     }
     if (node->is_exclusive) {
         fol_world_set_tick(scheduler->world, scheduler->task.tick);
     }
-    if (node->condition != NULL) {
-        int answer = node->condition(node->condition_user, &scheduler->task);
-        if (answer <= 0) {
-            if (answer == 0 && frame->state == FOL_RUN_NOT_DUE) {
-                frame->state = FOL_RUN_SKIPPED;
-                scheduler->stats.systems_skipped++;
-            }
-            return answer;
-        }
+    int answer = ask_condition(scheduler, node, frame);
+    if (answer <= 0) {
+        return answer;
     }
+    fol_host_set_attached(scheduler, node->needs_host);
     frame->state = FOL_RUN_DONE;
     scheduler->stats.systems_run++;
     int status;

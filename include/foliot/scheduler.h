@@ -84,9 +84,10 @@ typedef struct fol_system {
     void *condition_user;
     const fol_system_query *queries; /* at least the default one, for every kind */
     size_t query_count;
-    bool needs_host;       /* the function or the condition runs attached */
-    uint32_t max_rows;     /* longest run a kernel gets; 0: chosen by the scheduler */
-    int64_t carries_state; /* index before a replan whose state this one continues, or -1 */
+    bool needs_host;           /* the function runs attached */
+    bool condition_needs_host; /* the condition does */
+    uint32_t max_rows;         /* longest run a kernel gets; 0: chosen by the scheduler */
+    int64_t carries_state;     /* index before a replan whose state this one continues, or -1 */
 } fol_system;
 
 typedef enum fol_rate_kind {

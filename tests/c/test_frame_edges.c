@@ -86,6 +86,33 @@ static int kernel_needs_detachment(void **columns, ptrdiff_t rows, void *user)
     return 0;
 }
 
+static int condition_needs_attachment(void *user, fol_task *task)
+{
+    fake_host *host = user;
+    (void)task;
+    host->bad_calls += !host->attached;
+    return 1;
+}
+
+static void test_a_condition_of_the_host_does_not_bring_the_kernel_under_its_lock(void)
+{
+    fixture f;
+    setup(&f);
+    fake_host host = {.attached = 1};
+    fol_system *system = add_system(&f, "native", -1, -1, false);
+    system->columns_kernel = kernel_needs_detachment;
+    system->user = &host;
+    system->condition = condition_needs_attachment;
+    system->condition_user = &host;
+    system->condition_needs_host = true;
+    f.config.host = (fol_host){&host, host_attach, host_detach, host_pending};
+    start(&f);
+    CHECK_EQ(fol_scheduler_tick(f.scheduler, 0.0), 0);
+    CHECK_EQ(host.bad_calls, 0);
+    CHECK_EQ(host.attached, 1);
+    teardown(&f);
+}
+
 static void test_only_systems_that_need_the_host_run_attached(void)
 {
     fixture f;
@@ -284,6 +311,7 @@ static void test_the_pacer_keeps_its_grid_and_bounds_catching_up(void)
 int main(void)
 {
     RUN(test_bad_arguments_run_nothing);
+    RUN(test_a_condition_of_the_host_does_not_bring_the_kernel_under_its_lock);
     RUN(test_only_systems_that_need_the_host_run_attached);
     RUN(test_an_interrupt_stops_the_frame_and_keeps_finished_work);
     RUN(test_a_warm_frame_without_commands_allocates_nothing);
