@@ -76,7 +76,7 @@ lint: .venv/stamp-dev
 
 types: .venv/stamp-dev build
 	@$(PY) -m mypy
-	@$(PY) -m mypy.stubtest foliot --mypy-config-file pyproject.toml
+	@$(PY) -m mypy.stubtest foliot --mypy-config-file pyproject.toml --allowlist .ci/stubtest-allowlist
 
 warnings: build/stamp-check .venv/stamp-dev
 	@$(NATIVE) VARIANT=release WERROR=1 tests

@@ -50,8 +50,8 @@ void fol_py_orphans_end(fol_py_state *state, fol_scheduler *core, PyObject *worl
         orphan *waiting = PyMem_New(orphan, 1);
         /* Without memory for the note it is lost, which costs memory and nothing else. */
         if (waiting != NULL) {
-            *waiting = (orphan){
-                .next = state->scheduler.orphans, .core = core, .world = Py_NewRef(world)};
+            *waiting =
+                (orphan){.next = state->scheduler.orphans, .core = core, .world = Py_NewRef(world)};
             state->scheduler.orphans = waiting;
         }
     }

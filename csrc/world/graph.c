@@ -28,7 +28,8 @@ static fol_table *find_table(const fol_world *world, const fol_set *set)
 /* Room in the list of tables and in the map for one more. */
 static int reserve_table(fol_world *world)
 {
-    if (world->table_count == world->config.max_tables) {
+    /* The table of entities without components is always there and does not count. */
+    if (world->table_count > world->config.max_tables) {
         return fol_world_is_full(world, "max_tables");
     }
     if (world->table_count == world->table_capacity) {

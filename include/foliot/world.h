@@ -91,7 +91,7 @@ typedef struct fol_block fol_block; /* the memory of one table */
 typedef struct fol_world_config {
     uint32_t max_entities;   /* live at once */
     uint32_t max_components; /* component and resource types a world may register, <= 1024 */
-    uint32_t max_tables;     /* distinct component sets */
+    uint32_t max_tables;     /* distinct component sets, beside the empty one */
 } fol_world_config;
 
 /* 4,194,304 entities, 1,024 components, 65,536 tables. */

@@ -10,7 +10,8 @@ import inspect
 import operator
 import sys
 import types
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import (
     Annotated,
     Any,
@@ -68,7 +69,15 @@ _OWN_MAKING = ("__init__", "__new__")
 
 
 class _NotPlainError(TypeError):
-    """A type that is no fixed-size data."""
+    """A type that is no fixed-size data; callers see a TypeError."""
+
+
+@contextmanager
+def _type_errors() -> Iterator[None]:
+    try:
+        yield
+    except _NotPlainError as error:
+        raise TypeError(*error.args) from None
 
 
 def _plain_field(name: str, given: Any, label: str) -> Field:
@@ -174,7 +183,8 @@ def _from_class(cls: type, names: Mapping[str, Any], *, is_resource: bool) -> ty
 def _from_name(name: object, given: object, module: str, *, is_resource: bool) -> type:
     if not isinstance(name, str) or not name:
         raise TypeError(f"a component is a class or has a name, got {name!r}.")
-    storage, fields = _read_fields(name, given)
+    with _type_errors():
+        storage, fields = _read_fields(name, given)
     space = {"__slots__": (), "__module__": module, "__qualname__": name.rpartition(".")[2]}
     return _core.make_component(name, storage, is_resource, fields, {}, space)
 
@@ -219,7 +229,8 @@ def component(declared: type | str, fields: object = None, /) -> type[Any]:
     if isinstance(declared, type):
         if fields is not None:
             raise TypeError("a component class has its fields in its body.")
-        return _from_class(declared, _caller(1).f_locals, is_resource=False)
+        with _type_errors():
+            return _from_class(declared, _caller(1).f_locals, is_resource=False)
     if fields is None:
         raise TypeError(f"component {declared!r} needs its fields; without data it is a fo.tag.")
     return _from_name(declared, fields, _caller(1).f_globals["__name__"], is_resource=False)

@@ -15,7 +15,7 @@ class Config:
     Attributes:
         max_entities: entities alive at once.
         max_components: component and resource types of one world, at most 1024.
-        max_tables: distinct sets of components.
+        max_tables: distinct sets of components, beside the empty one.
         max_systems: systems of one schedule.
         max_commands: commands one worker records between two merges.
         command_bytes: bytes of data those commands carry; reserved as address space.

@@ -3,6 +3,7 @@ from typing import Any, Self, TypeAlias, TypeVar, final
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import disjoint_base
 
 from foliot._config import Config
 from foliot._frame import SystemTiming
@@ -30,6 +31,7 @@ def make_component(
 @final
 class ComponentType(type): ...
 
+@disjoint_base
 class Value:
     def __eq__(self, other: object, /) -> bool: ...
     def __ne__(self, other: object, /) -> bool: ...
@@ -79,6 +81,7 @@ class ResourceView:
 
 _Components: TypeAlias = type[Any] | Iterable[type[Any]] | None
 
+@disjoint_base
 class World:
     @property
     def config(self) -> Config: ...
@@ -122,6 +125,7 @@ BACKEND_NAMES: tuple[str, ...]
 def capsule_contents(capsule: object, /) -> tuple[int, str]: ...
 def component_facts(key: type[Any], /) -> tuple[str, bool, str]: ...
 
+@disjoint_base
 class Plan:
     @property
     def phases(self) -> list[str]: ...
@@ -255,6 +259,7 @@ class VirtualClock:
     def advance(self, seconds: float, /) -> None: ...
     def now_ns(self) -> int: ...
 
+@disjoint_base
 class Scheduler:
     @property
     def plan(self) -> Any: ...

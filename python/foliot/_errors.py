@@ -99,3 +99,10 @@ class FrameError(FoliotError, ExceptionGroup[Exception]):
     def derive(self, exceptions: Sequence[Exception], /) -> FrameError:  # type: ignore[override]
         """A group of the same kind for some of the exceptions; what ``except*`` calls."""
         return FrameError(self.message, exceptions)
+
+
+# Tracebacks name what users import.
+for _error in tuple(globals().values()):
+    if isinstance(_error, type) and issubclass(_error, FoliotError):
+        _error.__module__ = "foliot"
+del _error

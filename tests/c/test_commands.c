@@ -371,7 +371,7 @@ static void test_a_merge_without_tables_left_waits(void)
     fol_entity ids[2];
     fol_entity spawned;
     float value = 3;
-    must(fol_world_create(&(fol_world_config){10, 10, 2}, &world));
+    must(fol_world_create(&(fol_world_config){10, 10, 1}, &world));
     fol_commands *commands = make_commands(world, 0);
     must(fol_world_spawn(world, NULL, 0, &ids[0]));
     must(fol_world_spawn(world, &(fol_value){a, NULL}, 1, &ids[1]));
@@ -388,7 +388,7 @@ static void test_a_merge_without_tables_left_waits(void)
     CHECK_EQ(fol_commands_resolve(commands, spawned), spawned);
     fol_world_invariants(world);
     /* The next frame's commands come behind. */
-    world->config.max_tables = 4;
+    world->config.max_tables = 3;
     fol_commands_end_frame(commands);
     fol_commands_begin(commands, 1, 0);
     must(fol_commands_despawn(commands, ids[1]));

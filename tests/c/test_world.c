@@ -125,7 +125,7 @@ static void test_full_settings_are_named(void)
     CHECK_STR(fol_world_full_setting(world), "max_entities");
     CHECK_EQ(fol_world_entity_count(world), 1);
     fol_world_destroy(world);
-    must(fol_world_create(&(fol_world_config){2, 2, 2}, &world));
+    must(fol_world_create(&(fol_world_config){2, 2, 1}, &world));
     must(fol_world_spawn(world, &(fol_value){a, NULL}, 1, &entity));
     CHECK_EQ(fol_world_add(world, entity, &(fol_value){b, NULL}, 1), FOL_E_CAPACITY);
     CHECK_STR(fol_world_full_setting(world), "max_tables");

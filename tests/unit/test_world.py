@@ -204,8 +204,10 @@ def fill_with_kinds(world, count):
 
 def test_too_many_tables_name_the_setting():
     world = fo.World(fo.Config(max_tables=2))
+    world.spawn()
+    fill_with_kinds(world, 2)
     with pytest.raises(fo.CapacityError, match=r"Config\.max_tables is 2"):
-        fill_with_kinds(world, 4)
+        fill_with_kinds(world, 1)
 
 
 def test_too_many_component_types_name_the_setting():
