@@ -360,6 +360,10 @@ def system(
 ) -> Any:
     """Make a Python function a system.
 
+    A system that names no component goes over every row when it iterates its context, as the last
+    merge left them; one that must see what earlier systems record says so with
+    ``queries={"all": fo.Query()}``.
+
     Args:
         function: called as ``function(ctx)`` once a frame; what it returns is ignored.
         reads: components and resources it reads.

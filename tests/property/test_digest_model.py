@@ -54,7 +54,7 @@ def make_system(number, kind, reads, writes):
     options = {
         "mix": {"reads": read, "writes": written},
         "total": {"reads": read, "writes": [*written, Total]},
-        "spawn": {"reads": read, "commands": True},
+        "spawn": {"reads": read, "with_": written, "commands": True},
         "despawn": {"reads": read, "with_": written, "commands": True},
     }[kind]
     function = {"mix": mix_columns, "total": add_up, "spawn": spawn, "despawn": despawn}[kind]
