@@ -7,6 +7,7 @@ qualifiers, one name for each width of integer), then compared.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
 import sys
@@ -65,6 +66,7 @@ def normalise_type(text: str) -> str:
     return _INTEGERS.get(base, base) + (" " + "*" * stars if stars else "")
 
 
+@functools.lru_cache(maxsize=256)
 def normalise(signature: str) -> str:
     """The one form in which two signatures can be compared, or "" when it is no function.
 

@@ -457,7 +457,8 @@ def _kernel_name(kernel: object) -> str | None:
     # A numba cfunc knows its Python function; others carry a name of their own.
     for source in (kernel, getattr(kernel, "_pyfunc", None)):
         found = getattr(source, "__name__", None)
-        if isinstance(found, str):
+        # cffi calls its pointers <cdata>, which is no name for a system.
+        if isinstance(found, str) and found.isidentifier():
             return found
     return None
 

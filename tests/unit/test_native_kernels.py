@@ -190,6 +190,11 @@ def test_api_mode_address(api):
     check_moved(world)
 
 
+def test_a_cffi_pointer_has_no_name_of_its_own(abi):
+    with pytest.raises(ValueError, match="needs name="):
+        fo.native(abi[0].addressof(abi[1], "move"), writes=Position, reads=Velocity)
+
+
 def test_abi_mode_function(abi):
     world, _ = moving_world()
     run(world, fo.native(abi[1].move, writes=Position, reads=Velocity, name="move"))
