@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from foliot._checks import whole
+
 if TYPE_CHECKING:
     from foliot._core import FrameResult
 
@@ -95,6 +97,9 @@ class Quarantine:
 
     after: int = 3
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "after", whole(self.after, "after=", 1, 2**32 - 1))
+
 
 def quarantine(after: int = 3) -> Quarantine:
     """An error policy: record errors, and switch off a system that failed ``after`` times.
@@ -106,8 +111,4 @@ def quarantine(after: int = 3) -> Quarantine:
         >>> quarantine(after=2)
         Quarantine(after=2)
     """
-    if isinstance(after, bool) or not isinstance(after, int):
-        raise TypeError(f"after is a number of failures, got {after!r}.")
-    if not 1 <= after < 2**32:
-        raise ValueError(f"after is at least 1 and below 2**32, got {after}.")
     return Quarantine(after)

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
+from foliot._checks import real, text, whole
 from foliot._errors import (
     DuplicateSystemError,
     ScheduleError,
@@ -19,7 +20,7 @@ from foliot._errors import (
     UnknownSystemError,
 )
 from foliot._plan import Plan
-from foliot._system import Query, System, check_text, component_name, read_names
+from foliot._system import Query, System, component_name, read_names
 
 if TYPE_CHECKING:
     from foliot._scheduler import Scheduler
@@ -51,24 +52,20 @@ class Phase:
     max_steps: int = 8
 
     def __post_init__(self) -> None:
-        check_text(self.name, "a phase's name")
+        text(self.name, "a phase's name")
         for what in ("every", "max_steps"):
-            count = getattr(self, what)
-            if isinstance(count, bool) or not isinstance(count, int):
-                raise TypeError(f"{what}= of phase {self.name!r} is a number, got {count!r}.")
-            if not 1 <= count <= MAX_COUNT:
-                raise ValueError(f"{what}= of phase {self.name!r} is at least 1, got {count}.")
+            count = whole(getattr(self, what), f"{what}= of phase {self.name!r}", 1, MAX_COUNT)
+            object.__setattr__(self, what, count)
         if self.step is None:
             return
-        if isinstance(self.step, bool) or not isinstance(self.step, int | float):
-            raise TypeError(f"step= of phase {self.name!r} is seconds, got {self.step!r}.")
-        if not (math.isfinite(self.step) and self.step > 0):
+        step = real(self.step, f"step= of phase {self.name!r}")
+        if not (math.isfinite(step) and step > 0):
             raise ValueError(
-                f"step= of phase {self.name!r} is a finite number of seconds above 0, "
-                f"got {self.step}."
+                f"step= of phase {self.name!r} is a finite number of seconds above 0, got {step}."
             )
         if self.every != 1:
             raise ValueError(f"phase {self.name!r} has either every= or step=, not both.")
+        object.__setattr__(self, "step", step)
 
     def __repr__(self) -> str:
         if self.step is not None:
@@ -242,13 +239,13 @@ class Schedule:
             return
         shown = "; ".join(str(item) for item in found[:_SHOWN_AMBIGUITIES])
         more = len(found) - _SHOWN_AMBIGUITIES
-        text = (
+        sentence = (
             f"{len(found)} conflicting pairs are ordered only by registration: {shown}"
             f"{f'; and {more} more' if more > 0 else ''}. State their order with before= or after=."
         )
         if self._ambiguity == "error":
-            raise ScheduleError(text)
-        warnings.warn(text, stacklevel=3)
+            raise ScheduleError(sentence)
+        warnings.warn(sentence, stacklevel=3)
 
 
 class _Build:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast
 
 from foliot import _core
+from foliot._checks import real, whole
 from foliot._errors import CapacityError, WorldBusyError
 from foliot._frame import BackendInfo, Quarantine, RunReport, SchedulerStats, WorkerStats
 from foliot._plan import Plan, PlanChanges
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 BACKENDS: tuple[str, ...] = _core.BACKEND_NAMES
 DEFAULT_BACKEND = "stealing"
-MAX_WORKERS = 254
+MAX_WORKERS = 255
 MAX_TICKS = 2**31 - 1
 
 _RAISE, _CONTINUE, _QUARANTINE = range(3)
@@ -82,19 +83,7 @@ def _read_workers(workers: object) -> int:
         if not text.strip().isdecimal():
             raise ValueError(f"{source} is a number, got {text!r}.")
         workers = int(text)
-    if isinstance(workers, bool) or not isinstance(workers, int):
-        raise TypeError(f"{source} is None or a number, got {workers!r}.")
-    if not 1 <= workers <= MAX_WORKERS:
-        raise ValueError(f"{source} is from 1 to {MAX_WORKERS}, got {workers}.")
-    return workers
-
-
-def _read_seed(seed: object) -> int:
-    if isinstance(seed, bool) or not isinstance(seed, int):
-        raise TypeError(f"seed= is an integer, got {seed!r}.")
-    if not 0 <= seed < 2**64:
-        raise ValueError(f"seed= is from 0 to 2**64 - 1, got {seed}.")
-    return seed
+    return whole(workers, source, 1, MAX_WORKERS)
 
 
 def _query_record(name: str | None, query: Query) -> tuple[Any, ...]:
@@ -210,7 +199,7 @@ class Scheduler(_core.Scheduler):
             clock,
             _read_backend(backend),
             _read_workers(workers),
-            _read_seed(seed),
+            whole(seed, "seed=", 0, 2**64 - 1),
             float(config.max_dt),
             policy,
             after,
@@ -286,7 +275,8 @@ class Scheduler(_core.Scheduler):
             (21, 'ticks', 2.0)
         """
         period_ns, dt = _read_rate(rate)
-        bound, stop = _read_ticks(ticks), _read_until(until)
+        bound = -1 if ticks is None else whole(ticks, "ticks=", 0, MAX_TICKS)
+        stop = _read_until(until)
         with _progress_bar(progress, ticks) as on_frame:
             answer = self._run(period_ns, dt, bound, stop, on_frame)
         frames, wall_ns, late, dropped, max_late_ns, last, stopped_by = answer
@@ -325,21 +315,10 @@ def _read_rate(rate: object) -> tuple[int, float]:
     """Period in nanoseconds and seconds of a frame; (0, -1.0) for as fast as they go."""
     if rate is None:
         return 0, -1.0
-    if isinstance(rate, bool) or not isinstance(rate, int | float):
-        raise TypeError(f"rate= is frames a second or None, got {rate!r}.")
-    if not (math.isfinite(rate) and 1e-6 <= rate <= 1e9):
+    frames = real(rate, "rate=")
+    if not (math.isfinite(frames) and 1e-6 <= frames <= 1e9):
         raise ValueError(f"rate= is from 1e-6 to 1e9 frames a second, or None; got {rate!r}.")
-    return max(1, round(1e9 / rate)), 1.0 / rate
-
-
-def _read_ticks(ticks: object) -> int:
-    if ticks is None:
-        return -1
-    if isinstance(ticks, bool) or not isinstance(ticks, int):
-        raise TypeError(f"ticks= is a number of frames or None, got {ticks!r}.")
-    if not 0 <= ticks <= MAX_TICKS:
-        raise ValueError(f"ticks= is from 0 to 2**31 - 1, got {ticks}.")
-    return ticks
+    return max(1, round(1e9 / frames)), 1.0 / frames
 
 
 def _read_until(until: Any) -> Callable[[], object] | None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, overload
 
 from foliot import _core
+from foliot._checks import text, whole
 from foliot._native import read_kernel, read_user_data
 
 if TYPE_CHECKING:
@@ -190,15 +191,6 @@ def _check_flag(value: object, what: str) -> bool:
     return value
 
 
-def check_text(value: object, what: str) -> str:
-    """Text that is not empty; ``what`` names it in errors."""
-    if not isinstance(value, str):
-        raise TypeError(f"{what} is text, got {value!r}.")
-    if not value or "\0" in value:
-        raise ValueError(f"{what} is not empty and has no null character, got {value!r}.")
-    return value
-
-
 def _refuse_later(name: str, budget: object, io: object) -> None:
     """Options of the API that this version does not have."""
     if budget is not None:
@@ -218,7 +210,7 @@ def _read_queries(name: str, queries: object) -> Mapping[str, Query]:
     if not isinstance(queries, Mapping):
         raise TypeError(f"queries= of {name!r} maps names to fo.Query, got {queries!r}.")
     for key, query in queries.items():
-        check_text(key, f"a query's name in {name!r}")
+        text(key, f"a query's name in {name!r}")
         if not isinstance(query, Query):
             raise TypeError(f"query {key!r} of {name!r} is a fo.Query, got {query!r}.")
     return dict(queries)
@@ -247,7 +239,7 @@ def _make_system(
     max_rows: int,
 ) -> System:
     """Check every option and make the system; nothing is made when one is wrong."""
-    check_text(name, "a system's name")
+    text(name, "a system's name")
     write_classes = read_components(writes, f"writes= of {name!r}")
     read_classes = read_components(reads, f"reads= of {name!r}")
     if kernel is None:
@@ -278,7 +270,7 @@ def _make_system(
         queries=_read_queries(name, queries),
         resource_reads=resource_reads,
         resource_writes=resource_writes,
-        phase=check_text(phase, f"phase= of {name!r}"),
+        phase=text(phase, f"phase= of {name!r}"),
         before=read_names(before, f"before= of {name!r}", (str, System)),
         after=read_names(after, f"after= of {name!r}", (str, System)),
         sets=tuple(dict.fromkeys(read_names(sets, f"sets= of {name!r}", (str,)))),
@@ -466,11 +458,7 @@ def _kernel_name(kernel: object) -> str | None:
 def _read_chunk_rows(chunk_rows: object, name: str) -> int:
     if chunk_rows == "auto":
         return 0
-    if isinstance(chunk_rows, bool) or not isinstance(chunk_rows, int):
-        raise TypeError(f"chunk_rows= of {name!r} is 'auto' or a number, got {chunk_rows!r}.")
-    if not 1 <= chunk_rows <= MAX_ROWS:
-        raise ValueError(f"chunk_rows= of {name!r} is from 1 to {MAX_ROWS}, got {chunk_rows}.")
-    return chunk_rows
+    return whole(chunk_rows, f"chunk_rows= of {name!r}", 1, MAX_ROWS)
 
 
 def native(

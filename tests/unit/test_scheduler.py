@@ -4,6 +4,7 @@ import gc
 import weakref
 
 import foliot as fo
+import numpy as np
 import pytest
 
 Position = fo.component("Position", "f8")
@@ -140,10 +141,10 @@ def test_bad_environment_is_named(monkeypatch):
     ("options", "error", "text"),
     [
         ({"workers": 0}, ValueError, "workers= is from 1"),
-        ({"workers": True}, TypeError, "workers= is None or a number"),
+        ({"workers": True}, TypeError, "workers= is a whole number"),
         ({"errors": "ignore"}, ValueError, "errors= is 'raise', 'continue'"),
         ({"seed": -1}, ValueError, "seed= is from 0"),
-        ({"seed": 1.5}, TypeError, "seed= is an integer"),
+        ({"seed": 1.5}, TypeError, "seed= is a whole number"),
         ({"clock": object()}, TypeError, "clock is None"),
         ({"backend": 3}, TypeError, "backend= is a name"),
     ],
@@ -151,6 +152,15 @@ def test_bad_environment_is_named(monkeypatch):
 def test_settings_are_checked(options, error, text):
     with pytest.raises(error, match=text):
         fo.Scheduler(fo.World(), fo.Schedule(), **options)
+
+
+def test_numbers_of_numpy_are_numbers():
+    with fo.Scheduler(
+        fo.World(), fo.Schedule(), workers=np.int32(1), seed=np.uint64(7), clock=fo.VirtualClock()
+    ) as scheduler:
+        scheduler.tick(np.float32(0.5))
+        scheduler.tick_n(np.int64(2), np.float64(0.5))
+        assert scheduler.run(rate=np.float32(10), ticks=np.int16(2)).frames == 2
 
 
 def test_trace_is_not_in_this_version():
