@@ -88,6 +88,12 @@ static int raise_open(fol_py_scheduler *self, int status)
                             "the world has no room for what the systems declare: %s is reached",
                             fol_world_full_setting(fol_py_world(self->world)));
     }
+    if (status == FOL_E_VALUE) {
+        return fol_py_raise(self->state, status,
+                            "a query of a system has more than %d columns: the fields of all "
+                            "components it reads and writes",
+                            FOL_MAX_COLUMNS);
+    }
     return fol_py_raise(self->state, status, NULL);
 }
 

@@ -368,6 +368,19 @@ def test_schedule_with_too_many_systems_names_the_setting():
         fo.Scheduler(world, fo.Schedule(make("a"), make("b")))
 
 
+def test_world_with_too_few_components_names_the_setting():
+    world = fo.World(fo.Config(max_components=1))
+    with pytest.raises(fo.CapacityError, match="max_components"):
+        fo.Scheduler(world, fo.Schedule(move))
+    world.spawn(Position(1.0))
+
+
+def test_query_of_too_many_columns_is_refused():
+    wide = [fo.component(f"Wide{i}", {f"f{j}": "f4" for j in range(60)}) for i in range(5)]
+    with pytest.raises(ValueError, match="more than 256 columns"):
+        fo.Scheduler(fo.World(), fo.Schedule(make("a", reads=wide)))
+
+
 def test_stats_count_frames_and_systems():
     with fo.Scheduler(fo.World(), fo.Schedule(make("a"), make("b"))) as scheduler:
         scheduler.disable("b")
