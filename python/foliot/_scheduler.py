@@ -181,7 +181,7 @@ class Scheduler(_core.Scheduler):
         if not isinstance(schedule, Schedule):
             raise TypeError(f"a scheduler runs a fo.Schedule, got {schedule!r}.")
         if trace is not False:
-            raise NotImplementedError(
+            raise ValueError(
                 "this version records no traces, so trace= takes only False; FrameResult has the "
                 "times of each frame, scheduler.stats and scheduler.costs() those of all."
             )

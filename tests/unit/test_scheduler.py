@@ -164,7 +164,7 @@ def test_numbers_of_numpy_are_numbers():
 
 
 def test_trace_is_not_in_this_version():
-    with pytest.raises(NotImplementedError, match="FrameResult has the times"):
+    with pytest.raises(ValueError, match="FrameResult has the times"):
         fo.Scheduler(fo.World(), fo.Schedule(), trace=True)
 
 
