@@ -112,6 +112,15 @@ SMALLEST_OBJECT = 24
 ROUNDS = 1000
 
 
+def bytes_grown(call, world):
+    """What ROUNDS calls leave allocated, as Python counts it."""
+    before = tracemalloc.get_traced_memory()[0]
+    for _ in range(ROUNDS):
+        call(world)
+    gc.collect()
+    return tracemalloc.get_traced_memory()[0] - before
+
+
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: call.__name__)
 def test_call_leaves_no_memory_behind(call):
     world = fo.World()
@@ -123,11 +132,8 @@ def test_call_leaves_no_memory_behind(call):
     try:
         call(world)
         gc.collect()
-        before = tracemalloc.get_traced_memory()[0]
-        for _ in range(ROUNDS):
-            call(world)
-        gc.collect()
-        grown = tracemalloc.get_traced_memory()[0] - before
+        # A leak is in every stretch; a dictionary of the interpreter that grew is in one.
+        grown = min(bytes_grown(call, world) for _ in range(3))
     finally:
         tracemalloc.stop()
     assert _core.memory_stats()["live_blocks"] - blocks <= 2
