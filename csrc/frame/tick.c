@@ -159,6 +159,10 @@ static int frame_status(const fol_scheduler *scheduler)
  * its batch, or failed. */
 static int run_frame(fol_scheduler *scheduler, double dt, bool is_last)
 {
+    if (is_last) {
+        /* The clock may be the host's. */
+        fol_host_set_attached(scheduler, true);
+    }
     uint64_t cpu_start = is_last ? thread_cpu_ns() : 0;
     uint64_t wall_start = is_last ? clock_now(scheduler) : 0;
     uint64_t start = fol_cycles_now();
@@ -167,9 +171,12 @@ static int run_frame(fol_scheduler *scheduler, double dt, bool is_last)
     scheduler->task.frame = scheduler->frame_number;
     run_phases(scheduler, dt);
     fol_commands_end_frame(scheduler->commands);
-    fol_host_set_attached(scheduler, true);
 
     uint64_t end = fol_cycles_now();
+    fol_host_poll(scheduler, end);
+    if (is_last) {
+        fol_host_set_attached(scheduler, true);
+    }
     uint64_t wall_ns = is_last ? clock_now(scheduler) - wall_start
                                : fol_cycles_scale(start, end, scheduler->ns_per_cycle);
     scheduler->frame_number++;
@@ -213,7 +220,7 @@ static int begin_drive(fol_scheduler *scheduler, double dt)
 
 static void end_drive(fol_scheduler *scheduler)
 {
-    FOL_ASSERT(scheduler->is_attached);
+    fol_host_set_attached(scheduler, true);
     fol_world_unlock(scheduler->world);
     /* Release pairs with the acquire in begin_drive. */
     atomic_store_explicit(&scheduler->is_driven, false, memory_order_release);

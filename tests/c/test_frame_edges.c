@@ -141,6 +141,39 @@ static void test_only_systems_that_need_the_host_run_attached(void)
     teardown(&f);
 }
 
+static void test_a_batch_without_systems_of_the_host_stays_detached(void)
+{
+    fixture f;
+    setup(&f);
+    fake_host host = {.attached = 1};
+    fol_system *system = add_system(&f, "native", -1, -1, false);
+    system->columns_kernel = kernel_needs_detachment;
+    system->user = &host;
+    f.config.host = (fol_host){&host, host_attach, host_detach, host_pending};
+    start(&f);
+    uint64_t done = 0;
+    CHECK_EQ(fol_scheduler_tick_many(f.scheduler, 3, 0.0, &done), 0);
+    CHECK_EQ(done, 3);
+    CHECK_EQ(host.switches, 2); /* for the last frame's clock, and at the end */
+    CHECK_EQ(host.attached, 1);
+    CHECK_EQ(host.bad_calls, 0);
+    teardown(&f);
+}
+
+static void test_an_interrupt_between_frames_of_nothing_is_seen(void)
+{
+    fixture f;
+    setup(&f);
+    fake_host host = {.attached = 1, .pending = 1};
+    f.config.host = (fol_host){&host, host_attach, host_detach, host_pending};
+    start(&f);
+    uint64_t done = 0;
+    CHECK_EQ(fol_scheduler_tick_many(f.scheduler, UINT64_MAX, 0.0, &done), FOL_E_INTERRUPTED);
+    CHECK_EQ(host.attached, 1);
+    CHECK_EQ(host.bad_calls, 0);
+    teardown(&f);
+}
+
 static int kernel_spin(void **columns, ptrdiff_t rows, void *user)
 {
     const fol_clock *clock = &fol_clock_monotonic;
@@ -313,6 +346,8 @@ int main(void)
     RUN(test_bad_arguments_run_nothing);
     RUN(test_a_condition_of_the_host_does_not_bring_the_kernel_under_its_lock);
     RUN(test_only_systems_that_need_the_host_run_attached);
+    RUN(test_a_batch_without_systems_of_the_host_stays_detached);
+    RUN(test_an_interrupt_between_frames_of_nothing_is_seen);
     RUN(test_an_interrupt_stops_the_frame_and_keeps_finished_work);
     RUN(test_a_warm_frame_without_commands_allocates_nothing);
     RUN(test_a_replan_keeps_what_carried_systems_had);
