@@ -225,9 +225,9 @@ typedef struct fol_py_terms {
 int fol_py_parse_terms(fol_py_state *state, const fol_py_terms *given, fol_py_scratch *scratch,
                        fol_term **out, size_t *count, PyObject **classes);
 
-/* A view over a core query with cached chunks. classes is parallel to the terms; owner_name is the
- * system's name in errors. An owned query is destroyed with the view, which keeps the world alive.
- * A view made here belongs to a frame: it takes no lock, and chunks work from one
+/* A view over a core query with cached chunks. classes is parallel to the terms; owner_name says
+ * in errors whose it is: "system `move`". An owned query is destroyed with the view, which keeps
+ * the world alive. A view made here belongs to a frame: it takes no lock, and chunks work from one
  * fol_py_query_chunks until the next fol_py_query_invalidate. */
 PyObject *fol_py_query_wrap(fol_py_state *state, PyObject *world, fol_query *query, bool is_owned,
                             const fol_term *terms, size_t count, PyObject *classes,

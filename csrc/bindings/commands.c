@@ -38,7 +38,7 @@ static fol_commands *buffer_of(commands_object *self)
         return NULL;
     }
     if (self->context->is_in_condition || self->context->task->commands == NULL) {
-        fol_py_raise(self->state, FOL_E_ACCESS, "the run condition of %R may not record commands",
+        fol_py_raise(self->state, FOL_E_ACCESS, "the run condition of `%U` may not record commands",
                      self->context->name);
         return NULL;
     }
@@ -53,7 +53,7 @@ static int check_status(commands_object *self, int status)
     if (status == FOL_E_CAPACITY) {
         const char *setting = fol_commands_full_setting(self->context->task->commands);
         return fol_py_raise(self->state, status,
-                            "the commands of a frame have no room for this one of system %R: %s "
+                            "the commands of a frame have no room for this one of system `%U`: %s "
                             "is reached; give the world a Config with a larger %s",
                             self->context->name, setting, setting);
     }

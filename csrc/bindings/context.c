@@ -12,10 +12,11 @@
 int fol_py_context_check(const fol_py_context *context)
 {
     if (context->task == NULL) {
-        return fol_py_raise(context->state, FOL_E_ACCESS,
-                            "the context of %R is used outside its system: it works only while the "
-                            "system runs",
-                            context->name);
+        return fol_py_raise(
+            context->state, FOL_E_ACCESS,
+            "the context of `%U` is used outside its system: it works only while the "
+            "system runs",
+            context->name);
     }
     return 0;
 }
@@ -35,8 +36,13 @@ static PyObject *view_of(fol_py_context *self, size_t index)
 {
     fol_py_bound_query *query = &self->queries[index];
     if (query->view == NULL) {
+        PyObject *owner = PyUnicode_FromFormat("system `%U`", self->name);
+        if (owner == NULL) {
+            return NULL;
+        }
         query->view = fol_py_query_wrap(self->state, self->world, self->task->queries[index], false,
-                                        query->terms, query->count, query->classes, self->name);
+                                        query->terms, query->count, query->classes, owner);
+        Py_DECREF(owner);
     }
     if (query->view != NULL) {
         self->is_looked_at = true;
@@ -56,7 +62,7 @@ static int check_resources(fol_py_context *self)
         }
         if (fol_world_resource(self->task->world, component) == NULL) {
             return fol_py_raise(self->state, FOL_E_MISSING,
-                                "system %R uses the resource %s, which the world does not have: "
+                                "system `%U` uses the resource %s, which the world does not have: "
                                 "insert it first",
                                 self->name, fol_component_name(component));
         }
@@ -89,9 +95,10 @@ static Py_ssize_t find_query(fol_py_context *self, PyObject *name)
             return is_same < 0 ? -1 : (Py_ssize_t)i;
         }
     }
-    return fol_py_raise(self->state, FOL_E_ACCESS,
-                        "system %R has no query %R: declare it with queries={%R: fo.Query(...)}",
-                        self->name, name, name);
+    return fol_py_raise(
+        self->state, FOL_E_ACCESS,
+        "system `%U` has no query `%S`: declare it with queries={%R: fo.Query(...)}", self->name,
+        name, name);
 }
 
 static PyObject *context_query(PyObject *object, PyObject *name)
@@ -134,11 +141,11 @@ static PyObject *refuse_subscript(fol_py_context *self, PyObject *key)
                                    : NULL;
     if (component != NULL && !fol_component_is_resource(component)) {
         fol_py_raise(self->state, FOL_E_ACCESS,
-                     "%U is a component: system %R reaches it through the chunks of its queries",
+                     "%U is a component: system `%U` reaches it through the chunks of its queries",
                      shown, self->name);
     } else {
         fol_py_raise(self->state, FOL_E_ACCESS,
-                     "system %R does not declare the resource %U: add it to its reads or writes",
+                     "system `%U` does not declare the resource %U: add it to its reads or writes",
                      self->name, shown);
     }
     Py_DECREF(shown);
@@ -167,7 +174,7 @@ static PyObject *context_subscript(PyObject *object, PyObject *key)
     }
     if (fol_world_resource(self->task->world, component) == NULL) {
         fol_py_raise(self->state, FOL_E_MISSING,
-                     "system %R uses the resource %s, which the world does not have: insert it "
+                     "system `%U` uses the resource %s, which the world does not have: insert it "
                      "first",
                      self->name, fol_component_name(component));
         return NULL;
@@ -208,10 +215,11 @@ static PyObject *context_world(PyObject *object, void *closure)
         return NULL;
     }
     if (!self->is_exclusive) {
-        fol_py_raise(self->state, FOL_E_ACCESS,
-                     "system %R is not exclusive: only a system declared with exclusive=True gets "
-                     "ctx.world",
-                     self->name);
+        fol_py_raise(
+            self->state, FOL_E_ACCESS,
+            "system `%U` is not exclusive: only a system declared with exclusive=True gets "
+            "ctx.world",
+            self->name);
         return NULL;
     }
     return Py_NewRef(self->world);
@@ -227,8 +235,8 @@ static PyObject *context_commands(PyObject *object, void *closure)
     if (self->commands == NULL || self->is_in_condition) {
         fol_py_raise(self->state, FOL_E_ACCESS,
                      self->is_in_condition
-                         ? "the run condition of %R may not record commands"
-                         : "system %R does not record commands: declare it with commands=True",
+                         ? "the run condition of `%U` may not record commands"
+                         : "system `%U` does not record commands: declare it with commands=True",
                      self->name);
         return NULL;
     }
@@ -241,7 +249,7 @@ static PyObject *context_io(PyObject *object, void *closure)
     fol_py_context *self = (fol_py_context *)object;
     if (fol_py_context_check(self) == 0) {
         fol_py_raise(self->state, FOL_E_ACCESS,
-                     "system %R does not do I/O: ctx.io needs io=True in its declaration",
+                     "system `%U` does not do I/O: ctx.io needs io=True in its declaration",
                      self->name);
     }
     return NULL;

@@ -27,7 +27,7 @@ static PyObject *kernel_error(fol_py_context *context, int code)
 {
     PyObject *error_class = fol_py_error_class(context->state, FOL_E_KERNEL);
     PyObject *error = make_exception(
-        error_class, PyUnicode_FromFormat("the kernel of %R returned %d", context->name, code));
+        error_class, PyUnicode_FromFormat("the kernel of `%U` returned %d", context->name, code));
     PyObject *number = error == NULL ? NULL : PyLong_FromLong(code);
     if (number == NULL || PyObject_SetAttrString(error, "code", number) < 0) {
         Py_CLEAR(error);
@@ -59,7 +59,7 @@ static PyObject *missing_error(fol_py_scheduler *scheduler, fol_py_context *cont
     }
     return make_exception(
         PyExc_KeyError,
-        PyUnicode_FromFormat("system %R uses the resource %s, which the world does not have: "
+        PyUnicode_FromFormat("system `%U` uses the resource %s, which the world does not have: "
                              "insert it first",
                              context->name, resource));
 }
@@ -95,9 +95,10 @@ static int add_note(fol_py_scheduler *scheduler, PyObject *error, fol_py_context
     if (context == NULL) {
         note = PyUnicode_FromFormat("in a merge of frame %llu", number);
     } else if (is_merge) {
-        note = PyUnicode_FromFormat("in a command of system %R, frame %llu", context->name, number);
+        note =
+            PyUnicode_FromFormat("in a command of system `%U`, frame %llu", context->name, number);
     } else {
-        note = PyUnicode_FromFormat("in system %R, frame %llu", context->name, number);
+        note = PyUnicode_FromFormat("in system `%U`, frame %llu", context->name, number);
     }
     PyObject *answer = note == NULL ? NULL : PyObject_CallMethod(error, "add_note", "O", note);
     Py_XDECREF(note);
@@ -151,9 +152,10 @@ PyObject *fol_py_frame_error(fol_py_scheduler *scheduler, PyObject *errors, PyOb
         ran += frame->systems[i].state == FOL_RUN_FAILED || frame->systems[i].state == FOL_RUN_DONE;
     }
     unsigned long long number = frame->frame;
-    PyObject *message = failed == 0 ? PyUnicode_FromFormat("commands failed in frame %llu", number)
-                                    : PyUnicode_FromFormat("%u of %u systems failed in frame %llu",
-                                                           failed, ran, number);
+    PyObject *message = failed == 0
+                            ? PyUnicode_FromFormat("commands failed in frame %llu", number)
+                            : PyUnicode_FromFormat("%u of %u system%s failed in frame %llu", failed,
+                                                   ran, ran == 1 ? "" : "s", number);
     if (message == NULL) {
         return NULL;
     }

@@ -12,9 +12,21 @@ Py_ssize_t fol_py_plan_index(fol_py_plan *plan, PyObject *key)
         Py_XDECREF(PyObject_CallMethod((PyObject *)plan, "_refuse_system", "O", key));
     }
     if (!PyErr_Occurred()) {
-        fol_py_raise(plan->state, FOL_E_UNKNOWN, "no system of the plan is %R", key);
+        fol_py_raise(plan->state, FOL_E_UNKNOWN, "no system of the plan is `%S`", key);
     }
     return -1;
+}
+
+/* Names of a tuple as a message shows them: `a`, `b`. */
+static PyObject *quoted_names(PyObject *names)
+{
+    PyObject *text = PyUnicode_FromString("");
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(names) && text != NULL; i++) {
+        PyObject *longer =
+            PyUnicode_FromFormat("%U%s`%U`", text, i == 0 ? "" : ", ", PyTuple_GET_ITEM(names, i));
+        Py_SETREF(text, longer);
+    }
+    return text;
 }
 
 Py_ssize_t fol_py_plan_phase_index(fol_py_plan *plan, PyObject *name)
@@ -25,8 +37,12 @@ Py_ssize_t fol_py_plan_phase_index(fol_py_plan *plan, PyObject *name)
             return is_same < 0 ? -1 : i;
         }
     }
-    fol_py_raise(plan->state, FOL_E_PHASE, "no phase of the plan is %R; its phases are %R", name,
-                 plan->phases);
+    PyObject *known = quoted_names(plan->phases);
+    if (known != NULL) {
+        fol_py_raise(plan->state, FOL_E_PHASE, "no phase of the plan is `%S`; its phases are %U",
+                     name, known);
+        Py_DECREF(known);
+    }
     return -1;
 }
 

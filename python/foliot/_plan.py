@@ -44,7 +44,7 @@ class Ambiguity:
 
     def __str__(self) -> str:
         names = ", ".join(conflict.resource for conflict in self.conflicts)
-        return f"{self.a!r} before {self.b!r} ({names})"
+        return f"`{self.a}` before `{self.b}` ({names})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ class PlanChanges:
 
 
 def _quoted(names: list[str]) -> str:
-    return ", ".join(map(repr, names))
+    return ", ".join(f"`{name}`" for name in names)
 
 
 class Plan(_core.Plan):
@@ -153,7 +153,7 @@ class Plan(_core.Plan):
         points = []
         for after, before, is_phase_end, _ in self._sync_points(phase):
             if is_phase_end:
-                why = f"commands of {_quoted(after)} are applied at the end of phase {phase!r}"
+                why = f"commands of {_quoted(after)} are applied at the end of phase `{phase}`"
             else:
                 why = f"{_quoted(before)} must see the commands of {_quoted(after)}"
             points.append(SyncPoint(after, before, is_phase_end, why))
@@ -251,7 +251,11 @@ class Plan(_core.Plan):
         return plan_text(self)
 
     def __repr__(self) -> str:
-        return f"<Plan of {len(self)} systems in {len(self.phases)} phases>"
+        systems, phases = len(self), len(self.phases)
+        return (
+            f"<Plan of {systems} system{'s' * (systems != 1)} "
+            f"in {phases} phase{'s' * (phases != 1)}>"
+        )
 
     def _refuse_system(self, key: object) -> NoReturn:
         """Raise what is wrong with a system that the plan does not have."""
@@ -263,5 +267,5 @@ class Plan(_core.Plan):
         name = key.name if isinstance(key, System) else key
         known = [system.name for system in self.systems]
         if name in known:
-            raise UnknownSystemError(f"the plan has another system {name!r} than this one.")
-        raise UnknownSystemError(f"the plan has no system {name!r}{near(name, known) or '.'}")
+            raise UnknownSystemError(f"the plan has another system `{name}` than this one.")
+        raise UnknownSystemError(f"the plan has no system `{name}`{near(name, known) or '.'}")

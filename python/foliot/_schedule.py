@@ -54,17 +54,17 @@ class Phase:
     def __post_init__(self) -> None:
         text(self.name, "a phase's name")
         for what in ("every", "max_steps"):
-            count = whole(getattr(self, what), f"{what}= of phase {self.name!r}", 1, MAX_COUNT)
+            count = whole(getattr(self, what), f"{what}= of phase `{self.name}`", 1, MAX_COUNT)
             object.__setattr__(self, what, count)
         if self.step is None:
             return
-        step = real(self.step, f"step= of phase {self.name!r}")
+        step = real(self.step, f"step= of phase `{self.name}`")
         if not (math.isfinite(step) and step > 0):
             raise ValueError(
-                f"step= of phase {self.name!r} is a finite number of seconds above 0, got {step}."
+                f"step= of phase `{self.name}` is a finite number of seconds above 0, got {step}."
             )
         if self.every != 1:
-            raise ValueError(f"phase {self.name!r} has either every= or step=, not both.")
+            raise ValueError(f"phase `{self.name}` has either every= or step=, not both.")
         object.__setattr__(self, "step", step)
 
     def __repr__(self) -> str:
@@ -82,7 +82,7 @@ def holds_lock(system: System) -> bool:
 def near(name: object, known: Iterable[object]) -> str:
     """A hint at what a misspelt name may have meant, or nothing."""
     found = difflib.get_close_matches(str(name), [str(item) for item in known], n=3, cutoff=0.6)
-    return f"; did you mean {' or '.join(map(repr, found))}?" if found else ""
+    return f"; did you mean {' or '.join(f'`{item}`' for item in found)}?" if found else ""
 
 
 def _name_of(key: object) -> object:
@@ -107,7 +107,7 @@ def _read_phases(phases: object) -> tuple[Phase, ...]:
     names = [phase.name for phase in found]
     for name in names:
         if names.count(name) > 1:
-            raise ScheduleError(f"the phase {name!r} stands twice in phases=.")
+            raise ScheduleError(f"the phase `{name}` stands twice in phases=.")
     if not found:
         raise ScheduleError("a schedule has at least one phase.")
     return tuple(found)
@@ -181,10 +181,10 @@ class Schedule:
         for given in systems:
             system = _check_system(given)
             if system.name in grown:
-                raise DuplicateSystemError(f"two systems are called {system.name!r}.")
+                raise DuplicateSystemError(f"two systems are called `{system.name}`.")
             if system.phase not in phases:
                 raise UnknownPhaseError(
-                    f"system {system.name!r} is of phase {system.phase!r}, which the schedule does "
+                    f"system `{system.name}` is of phase `{system.phase}`, which the schedule does "
                     f"not have; its phases are {[phase.name for phase in self._phases]}"
                     f"{near(system.phase, phases) or '.'}"
                 )
@@ -201,7 +201,7 @@ class Schedule:
             name = key.name if isinstance(key, System) else key
             if name not in left or (isinstance(key, System) and left[name] is not key):
                 raise UnknownSystemError(
-                    f"the schedule has no system {name!r}{near(name, left) or '.'}"
+                    f"the schedule has no system `{name}`{near(name, left) or '.'}"
                 )
             del left[name]
         self._systems = left
@@ -239,9 +239,12 @@ class Schedule:
             return
         shown = "; ".join(str(item) for item in found[:_SHOWN_AMBIGUITIES])
         more = len(found) - _SHOWN_AMBIGUITIES
+        pairs = (
+            "1 conflicting pair is" if len(found) == 1 else f"{len(found)} conflicting pairs are"
+        )
         sentence = (
-            f"{len(found)} conflicting pairs are ordered only by registration: {shown}"
-            f"{f'; and {more} more' if more > 0 else ''}. State their order with before= or after=."
+            f"{pairs} ordered only by registration: {shown}"
+            f"{f'; and {more} more' if more > 0 else ''}. State the order with before= or after=."
         )
         if self._ambiguity == "error":
             raise ScheduleError(sentence)
@@ -297,7 +300,7 @@ class _Build:
             return
         if name in self.nodes:
             raise ScheduleError(
-                f"{name!r} is the name of a system and of a set (of {system.name!r}): a name in "
+                f"`{name}` is the name of a system and of a set (of `{system.name}`): a name in "
                 "before= or after= could mean either."
             )
         self.set_ids[name] = len(self.set_ids)
@@ -309,16 +312,16 @@ class _Build:
         if owner < 0:
             where = "an order of the schedule"
         elif owner % 2:
-            where = f"an order of the set {list(self.set_ids)[owner // 2]!r}"
+            where = f"an order of the set `{list(self.set_ids)[owner // 2]}`"
         else:
-            where = f"system {self.systems[owner // 2].name!r}"
+            where = f"system `{self.systems[owner // 2].name}`"
         if isinstance(key, System) and name in self.nodes:
             raise UnknownSystemError(
-                f"{where} names another system {name!r} than the one in the schedule."
+                f"{where} names another system `{name}` than the one in the schedule."
             )
         known = [node for node in self.nodes if isinstance(node, str)]
         raise UnknownSystemError(
-            f"{where} names {name!r}, which is no system or set of the schedule"
+            f"{where} names `{name}`, which is no system or set of the schedule"
             f"{near(name, known) or '.'}"
         )
 

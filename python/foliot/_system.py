@@ -156,7 +156,7 @@ class System:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self.function is None:
-            raise TypeError(f"{self.name} is a native system: only a scheduler can call it.")
+            raise TypeError(f"`{self.name}` is a native system: only a scheduler can call it.")
         return self.function(*args, **kwargs)
 
     def __repr__(self) -> str:
@@ -195,11 +195,11 @@ def _refuse_later(name: str, budget: object, io: object) -> None:
     """Options of the API that this version does not have."""
     if budget is not None:
         raise ValueError(
-            f"system {name!r}: this version has no budgets, so budget= takes only None."
+            f"system `{name}`: this version has no budgets, so budget= takes only None."
         )
     if io is not False:
         raise ValueError(
-            f"system {name!r}: this version has no ctx.io, so io= takes only False; "
+            f"system `{name}`: this version has no ctx.io, so io= takes only False; "
             'a system that does blocking calls itself is declared with gil="release".'
         )
 
@@ -208,11 +208,11 @@ def _read_queries(name: str, queries: object) -> Mapping[str, Query]:
     if queries is None:
         return {}
     if not isinstance(queries, Mapping):
-        raise TypeError(f"queries= of {name!r} maps names to fo.Query, got {queries!r}.")
+        raise TypeError(f"queries= of `{name}` maps names to fo.Query, got {queries!r}.")
     for key, query in queries.items():
-        text(key, f"a query's name in {name!r}")
+        text(key, f"a query's name in `{name}`")
         if not isinstance(query, Query):
-            raise TypeError(f"query {key!r} of {name!r} is a fo.Query, got {query!r}.")
+            raise TypeError(f"query `{key}` of `{name}` is a fo.Query, got {query!r}.")
     return dict(queries)
 
 
@@ -240,8 +240,8 @@ def _make_system(
 ) -> System:
     """Check every option and make the system; nothing is made when one is wrong."""
     text(name, "a system's name")
-    write_classes = read_components(writes, f"writes= of {name!r}")
-    read_classes = read_components(reads, f"reads= of {name!r}")
+    write_classes = read_components(writes, f"writes= of `{name}`")
+    read_classes = read_components(reads, f"reads= of `{name}`")
     if kernel is None:
         # Whoever writes may read as well.
         read_classes = tuple(item for item in read_classes if item not in write_classes)
@@ -251,17 +251,17 @@ def _make_system(
         default_query = Query(
             reads=component_reads,
             writes=component_writes,
-            with_=read_components(with_, f"with_= of {name!r}"),
-            without=read_components(without, f"without= of {name!r}"),
-            changed=read_components(changed, f"changed= of {name!r}"),
-            added=read_components(added, f"added= of {name!r}"),
+            with_=read_components(with_, f"with_= of `{name}`"),
+            without=read_components(without, f"without= of `{name}`"),
+            changed=read_components(changed, f"changed= of `{name}`"),
+            added=read_components(added, f"added= of `{name}`"),
         )
     except ValueError as error:
-        raise ValueError(f"system {name!r}: {error}") from None
+        raise ValueError(f"system `{name}`: {error}") from None
     if gil not in {"hold", "release"}:
-        raise ValueError(f"gil= of {name!r} is 'hold' or 'release', got {gil!r}.")
+        raise ValueError(f"gil= of `{name}` is 'hold' or 'release', got {gil!r}.")
     if run_if is not None and not callable(run_if):
-        raise TypeError(f"run_if= of {name!r} is a function of the context, got {run_if!r}.")
+        raise TypeError(f"run_if= of `{name}` is a function of the context, got {run_if!r}.")
     return System(
         name=name,
         function=function,
@@ -270,13 +270,13 @@ def _make_system(
         queries=_read_queries(name, queries),
         resource_reads=resource_reads,
         resource_writes=resource_writes,
-        phase=text(phase, f"phase= of {name!r}"),
-        before=read_names(before, f"before= of {name!r}", (str, System)),
-        after=read_names(after, f"after= of {name!r}", (str, System)),
-        sets=tuple(dict.fromkeys(read_names(sets, f"sets= of {name!r}", (str,)))),
+        phase=text(phase, f"phase= of `{name}`"),
+        before=read_names(before, f"before= of `{name}`", (str, System)),
+        after=read_names(after, f"after= of `{name}`", (str, System)),
+        sets=tuple(dict.fromkeys(read_names(sets, f"sets= of `{name}`", (str,)))),
         run_if=cast("_Function | None", run_if),
-        exclusive=_check_flag(exclusive, f"exclusive= of {name!r}"),
-        commands=_check_flag(commands, f"commands= of {name!r}"),
+        exclusive=_check_flag(exclusive, f"exclusive= of `{name}`"),
+        commands=_check_flag(commands, f"commands= of `{name}`"),
         gil=gil,
         max_rows=max_rows,
         column_writes=write_classes,
@@ -286,7 +286,7 @@ def _make_system(
 
 def _check_function(function: object) -> _Function:
     if isinstance(function, System):
-        raise TypeError(f"{function.name} is a system already.")
+        raise TypeError(f"`{function.name}` is a system already.")
     if not callable(function):
         raise TypeError(f"fo.system decorates a function of the context, got {function!r}.")
     if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
@@ -428,18 +428,18 @@ def _check_native_access(made: System) -> None:
         shown, _, storage = _core.component_facts(component)
         if storage == "object":
             raise ValueError(
-                f"native system {made.name!r}: {shown} holds Python objects, which only Python "
+                f"native system `{made.name}`: {shown} holds Python objects, which only Python "
                 "systems may declare."
             )
         if storage == "bytes" and component in made.column_writes:
             raise ValueError(
-                f"native system {made.name!r}: {shown} holds bytes, which a kernel may read but "
+                f"native system `{made.name}`: {shown} holds bytes, which a kernel may read but "
                 "not write."
             )
     for component in made.column_reads:
         if component in made.column_writes:
             raise ValueError(
-                f"native system {made.name!r}: {component_name(component)} stands in reads and "
+                f"native system `{made.name}`: {component_name(component)} stands in reads and "
                 "in writes; a kernel gets its columns once, so name it in one of them."
             )
 
@@ -458,7 +458,7 @@ def _kernel_name(kernel: object) -> str | None:
 def _read_chunk_rows(chunk_rows: object, name: str) -> int:
     if chunk_rows == "auto":
         return 0
-    return whole(chunk_rows, f"chunk_rows= of {name!r}", 1, MAX_ROWS)
+    return whole(chunk_rows, f"chunk_rows= of `{name}`", 1, MAX_ROWS)
 
 
 def native(
@@ -528,7 +528,7 @@ def native(
     found = read_kernel(kernel, signature)
     if commands is True and not found.takes_chunk:
         raise ValueError(
-            f"native system {shown!r}: commands=True needs the kernel signature that takes a "
+            f"native system `{shown}`: commands=True needs the kernel signature that takes a "
             "fol_chunk, through which it records them."
         )
     rows = _read_chunk_rows(chunk_rows, shown)

@@ -110,7 +110,7 @@ def test_interrupt_ends_the_run_and_keeps_its_times():
 def test_failure_is_told_with_system_frame_and_place():
     drive, _ = drive_of(failing(fault(ValueError("two\nlines"))))
     [line] = failures(drive.failure)
-    assert line.startswith("in system 'fail', frame 0: ValueError: two lines (")
+    assert line.startswith("in system `fail`, frame 0: ValueError: two lines (")
     assert "test_cli_run.py, line " in line
 
 
@@ -120,22 +120,22 @@ def test_failure_in_a_command_is_told():
 
     drive, _ = drive_of(fo.system(command, name="command", commands=True))
     [line] = failures(drive.failure)
-    assert line.startswith("in a command of system 'command', frame 0: ZeroDivisionError")
+    assert line.startswith("in a command of system `command`, frame 0: ZeroDivisionError")
 
 
 def test_each_system_that_failed_has_a_line():
     systems = [fo.system(fault(KeyError(name)), name=name) for name in ("one", "two")]
     drive, _ = drive_of(*systems)
     assert [line.partition(":")[0] for line in failures(drive.failure)] == [
-        "in system 'one', frame 0",
-        "in system 'two', frame 0",
+        "in system `one`, frame 0",
+        "in system `two`, frame 0",
     ]
 
 
 def test_error_without_a_message_is_told_by_its_type():
     drive, _ = drive_of(failing(fault(RuntimeError())))
     [line] = failures(drive.failure)
-    assert line.startswith("in system 'fail', frame 0: RuntimeError (")
+    assert line.startswith("in system `fail`, frame 0: RuntimeError (")
 
 
 def test_times_of_no_frames_make_lines():

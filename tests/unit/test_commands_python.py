@@ -154,7 +154,7 @@ def test_failing_call_is_an_error_of_its_system():
             scheduler.tick(0.1)
         (error,) = caught.value.exceptions
     assert isinstance(error, LookupError)
-    assert error.__notes__ == ["in a command of system 'record', frame 0"]
+    assert error.__notes__ == ["in a command of system `record`, frame 0"]
     world.spawn()
 
 

@@ -106,7 +106,7 @@ def test_named_queries():
 
 
 def test_unknown_query_is_refused():
-    assert "has no query 'near'" in refused(fo.World(), lambda ctx: ctx.query("near"))
+    assert "has no query `near`" in refused(fo.World(), lambda ctx: ctx.query("near"))
 
 
 def test_query_of_nothing_goes_over_every_table():
@@ -162,7 +162,7 @@ def test_object_resource_is_the_object():
 
 
 def test_missing_resource_names_system_and_resource():
-    with pytest.raises(KeyError, match="system 'system' uses the resource Gravity"):
+    with pytest.raises(KeyError, match="system `system` uses the resource Gravity"):
         run(fo.World(), lambda ctx: ctx[Gravity], reads=Gravity)
 
 
@@ -175,7 +175,14 @@ def test_undeclared_resource_is_refused():
     world = fo.World()
     world.insert(Gravity())
     text = refused(world, lambda ctx: ctx[Gravity])
-    assert "system 'system' does not declare the resource Gravity" in text
+    assert "system `system` does not declare the resource Gravity" in text
+
+
+def test_undeclared_component_of_a_chunk_is_refused_by_the_name_of_the_system():
+    world = fo.World()
+    world.spawn(Mass(1.0), Position(1.0, 2.0))
+    text = refused(world, lambda ctx: [chunk[Position] for chunk in ctx], reads=Mass)
+    assert text.startswith("system `system` does not declare Position: add it to")
 
 
 def test_component_is_no_subscript():
@@ -244,7 +251,7 @@ def test_context_after_its_system_answers_nothing():
         lambda: ctx.query("x"),
         lambda: list(ctx),
     ):
-        with pytest.raises(fo.AccessError, match="'system' is used outside its system"):
+        with pytest.raises(fo.AccessError, match="`system` is used outside its system"):
             use()
 
 
@@ -335,7 +342,7 @@ def test_context_of_a_condition_reads_but_does_not_record():
         ctx.commands
 
     text = refused(fo.World(), lambda ctx: None, run_if=condition, commands=True)
-    assert "run condition of 'system' may not record commands" in text
+    assert "run condition of `system` may not record commands" in text
 
 
 def test_context_is_one_object_for_all_frames():

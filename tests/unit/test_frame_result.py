@@ -80,8 +80,8 @@ def test_failures_are_raised_together_after_the_other_systems():
     error = caught.value
     assert isinstance(error, ExceptionGroup)
     assert [item.__notes__ for item in error.exceptions] == [
-        ["in system 'a', frame 0"],
-        ["in system 'c', frame 0"],
+        ["in system `a`, frame 0"],
+        ["in system `c`, frame 0"],
     ]
     assert error.frame_result.frame == 0
     assert error.frame_result.errors == list(error.exceptions)

@@ -291,13 +291,13 @@ def test_rows_are_cut_into_runs(api):
 def test_failing_kernel_names_its_code(api):
     world, _ = moving_world()
     fail = fo.native(api.lib.fail, reads=Position)
-    with pytest.raises(fo.FrameError, match="1 of 1 systems failed in frame 0") as caught:
+    with pytest.raises(fo.FrameError, match="1 of 1 system failed in frame 0") as caught:
         run(world, fail)
     (error,) = caught.value.exceptions
     assert isinstance(error, fo.KernelError)
     assert error.code == 7
-    assert "'fail' returned 7" in str(error)
-    assert error.__notes__ == ["in system 'fail', frame 0"]
+    assert "`fail` returned 7" in str(error)
+    assert error.__notes__ == ["in system `fail`, frame 0"]
 
 
 def test_failing_kernel_of_a_batch_stops_it(api):
@@ -330,7 +330,7 @@ def test_missing_resource_names_system_and_resource(api):
         run(world, fo.native(api.lib.gravity, writes=Mass, reads=Gravity))
     (error,) = caught.value.exceptions
     assert isinstance(error, KeyError)
-    assert "'gravity' uses the resource Gravity" in str(error)
+    assert "`gravity` uses the resource Gravity" in str(error)
 
 
 def test_system_without_components_is_called_once_with_one_row(api):

@@ -314,7 +314,7 @@ Text = fo.component("Text", fo.Bytes)
         ({"writes": Text}, "Text holds bytes, which a kernel may read but"),
         ({"reads": Mass, "writes": Mass}, "Mass stands in reads and in writes"),
         ({"commands": True}, "takes a fol_chunk"),
-        ({"chunk_rows": 0}, "chunk_rows= of 'a' is from 1"),
+        ({"chunk_rows": 0}, "chunk_rows= of `a` is from 1"),
     ],
 )
 def test_what_a_kernel_cannot_have_is_refused(options, text):

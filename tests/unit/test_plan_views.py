@@ -113,12 +113,12 @@ def test_explain_takes_systems_as_well_as_names():
 
 
 def test_unknown_system_is_refused_with_a_hint():
-    with pytest.raises(fo.UnknownSystemError, match="'mov'; did you mean 'move'"):
+    with pytest.raises(fo.UnknownSystemError, match="`mov`; did you mean `move`"):
         motion().explain("mov", "spin")
 
 
 def test_namesake_of_a_system_is_refused():
-    with pytest.raises(fo.UnknownSystemError, match="another system 'move'"):
+    with pytest.raises(fo.UnknownSystemError, match="another system `move`"):
         motion().conflicts(make("move"), "spin")
 
 
@@ -128,7 +128,7 @@ def test_system_of_a_wrong_type_is_refused():
 
 
 def test_unknown_phase_is_refused():
-    with pytest.raises(fo.UnknownPhaseError, match="'later'"):
+    with pytest.raises(fo.UnknownPhaseError, match="`later`; its phases are `first`, `update`, `l"):
         motion().stages("later")
 
 
@@ -149,7 +149,7 @@ def test_sync_point_stands_where_commands_must_be_seen():
     (point,) = plan.sync_points("update")
     assert (point.after, point.before) == (["one", "two"], ["look"])
     assert not point.is_phase_end
-    assert "'look' must see the commands of 'one', 'two'" in point.why
+    assert "`look` must see the commands of `one`, `two`" in point.why
 
 
 def test_sync_point_at_the_end_of_a_phase():

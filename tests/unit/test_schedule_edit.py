@@ -33,7 +33,7 @@ def test_removed_system_has_gone():
 
 
 def test_removing_what_is_not_there_names_the_near_ones():
-    with pytest.raises(fo.UnknownSystemError, match="no system 'gravty'; did you mean 'gravity'"):
+    with pytest.raises(fo.UnknownSystemError, match="no system `gravty`; did you mean `gravity`"):
         fo.Schedule(make("gravity")).remove("gravty")
 
 
@@ -52,13 +52,13 @@ def test_namesake_of_a_system_is_not_removed():
 
 def test_two_systems_of_one_name_are_refused_and_nothing_is_added():
     schedule = fo.Schedule(make("one"))
-    with pytest.raises(fo.DuplicateSystemError, match="two systems are called 'one'"):
+    with pytest.raises(fo.DuplicateSystemError, match="two systems are called `one`"):
         schedule.add(make("two"), make("one"))
     assert len(schedule) == 1
 
 
 def test_unknown_phase_is_refused():
-    with pytest.raises(fo.UnknownPhaseError, match=r"'draw' is of phase 'lst'.*mean 'last'"):
+    with pytest.raises(fo.UnknownPhaseError, match=r"`draw` is of phase `lst`.*mean `last`"):
         fo.Schedule(make("draw", phase="lst"))
 
 
@@ -92,7 +92,7 @@ def test_phases_are_an_iterable_of_names(bad):
 
 
 def test_phase_stands_once():
-    with pytest.raises(fo.ScheduleError, match="'a' stands twice"):
+    with pytest.raises(fo.ScheduleError, match="`a` stands twice"):
         fo.Schedule(phases=["a", fo.Phase("a", every=2)])
 
 
@@ -115,7 +115,7 @@ def test_schedule_has_a_phase():
     ],
 )
 def test_rate_of_a_phase_is_checked(options, error):
-    with pytest.raises(error, match="phase 'a'"):
+    with pytest.raises(error, match="phase `a`"):
         fo.Phase("a", **options)
 
 
@@ -132,20 +132,20 @@ def test_name_in_before_is_resolved_when_the_plan_is_made():
 def test_unknown_name_in_before_names_the_near_ones():
     schedule = fo.Schedule(make("draw"), make("move", before="drew"))
     with pytest.raises(
-        fo.UnknownSystemError, match=r"system 'move' names 'drew', .*did you mean 'draw'"
+        fo.UnknownSystemError, match=r"system `move` names `drew`, .*did you mean `draw`"
     ):
         schedule.plan()
 
 
 def test_system_in_after_is_that_system_and_no_namesake():
     schedule = fo.Schedule(make("draw"), make("move", after=make("draw")))
-    with pytest.raises(fo.UnknownSystemError, match="another system 'draw'"):
+    with pytest.raises(fo.UnknownSystemError, match="another system `draw`"):
         schedule.plan()
 
 
 def test_system_out_of_the_schedule_is_unknown():
     schedule = fo.Schedule(make("move", after=make("draw")))
-    with pytest.raises(fo.UnknownSystemError, match="names 'draw'"):
+    with pytest.raises(fo.UnknownSystemError, match="names `draw`"):
         schedule.plan()
 
 
@@ -158,7 +158,7 @@ def test_order_through_sets():
 
 def test_name_of_a_system_and_of_a_set_is_refused():
     schedule = fo.Schedule(make("early"), make("a", sets="early"))
-    with pytest.raises(fo.ScheduleError, match="'early' is the name of a system and of a set"):
+    with pytest.raises(fo.ScheduleError, match="`early` is the name of a system and of a set"):
         schedule.plan()
 
 
@@ -171,7 +171,7 @@ def test_order_of_a_schedule_chains_systems_and_sets():
 def test_order_of_an_unknown_name_is_refused():
     schedule = fo.Schedule(make("a"))
     schedule.order("x", "a")
-    with pytest.raises(fo.UnknownSystemError, match="an order of the schedule names 'x'"):
+    with pytest.raises(fo.UnknownSystemError, match="an order of the schedule names `x`"):
         schedule.plan()
 
 
@@ -206,12 +206,19 @@ def ambiguous(policy):
 
 
 def test_ambiguity_may_warn():
-    with pytest.warns(UserWarning, match="1 conflicting pairs .*'a' before 'b' .Mass"):
+    with pytest.warns(UserWarning, match="1 conflicting pair is .*`a` before `b` .Mass"):
         ambiguous("warn").plan()
 
 
+def test_ambiguities_are_counted():
+    schedule = ambiguous("error")
+    schedule.add(make("c", writes=Mass))
+    with pytest.raises(fo.ScheduleError, match="3 conflicting pairs are ordered"):
+        schedule.plan()
+
+
 def test_ambiguity_may_be_an_error():
-    with pytest.raises(fo.ScheduleError, match="'a' before 'b'"):
+    with pytest.raises(fo.ScheduleError, match="`a` before `b`"):
         ambiguous("error").plan()
 
 

@@ -253,7 +253,7 @@ def test_disabled_system_does_not_run_until_enabled():
 def test_unknown_system_cannot_be_disabled():
     with (
         fo.Scheduler(fo.World(), fo.Schedule(move)) as scheduler,
-        pytest.raises(fo.UnknownSystemError, match="did you mean 'move'"),
+        pytest.raises(fo.UnknownSystemError, match="did you mean `move`"),
     ):
         scheduler.disable("mov")
 
@@ -281,7 +281,7 @@ def test_failing_condition_is_a_failure_of_its_system():
 
     with (
         fo.Scheduler(fo.World(), fo.Schedule(make("a", run_if=fail))) as scheduler,
-        pytest.raises(fo.FrameError, match="1 of 1 systems failed"),
+        pytest.raises(fo.FrameError, match="1 of 1 system failed"),
     ):
         scheduler.tick(0.1)
 

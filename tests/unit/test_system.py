@@ -72,14 +72,14 @@ def test_any_class_may_be_a_resource():
 @pytest.mark.parametrize("option", ["reads", "writes", "with_", "without", "changed", "added"])
 @pytest.mark.parametrize("bad", [3, "Position", [Position(x=1, y=2)], [None]])
 def test_access_takes_classes_only(option, bad):
-    with pytest.raises(TypeError, match=rf"{option}= of 'move' takes component or resource"):
+    with pytest.raises(TypeError, match=rf"{option}= of `move` takes component or resource"):
 
         @fo.system(**{option: bad})
         def move(ctx): ...
 
 
 def test_resource_is_no_filter():
-    with pytest.raises(ValueError, match=r"system 'move': Gravity is a resource"):
+    with pytest.raises(ValueError, match=r"system `move`: Gravity is a resource"):
 
         @fo.system(with_=[Gravity])
         def move(ctx): ...
@@ -95,7 +95,7 @@ def test_component_cannot_be_wanted_and_refused():
 @pytest.mark.parametrize("bad", [1, "no", None])
 @pytest.mark.parametrize("option", ["exclusive", "commands"])
 def test_flags_are_booleans(option, bad):
-    with pytest.raises(TypeError, match=f"{option}= of 'move' is True or False"):
+    with pytest.raises(TypeError, match=f"{option}= of `move` is True or False"):
 
         @fo.system(**{option: bad})
         def move(ctx): ...
@@ -119,7 +119,7 @@ def test_io_is_not_in_this_version():
 
 
 def test_run_if_is_callable():
-    with pytest.raises(TypeError, match="run_if= of 'move' is a function"):
+    with pytest.raises(TypeError, match="run_if= of `move` is a function"):
 
         @fo.system(run_if=True)
         def move(ctx): ...
@@ -143,14 +143,14 @@ def test_before_takes_a_single_name_or_system():
 
 @pytest.mark.parametrize("bad", [3, [3], [lambda ctx: None]])
 def test_before_takes_systems_and_names_only(bad):
-    with pytest.raises(TypeError, match="before= of 'move' takes systems, names or set names"):
+    with pytest.raises(TypeError, match="before= of `move` takes systems, names or set names"):
 
         @fo.system(before=bad)
         def move(ctx): ...
 
 
 def test_sets_are_names():
-    with pytest.raises(TypeError, match="sets= of 'move' takes names"):
+    with pytest.raises(TypeError, match="sets= of `move` takes names"):
 
         @fo.system(sets=[Position])
         def move(ctx): ...
@@ -177,7 +177,7 @@ def test_only_functions_are_decorated():
 
 
 def test_system_is_not_decorated_twice():
-    with pytest.raises(TypeError, match="move is a system already"):
+    with pytest.raises(TypeError, match="`move` is a system already"):
 
         @fo.system
         @fo.system
@@ -192,7 +192,7 @@ def test_callable_objects_are_systems():
 
 
 def test_queries_map_names_to_queries():
-    with pytest.raises(TypeError, match=r"query 'near' of 'move' is a fo\.Query"):
+    with pytest.raises(TypeError, match=r"query `near` of `move` is a fo\.Query"):
 
         @fo.system(queries={"near": Position})
         def move(ctx): ...
