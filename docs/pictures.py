@@ -1,7 +1,7 @@
 """Draws the pictures of the documentation: ``python docs/pictures.py`` writes them to images/.
 
-``plan.svg`` is the plan of the example in the README, as ``plan.to_svg()`` draws it, on white so
-that it can be read on a dark page too. ``architecture.svg`` is laid out here.
+``plan.svg`` is the plan of the example in the README, as ``plan.to_svg()`` draws it.
+``architecture.svg`` is laid out here, on white so that it can be read on a dark page too.
 """
 
 from __future__ import annotations
@@ -53,8 +53,7 @@ def plan_picture() -> str:
     exec(compile(code[1], "README.md", "exec"), names)
     schedule = names["schedule"]
     assert isinstance(schedule, fo.Schedule)
-    head, tag, shapes = schedule.plan().to_svg().partition(">")
-    return f"{head}{tag}{WHITE}{shapes}"
+    return schedule.plan().to_svg()
 
 
 def box(name: str) -> str:

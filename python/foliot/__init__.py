@@ -18,8 +18,8 @@ why each thing ran when it did.
 
 This file only re-exports. What computes is the compiled ``_core``; what declares stands in
 ``_component`` (components and resources), ``_config`` (capacities), ``_system`` and ``_native``
-(systems), ``_schedule``, ``_plan`` and ``_picture`` (what runs when), ``_scheduler`` and ``_frame``
-(running it, and what it tells), ``_errors``.
+(systems), ``_schedule`` and ``_plan`` (what runs when), ``_picture``, ``_svg`` and ``_layout``
+(drawing it), ``_scheduler`` and ``_frame`` (running it, and what it tells), ``_errors``.
 """
 
 from foliot._component import (

@@ -1,8 +1,7 @@
-"""Plans drawn: as text, as a Graphviz graph, as SVG, and as plain data."""
+"""Plans as text, as a Graphviz graph, and as plain data. The SVG picture stands in ``_svg``."""
 
 from __future__ import annotations
 
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 from foliot._system import component_name
@@ -25,7 +24,7 @@ def _node_names(nodes: Iterable[str | System]) -> list[str]:
     return [node if isinstance(node, str) else node.name for node in nodes]
 
 
-def _rate(phase: Phase) -> str:
+def rate_text(phase: Phase) -> str:
     """A phase's rate in words, "" for every frame."""
     if phase.step is not None:
         return f"steps of {phase.step:g} s, at most {phase.max_steps} a frame"
@@ -145,7 +144,7 @@ def plan_text(plan: Plan) -> str:
     for phase in plan._rates:
         stages = plan.stages(phase.name)
         count = sum(map(len, stages))
-        rate = _rate(phase)
+        rate = rate_text(phase)
         what = (
             f"{count} system{'s' * (count != 1)} in {len(stages)} stage{'s' * (len(stages) != 1)}"
             if count
@@ -187,100 +186,3 @@ def plan_dot(plan: Plan) -> str:
         lines.append("  }")
     lines.append("}")
     return "\n".join(lines)
-
-
-# The picture's measures, in pixels, and its colours.
-_BOX_HEIGHT, _GAP, _MARGIN, _LETTER = 26, 10, 16, 7.2
-_STAGE_GAP, _MERGE_WIDTH, _TITLE = 34, 14, 24
-_FILLS = {"python": "#dbe9f6", "native": "#dff0d8", "exclusive": "#f6dbdb"}
-
-
-class _Canvas:
-    """Shapes of an SVG picture and how far they reach."""
-
-    def __init__(self) -> None:
-        self.shapes: list[str] = []
-        self.width = 0.0
-        self.height = 0.0
-
-    def reach(self, x: float, y: float) -> None:
-        self.width, self.height = max(self.width, x), max(self.height, y)
-
-    def text(self, x: float, y: float, text: str, *, weight: str = "normal") -> None:
-        self.shapes.append(f'<text x="{x:.0f}" y="{y:.0f}" font-weight="{weight}">{text}</text>')
-        self.reach(x + len(text) * _LETTER, y)
-
-    def box(
-        self, x: float, y: float, width: float, height: float, *, fill: str, title: str
-    ) -> None:
-        self.shapes.append(
-            f'<rect x="{x:.0f}" y="{y:.0f}" width="{width:.0f}" height="{height:.0f}" rx="4" '
-            f'fill="{fill}" stroke="#555"><title>{title}</title></rect>'
-        )
-        self.reach(x + width, y + height)
-
-    def line(self, start: tuple[float, float], end: tuple[float, float], dash: str) -> None:
-        # A level curve leaves to the right and arrives from the left.
-        middle = (start[0] + end[0]) / 2
-        self.shapes.append(
-            f'<path d="M{start[0]:.0f} {start[1]:.0f} C{middle:.0f} {start[1]:.0f} '
-            f'{middle:.0f} {end[1]:.0f} {end[0]:.0f} {end[1]:.0f}" fill="none" stroke="#777" '
-            f'stroke-dasharray="{dash}"/>'
-        )
-
-    def svg(self) -> str:
-        width, height = self.width + _MARGIN, self.height + _MARGIN
-        return (
-            f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
-            f'viewBox="0 0 {width:.0f} {height:.0f}" font-family="sans-serif" font-size="12">'
-            + "".join(self.shapes)
-            + "</svg>"
-        )
-
-
-def _fill(plan: Plan, name: str) -> str:
-    facts = plan._facts(name)
-    if facts["exclusive"]:
-        return _FILLS["exclusive"]
-    return _FILLS["native" if plan.systems[facts["index"]].is_native else "python"]
-
-
-def _draw_phase(canvas: _Canvas, plan: Plan, phase: Phase, top: float) -> None:
-    """One phase: a column of boxes for each stage, a bar for each merge, curves for edges."""
-    rate = _rate(phase)
-    heading = f"{phase.name} ({rate})" if rate else phase.name
-    canvas.text(_MARGIN, top + 14, escape(heading), weight="bold")
-    ends = _stage_ends(plan, phase.name)
-    stages = plan.stages(phase.name)
-    tallest = max(map(len, stages), default=0)
-    left, first = float(_MARGIN), top + _TITLE
-    places: dict[str, tuple[float, float, float]] = {}
-    for index, names in enumerate(stages):
-        width = max(len(name) for name in names) * _LETTER + 16
-        for row, name in enumerate(names):
-            y = first + row * (_BOX_HEIGHT + _GAP)
-            title = escape(_marks(plan, name))
-            canvas.box(left, y, width, _BOX_HEIGHT, fill=_fill(plan, name), title=title)
-            canvas.text(left + 8, y + 17, escape(name))
-            places[name] = (left, left + width, y + _BOX_HEIGHT / 2)
-        left += width + _STAGE_GAP
-        if index in ends:
-            height = tallest * (_BOX_HEIGHT + _GAP) - _GAP
-            bar = left - _STAGE_GAP + _GAP
-            why = escape(ends[index].why)
-            canvas.box(bar, first, _MERGE_WIDTH, height, fill="#f0e6c8", title=why)
-            left += _MERGE_WIDTH + _GAP
-    for before, after, reason in plan.edges(phase.name):
-        start, end = places[before], places[after]
-        dash = "none" if reason == "explicit" else "4 3"
-        canvas.line((start[1], start[2]), (end[0], end[2]), dash)
-
-
-def plan_svg(plan: Plan) -> str:
-    """The plan as an SVG picture."""
-    canvas = _Canvas()
-    top = float(_MARGIN)
-    for phase in plan._rates:
-        _draw_phase(canvas, plan, phase, top)
-        top = canvas.height + _MARGIN
-    return canvas.svg()

@@ -1,6 +1,7 @@
 """Plans: what runs in which order and beside what, with the reasons, and what two plans differ in.
 
-The core computes; this module gives its answers names. Drawing stands in ``_picture``.
+The core computes; this module gives its answers names. Drawing stands in ``_picture``
+and ``_svg``.
 """
 
 from __future__ import annotations
@@ -237,8 +238,11 @@ class Plan(_core.Plan):
         return plan_dot(self)
 
     def to_svg(self) -> str:
-        """The plan as an SVG picture: stages from left to right, merges between them."""
-        from foliot._picture import plan_svg
+        """The plan as an SVG picture: stages from left to right, merges between them.
+
+        Only the orders that no merge between two stages implies are drawn. Tooltips say the rest.
+        """
+        from foliot._svg import plan_svg
 
         return plan_svg(self)
 
