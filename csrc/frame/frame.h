@@ -69,7 +69,8 @@ typedef struct fol_phase {
     uint32_t *segment_ends; /* relative to first */
     uint32_t segment_count;
     fol_phase_rate rate;
-    double owed; /* seconds a fixed-rate phase has not stepped yet */
+    double
+        owed; /* seconds a fixed-rate phase has not stepped yet, or (below 0) before their time */
 } fol_phase;
 
 typedef struct fol_program {
@@ -93,6 +94,8 @@ struct fol_scheduler {
     fol_backend backend;
     fol_program *program;
     fol_commands *commands;
+    uint32_t first_order; /* commands are stamped with it plus the node; older stamps were recorded
+                           * under an earlier program and still wait */
     uint64_t fork_generation;
     atomic_bool is_driven;
 

@@ -10,15 +10,26 @@
 #include "foliot/status.h"
 #include "frame/frame.h"
 
+/* The system of a stamp, which may have waited since another phase or an earlier program. */
+static uint32_t system_of_order(const fol_scheduler *scheduler, uint32_t system_order)
+{
+    if (system_order < scheduler->first_order) {
+        return UINT32_MAX;
+    }
+    uint32_t node = system_order - scheduler->first_order;
+    FOL_ASSERT(node < scheduler->program->node_count);
+    return scheduler->program->nodes[node].system;
+}
+
 static void record_command_error(void *argument, uint32_t system_order, int status)
 {
     fol_scheduler *scheduler = argument;
-    FOL_ASSERT(system_order < scheduler->phase->count);
+    FOL_ASSERT(status < 0);
     if (status == FOL_E_INTERRUPTED) {
         scheduler->is_interrupted = true;
         return;
     }
-    fol_record_error(scheduler, scheduler->phase_nodes[system_order].system, status, 0, true);
+    fol_record_error(scheduler, system_of_order(scheduler, system_order), status, 0, true);
 }
 
 void fol_run_merge(void *state, uint32_t segment)
@@ -27,6 +38,7 @@ void fol_run_merge(void *state, uint32_t segment)
     if (fol_commands_count(scheduler->commands) == 0) {
         return;
     }
+    FOL_ASSERT(segment < scheduler->phase->segment_count);
     uint32_t end = scheduler->phase->segment_ends[segment];
     fol_host_set_attached(scheduler, fol_commands_need_host(scheduler->commands));
     if (end > 0) {

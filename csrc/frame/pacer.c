@@ -35,5 +35,7 @@ void fol_pacer_begin_frame(fol_pacer *pacer, uint64_t now_ns)
         pacer->dropped_frames += dropped;
         pacer->next_ns += dropped * pacer->period_ns;
     }
-    pacer->next_ns += pacer->period_ns;
+    if (__builtin_add_overflow(pacer->next_ns, pacer->period_ns, &pacer->next_ns)) {
+        pacer->next_ns = UINT64_MAX; /* some centuries from now */
+    }
 }

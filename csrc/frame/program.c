@@ -227,6 +227,17 @@ void fol_program_destroy(fol_program *program)
     fol_free(program);
 }
 
+/* The first phase of a name, or NULL. */
+static const fol_phase *find_phase(const fol_program *program, const char *name)
+{
+    for (uint32_t i = 0; i < program->phase_count; i++) {
+        if (strcmp(fol_plan_phase_name(program->plan, i), name) == 0) {
+            return &program->phases[i];
+        }
+    }
+    return NULL;
+}
+
 void fol_program_carry(fol_program *program, const fol_program *old, const fol_system *systems)
 {
     for (uint32_t i = 0; i < program->node_count; i++) {
@@ -242,11 +253,10 @@ void fol_program_carry(fol_program *program, const fol_program *old, const fol_s
         node->is_disabled = source->is_disabled;
         node->is_quarantined = source->is_quarantined;
     }
-    uint32_t phases =
-        program->phase_count < old->phase_count ? program->phase_count : old->phase_count;
-    for (uint32_t i = 0; i < phases; i++) {
-        if (strcmp(fol_plan_phase_name(program->plan, i), fol_plan_phase_name(old->plan, i)) == 0) {
-            program->phases[i].owed = old->phases[i].owed;
+    for (uint32_t i = 0; i < program->phase_count; i++) {
+        const fol_phase *source = find_phase(old, fol_plan_phase_name(program->plan, i));
+        if (source != NULL) {
+            program->phases[i].owed = source->owed;
         }
     }
 }

@@ -77,12 +77,17 @@ void fol_record_error(fol_scheduler *scheduler, uint32_t system, int status, int
                       bool is_merge)
 {
     FOL_ASSERT(status < 0);
+    FOL_ASSERT(system == UINT32_MAX || system < scheduler->program->node_count);
     if (!make_error_room(scheduler)) {
         scheduler->lost_errors = true;
         return;
     }
     scheduler->errors[scheduler->result.error_count] =
-        (fol_frame_error){.system = system, .status = status, .code = code, .is_merge = is_merge};
+        (fol_frame_error){.system = system,
+                          .status = status,
+                          .code = code,
+                          .is_merge = is_merge,
+                          .sequence = scheduler->result.error_count};
     scheduler->result.error_count++;
 }
 
@@ -218,7 +223,10 @@ static int run_native(fol_scheduler *scheduler, fol_node *node, fol_node_frame *
 static bool node_is_due(fol_scheduler *scheduler, const fol_node *node, fol_node_frame *frame)
 {
     if (FOL_UNLIKELY(scheduler->is_interrupted)) {
-        frame->state = FOL_RUN_INTERRUPTED;
+        /* What failed before in this frame stays reported as failed. */
+        if (frame->state != FOL_RUN_FAILED) {
+            frame->state = FOL_RUN_INTERRUPTED;
+        }
         return false;
     }
     if (FOL_UNLIKELY(node->is_disabled || node->is_quarantined)) {
@@ -252,7 +260,8 @@ static int run_due_node(fol_scheduler *scheduler, fol_node *node, fol_node_frame
                         uint32_t index, int *code)
 {
     if (node->records_commands) {
-        fol_commands_begin(scheduler->commands, index, 0);
+        uint32_t node_number = scheduler->phase->first + index;
+        fol_commands_begin(scheduler->commands, scheduler->first_order + node_number, 0);
     }
     if (node->is_exclusive) {
         fol_world_set_tick(scheduler->world, scheduler->task.tick);
@@ -271,7 +280,11 @@ static int run_due_node(fol_scheduler *scheduler, fol_node *node, fol_node_frame
     } else {
         status = run_native(scheduler, node, frame, code);
     }
-    node->last_tick = scheduler->task.tick;
+    /* Whoever fails or is stopped finds the same changes again: they may not have been dealt with.
+     */
+    if (status == FOL_OK) {
+        node->last_tick = scheduler->task.tick;
+    }
     return status;
 }
 

@@ -117,7 +117,13 @@ void fol_scheduler_destroy(fol_scheduler *scheduler)
     if (scheduler == NULL) {
         return;
     }
-    FOL_ASSERT(!atomic_load_explicit(&scheduler->is_driven, memory_order_relaxed));
+    bool is_driven = atomic_load_explicit(&scheduler->is_driven, memory_order_relaxed);
+    if (is_driven && fol_fork_generation() != scheduler->fork_generation) {
+        /* Copied in the middle of a frame of a thread that this process does not have: nothing here
+         * can be trusted, so it is left as it is. */
+        return;
+    }
+    FOL_ASSERT(!is_driven);
     fol_program_destroy(scheduler->program);
     fol_commands_destroy(scheduler->commands);
     fol_backend_deinit(&scheduler->backend);
@@ -144,6 +150,14 @@ static void end_change(fol_scheduler *scheduler)
     atomic_store_explicit(&scheduler->is_driven, false, memory_order_release);
 }
 
+/* Commands that wait for another merge keep their stamps, so the new program's come after. */
+static uint32_t next_first_order(const fol_scheduler *scheduler)
+{
+    uint64_t next = (uint64_t)scheduler->first_order + scheduler->program->node_count;
+    bool has_room = next + FOL_SCHEDULE_MAX_SYSTEMS <= UINT32_MAX;
+    return fol_commands_count(scheduler->commands) != 0 && has_room ? (uint32_t)next : 0;
+}
+
 int fol_scheduler_replan(fol_scheduler *scheduler, const fol_plan *plan, const fol_system *systems,
                          const fol_phase_rate *rates)
 {
@@ -160,6 +174,7 @@ int fol_scheduler_replan(fol_scheduler *scheduler, const fol_plan *plan, const f
         status = fol_program_create(scheduler->world, plan, systems, rates, &program);
         if (status == FOL_OK) {
             fol_program_carry(program, scheduler->program, systems);
+            scheduler->first_order = next_first_order(scheduler);
             fol_program_destroy(scheduler->program);
             scheduler->program = program;
             scheduler->result = (fol_frame){.frame = scheduler->frame_number};

@@ -12,6 +12,9 @@
 #include "foliot/status.h"
 #include "frame/frame.h"
 
+/* Of a step: far above the rounding of a sum of two times, far below what anybody can measure. */
+#define STEP_TOLERANCE 1e-9
+
 static uint64_t thread_cpu_ns(void)
 {
     struct timespec now;
@@ -37,22 +40,41 @@ static void clear_frame(fol_scheduler *scheduler, double dt)
     scheduler->merge_cycles = 0;
 }
 
+/* Adds without wrapping; a double beyond the range counts as the greatest number. */
+static void add_dropped(uint64_t *total, double steps)
+{
+    uint64_t dropped = steps < 0x1p64 ? (uint64_t)steps : UINT64_MAX;
+    if (__builtin_add_overflow(*total, dropped, total)) {
+        *total = UINT64_MAX;
+    }
+}
+
+/* Steps of a fixed-rate phase. A step that rounding alone keeps from being due is due, and what it
+ * lacks is owed as a negative rest: so no step is lost or gained however many frames go by. */
+static uint32_t take_steps(fol_scheduler *scheduler, fol_phase *phase, double dt)
+{
+    double step = phase->rate.step_seconds;
+    double most = (double)phase->rate.max_steps;
+    double owed = phase->owed + dt;
+    double steps = floor(owed / step + STEP_TOLERANCE);
+    double rest = fma(-steps, step, owed);
+    FOL_ASSERT(step > 0.0 && most >= 1.0);
+    /* Of a time too long for its steps to be counted exactly no rest is known. */
+    phase->owed = fabs(rest) <= step ? rest : 0.0;
+    if (steps > most) {
+        add_dropped(&scheduler->result.dropped_steps, steps - most);
+        steps = most;
+    }
+    return steps > 0.0 ? (uint32_t)steps : 0;
+}
+
 /* How often the phase runs in this frame. */
 static uint32_t steps_due(fol_scheduler *scheduler, fol_phase *phase, double dt)
 {
     if (phase->rate.kind == FOL_RATE_FRAMES) {
         return scheduler->frame_number % phase->rate.every == 0 ? 1 : 0;
     }
-    phase->owed += dt;
-    double steps = floor(phase->owed / phase->rate.step_seconds);
-    if (steps > (double)phase->rate.max_steps) {
-        scheduler->result.dropped_steps += (uint64_t)(steps - (double)phase->rate.max_steps);
-        phase->owed -= (steps - (double)phase->rate.max_steps) * phase->rate.step_seconds;
-        steps = (double)phase->rate.max_steps;
-    }
-    phase->owed -= steps * phase->rate.step_seconds;
-    phase->owed = phase->owed > 0.0 ? phase->owed : 0.0;
-    return (uint32_t)steps;
+    return take_steps(scheduler, phase, dt);
 }
 
 static void run_phase_once(fol_scheduler *scheduler, fol_phase *phase)
@@ -80,21 +102,31 @@ static void run_phases(fol_scheduler *scheduler, double dt)
         bool is_fixed = phase->rate.kind == FOL_RATE_FIXED;
         scheduler->task.dt = is_fixed ? phase->rate.step_seconds : dt;
         uint64_t start = scheduler->stamp;
-        for (uint32_t step = 0; step < steps; step++) {
+        uint32_t step = 0;
+        while (step < steps) {
             scheduler->task.time =
                 scheduler->time + (is_fixed ? (double)step * phase->rate.step_seconds : 0.0);
             run_phase_once(scheduler, phase);
+            step++;
+            /* One more round tells who did not run; thousands would only delay the end. */
+            if (scheduler->is_interrupted) {
+                break;
+            }
         }
-        program->phase_steps[i] = steps;
+        program->phase_steps[i] = step;
         program->phase_cycles[i] = scheduler->stamp - start;
     }
 }
 
+/* By system, then as they happened: the library's sort need not be stable. */
 static int compare_errors(const void *a, const void *b)
 {
     const fol_frame_error *first = a;
     const fol_frame_error *second = b;
-    return (first->system > second->system) - (first->system < second->system);
+    if (first->system != second->system) {
+        return first->system < second->system ? -1 : 1;
+    }
+    return first->sequence < second->sequence ? -1 : 1;
 }
 
 /* Turns counters into the frame's result. */

@@ -49,7 +49,7 @@ typedef struct fol_task {
     double dt;              /* seconds */
     double time;            /* seconds of all frames before this one */
     uint64_t frame;
-    uint64_t since; /* tick of the system's last run, for fol_query_begin */
+    uint64_t since; /* tick of the last run that did not fail, for fol_query_begin */
     uint64_t tick;  /* tick of this run, for fol_query_mark */
     uint64_t rows;  /* a hosted system adds the rows it was given */
 } fol_task;
@@ -92,7 +92,9 @@ typedef struct fol_system {
 
 typedef enum fol_rate_kind {
     FOL_RATE_FRAMES = 0, /* every `every`-th frame, starting with the first */
-    FOL_RATE_FIXED = 1,  /* as many steps of step_seconds as the time that passed holds */
+    /* As many steps of step_seconds as the time that passed holds; one that lacks less than a
+     * billionth of itself is due, so ten frames of 0.01 s hold a step of 0.1 s. */
+    FOL_RATE_FIXED = 1,
 } fol_rate_kind;
 
 typedef struct fol_phase_rate {
@@ -135,15 +137,19 @@ typedef struct fol_backend_info {
 } fol_backend_info;
 
 /* systems has one element for each system of the plan, rates one for each phase (NULL: every
- * frame). FOL_E_VALUE for an unknown backend. The plan must outlive its use. */
+ * frame). FOL_E_VALUE for an unknown backend. The plan must outlive its use. Creating and
+ * destroying change the world's lists: the caller holds the world, or nobody else uses it. */
 int fol_scheduler_create(fol_world *world, const fol_plan *plan, const fol_system *systems,
                          const fol_phase_rate *rates, const fol_scheduler_config *config,
                          fol_scheduler **out);
+/* Commands that wait are dropped. In a forked child, a scheduler that was running a frame is left
+ * alone, memory and all. */
 void fol_scheduler_destroy(fol_scheduler *scheduler);
 
 /* Replaces the plan between frames. Systems that carry state keep when they last ran, their mean
- * cost, failures, and whether they are enabled. On failure the old plan stays. FOL_E_BUSY during a
- * frame. */
+ * cost, failures, and whether they are enabled; a phase of the same name keeps the time its fixed
+ * rate owes. On failure the old plan stays. FOL_E_BUSY during a frame and while the world is held.
+ */
 int fol_scheduler_replan(fol_scheduler *scheduler, const fol_plan *plan, const fol_system *systems,
                          const fol_phase_rate *rates);
 
@@ -168,10 +174,12 @@ typedef struct fol_system_timing {
 } fol_system_timing;
 
 typedef struct fol_frame_error {
-    uint32_t system; /* UINT32_MAX: no single system, a merge ran out of memory */
+    uint32_t system; /* UINT32_MAX: no single system (a merge ran out of memory), or one of a plan
+                      * replaced while its commands waited */
     int status;      /* FOL_E_KERNEL: code says what the kernel returned */
     int code;
-    bool is_merge; /* it happened in a merge: a custom command of the system failed */
+    bool is_merge;     /* it happened in a merge: a custom command of the system failed */
+    uint32_t sequence; /* among the frame's errors, as they happened */
 } fol_frame_error;
 
 /* What one frame did. Pointers are good until the next tick, replan or destroy. */
@@ -189,7 +197,7 @@ typedef struct fol_frame {
     uint64_t merge_ns;
     uint64_t dropped_steps; /* of fixed-rate phases */
     fol_merge_report merged;
-    const fol_frame_error *errors; /* in plan order */
+    const fol_frame_error *errors; /* in order of (system, sequence) */
     uint32_t error_count;
     const uint32_t *quarantined; /* systems switched off by this frame */
     uint32_t quarantined_count;
@@ -197,11 +205,13 @@ typedef struct fol_frame {
 } fol_frame;
 
 /* Runs one frame. FOL_E_VALUE unless dt is finite, >= 0 and <= max_dt; FOL_E_BUSY; FOL_E_FORKED;
- * nothing ran then. FOL_E_FRAME (policy raise) and FOL_E_INTERRUPTED come after the frame: commands
- * of systems that had ended are merged, the frame is counted. */
+ * nothing ran then. FOL_E_FRAME (policy raise), FOL_E_INTERRUPTED and -ENOMEM (an error could not
+ * be recorded) come after the frame: commands of systems that had ended are merged, the frame is
+ * counted. */
 int fol_scheduler_tick(fol_scheduler *scheduler, double dt);
 /* Up to `count` frames; stops at the first that does not return 0. *done says how many were run,
- * the last one included. */
+ * the last one included. Only the last frame's result is kept: who must see every error of another
+ * policy than raise runs frames one by one. */
 int fol_scheduler_tick_many(fol_scheduler *scheduler, uint64_t count, double dt, uint64_t *done);
 const fol_frame *fol_scheduler_frame(const fol_scheduler *scheduler);
 /* The number of the next frame. */
