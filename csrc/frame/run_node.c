@@ -16,7 +16,7 @@
  * for interrupts in time, large enough that the call costs nothing. */
 #define DEFAULT_MAX_ROWS 131072u
 
-/* Runs of one system between two looks at the time. */
+/* Runs of one system between two looks at the time; as many rows as one may have bring one too. */
 #define RUNS_A_POLL 64u
 
 /* A new cost counts this much in the running mean. */
@@ -176,17 +176,25 @@ static int run_over_tables(fol_scheduler *scheduler, fol_node *node, fol_node_fr
     if (status != FOL_OK) {
         return status;
     }
+    bool is_marked = fol_query_needs_marks(query);
     uint32_t runs = 0;
+    uint64_t rows = 0;
+    uint32_t poll_at_runs = RUNS_A_POLL;
+    uint64_t poll_at_rows = max_rows;
     while (fol_query_next(&iterator, &run)) {
         *code = call_kernel(scheduler, node, &run);
-        fol_query_mark(query, &run, NULL, scheduler->task.tick);
-        scheduler->task.rows += run.rows;
+        if (FOL_UNLIKELY(is_marked)) {
+            fol_query_mark(query, &run, NULL, scheduler->task.tick);
+        }
+        rows += run.rows;
         runs++;
-        if (*code != 0) {
+        if (FOL_UNLIKELY(*code != 0)) {
             status = FOL_E_KERNEL;
             break;
         }
-        if (runs % RUNS_A_POLL == 0 || run.rows == max_rows) {
+        if (FOL_UNLIKELY(runs == poll_at_runs || rows >= poll_at_rows)) {
+            poll_at_runs = runs + RUNS_A_POLL;
+            poll_at_rows = rows + max_rows;
             fol_host_poll(scheduler, fol_cycles_now());
             if (scheduler->is_interrupted) {
                 status = FOL_E_INTERRUPTED;
@@ -194,6 +202,7 @@ static int run_over_tables(fol_scheduler *scheduler, fol_node *node, fol_node_fr
             }
         }
     }
+    scheduler->task.rows += rows;
     frame->tasks += runs;
     return status;
 }

@@ -191,6 +191,17 @@ void fol_query_mark(fol_query *query, const fol_run *run, const fol_component *c
     }
 }
 
+bool fol_query_needs_marks(const fol_query *query)
+{
+    for (uint32_t i = 0; i < query->written_count; i++) {
+        const fol_type *type = &query->world->types[query->written[i]];
+        if (type->is_watched || type->component->is_resource) {
+            return true;
+        }
+    }
+    return false;
+}
+
 fol_block *fol_query_block(const fol_query *query, const fol_run *run)
 {
     FOL_ASSERT(run->match < query->match_count);

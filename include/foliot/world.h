@@ -10,7 +10,8 @@
  * systems; structural functions then belong to merges and exclusive systems.
  *
  * All-or-nothing. A function that returns a negative status has changed nothing, unless its comment
- * says otherwise. -ENOMEM is returned when memory is refused.
+ * says otherwise; only the component types it named may stay registered. -ENOMEM is returned when
+ * memory is refused.
  *
  * Change ticks. Every change carries a 64-bit tick chosen by the caller (`fol_world_set_tick`);
  * ticks never decrease. A row counts as changed for an observer when its tick is greater than the
@@ -242,6 +243,9 @@ const fol_component *fol_query_missing(const fol_query *query);
  * Costs nothing for components nobody watches. Several threads may mark different runs. */
 void fol_query_mark(fol_query *query, const fol_run *run, const fol_component *component,
                     uint64_t tick);
+/* Whether marking has any effect: the query writes a resource, or a component somebody watches.
+ * Stays so until another query is created. */
+bool fol_query_needs_marks(const fol_query *query);
 
 /* The memory behind a run's columns; retain it for as long as a pointer into it is kept. Any
  * thread. */

@@ -345,6 +345,65 @@ static void test_two_schedulers_of_one_world_see_each_others_changes_once(void)
     teardown(&f);
 }
 
+typedef struct slow_host {
+    int asked;
+    int runs;
+} slow_host;
+
+static void host_ignores(void *state)
+{
+    (void)state;
+}
+
+static int host_counts(void *state)
+{
+    ((slow_host *)state)->asked++;
+    return 0;
+}
+
+/* Takes longer than the time between two looks at the host. */
+static int kernel_slow(void **columns, ptrdiff_t rows, void *user)
+{
+    (void)columns;
+    (void)rows;
+    slow_host *host = user;
+    uint64_t end = fol_clock_monotonic.now_ns(NULL) + UINT64_C(3000000);
+    while (fol_clock_monotonic.now_ns(NULL) < end) {
+    }
+    host->runs++;
+    return 0;
+}
+
+static void test_rows_of_several_runs_bring_a_look_at_the_host(void)
+{
+    fixture f;
+    setup(&f);
+    slow_host host = {0};
+    fol_system *system = add_system(&f, "slow", 0, -1, false);
+    system->columns_kernel = kernel_slow;
+    system->user = &host;
+    system->max_rows = 10;
+    f.config.host = (fol_host){&host, host_ignores, host_ignores, host_counts};
+    const float one = 1.0f;
+    const fol_source source = {&one, 0};
+    for (int i = 0; i < 4; i++) {
+        /* Four tables of six rows: no run is full. */
+        char name[8];
+        snprintf(name, sizeof(name), "Tag%d", i);
+        const fol_component_spec spec = {.name = name};
+        fol_component *tag;
+        CHECK_EQ(fol_component_create(&spec, &tag), 0);
+        const fol_bulk bulks[2] = {{f.position, &source}, {tag, NULL}};
+        CHECK_EQ(fol_world_spawn_many(f.world, 6, bulks, 2, NULL), 0);
+        fol_component_release(tag);
+    }
+    start(&f);
+    CHECK_EQ(fol_scheduler_tick(f.scheduler, 0.0), 0);
+    CHECK_EQ(host.runs, 4);
+    CHECK(host.asked >= 2); /* after 12 and 24 rows */
+    teardown(&f);
+}
+
 static void count_drop(void *argument)
 {
     *(int64_t *)argument += 1;
@@ -433,6 +492,7 @@ int main(void)
     RUN(test_a_failed_system_finds_the_same_changes_again);
     RUN(test_owed_time_follows_the_name_of_its_phase);
     RUN(test_two_schedulers_of_one_world_see_each_others_changes_once);
+    RUN(test_rows_of_several_runs_bring_a_look_at_the_host);
     RUN(test_a_scheduler_destroyed_with_waiting_commands_drops_them_once);
     RUN(test_a_child_forked_in_a_frame_may_destroy_the_scheduler);
     RUN(test_a_pacer_of_a_very_long_period_stays_on_its_grid);
