@@ -158,12 +158,10 @@ static void put_query(fol_catalog *catalog, const fol_query_access *access, bool
         append_ids(catalog, access->writes);
         append_ids(catalog, access->required);
     }
-    query->
-        requires
-    = close_span(catalog, first, 0);
+    query->required = close_span(catalog, first, 0);
     first = catalog->id_count;
     append_ids(catalog, access->excluded);
-    query->excludes = close_span(catalog, first, 0);
+    query->excluded = close_span(catalog, first, 0);
 }
 
 /* An upper bound of the ids that the records of a system hold. */

@@ -24,10 +24,9 @@ typedef struct fol_span {
 } fol_span;
 
 typedef struct fol_query_record {
-    fol_span touches; /* id * 2, plus 1 when written */
-    fol_span
-        requires; /* what a table must have, what is read and written included */
-    fol_span excludes;
+    fol_span touches;  /* id * 2, plus 1 when written */
+    fol_span required; /* what a table must have, what is read and written included */
+    fol_span excluded;
 } fol_query_record;
 
 typedef struct fol_system_record {

@@ -62,14 +62,12 @@ static const fol_system_record *system_of(const conflict_build *b, size_t row)
 /* It excludes something, or requires what some query of the phase excludes. */
 static bool filter_matters(const conflict_build *b, const fol_query_record *query)
 {
-    if (query->excludes.count > 0) {
+    if (query->excluded.count > 0) {
         return true;
     }
-    const uint32_t *
-        requires
-    = fol_catalog_ids(b->catalog, query->requires);
-    for (uint32_t i = 0; b->filters.count > 0 && i < query->requires.count; i++) {
-        if (b->filters.slots[requires[i]] != FOL_NONE) {
+    const uint32_t *required = fol_catalog_ids(b->catalog, query->required);
+    for (uint32_t i = 0; b->filters.count > 0 && i < query->required.count; i++) {
+        if (b->filters.slots[required[i]] != FOL_NONE) {
             return true;
         }
     }
@@ -97,9 +95,9 @@ static int deal_slots(conflict_build *b)
                     want_rows(&b->access, touches[k] >> 1);
                 }
             }
-            const uint32_t *excludes = fol_catalog_ids(b->catalog, query->excludes);
-            for (uint32_t k = 0; k < query->excludes.count; k++) {
-                want_rows(&b->filters, excludes[k]);
+            const uint32_t *excluded = fol_catalog_ids(b->catalog, query->excluded);
+            for (uint32_t k = 0; k < query->excluded.count; k++) {
+                want_rows(&b->filters, excluded[k]);
             }
         }
     }
@@ -143,17 +141,15 @@ static void enter_query(conflict_build *b, const fol_query_record *query, size_t
     if (unit < b->system_count) {
         return;
     }
-    const uint32_t *
-        requires
-    = fol_catalog_ids(b->catalog, query->requires);
-    for (uint32_t k = 0; k < query->requires.count; k++) {
-        if (b->filters.slots[requires[k]] != FOL_NONE) {
-            fol_bits_set(first_row(b, &b->filters, requires[k]), unit);
+    const uint32_t *required = fol_catalog_ids(b->catalog, query->required);
+    for (uint32_t k = 0; k < query->required.count; k++) {
+        if (b->filters.slots[required[k]] != FOL_NONE) {
+            fol_bits_set(first_row(b, &b->filters, required[k]), unit);
         }
     }
-    const uint32_t *excludes = fol_catalog_ids(b->catalog, query->excludes);
-    for (uint32_t k = 0; k < query->excludes.count; k++) {
-        fol_bits_set(second_row(b, &b->filters, excludes[k]), unit);
+    const uint32_t *excluded = fol_catalog_ids(b->catalog, query->excluded);
+    for (uint32_t k = 0; k < query->excluded.count; k++) {
+        fol_bits_set(second_row(b, &b->filters, excluded[k]), unit);
     }
 }
 
@@ -192,17 +188,15 @@ static void gather_touches(const conflict_build *b, const fol_query_record *quer
 /* Takes away units that never match a table of this query. */
 static void take_filtered(const conflict_build *b, const fol_query_record *query, uint64_t *row)
 {
-    const uint32_t *
-        requires
-    = fol_catalog_ids(b->catalog, query->requires);
-    for (uint32_t k = 0; k < query->requires.count; k++) {
-        if (b->filters.slots[requires[k]] != FOL_NONE) {
-            fol_bits_and_not(row, second_row(b, &b->filters, requires[k]), b->unit_words);
+    const uint32_t *required = fol_catalog_ids(b->catalog, query->required);
+    for (uint32_t k = 0; k < query->required.count; k++) {
+        if (b->filters.slots[required[k]] != FOL_NONE) {
+            fol_bits_and_not(row, second_row(b, &b->filters, required[k]), b->unit_words);
         }
     }
-    const uint32_t *excludes = fol_catalog_ids(b->catalog, query->excludes);
-    for (uint32_t k = 0; k < query->excludes.count; k++) {
-        fol_bits_and_not(row, first_row(b, &b->filters, excludes[k]), b->unit_words);
+    const uint32_t *excluded = fol_catalog_ids(b->catalog, query->excluded);
+    for (uint32_t k = 0; k < query->excluded.count; k++) {
+        fol_bits_and_not(row, first_row(b, &b->filters, excluded[k]), b->unit_words);
     }
 }
 

@@ -54,7 +54,7 @@ static bool find_touch(const fol_catalog *catalog, const fol_query_record *query
 uint32_t fol_touch_filter(const fol_catalog *catalog, const fol_query_record *requiring,
                           const fol_query_record *excluding)
 {
-    return first_common(catalog, requiring->requires, excluding->excludes, 0, 0);
+    return first_common(catalog, requiring->required, excluding->excluded, 0, 0);
 }
 
 static bool may_meet(const fol_catalog *catalog, const fol_query_record *a,

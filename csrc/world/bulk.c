@@ -24,19 +24,10 @@ int fol_bulk_resolve(fol_world *world, const fol_bulk *bulks, size_t bulk_count,
         return FOL_E_VALUE;
     }
     for (size_t i = 0; i < bulk_count; i++) {
-        uint32_t type;
-        if (bulks[i].component == NULL || bulks[i].component->is_resource) {
-            return FOL_E_VALUE;
-        }
-        int status = fol_world_type_of(world, bulks[i].component, &type);
+        int status = fol_set_name(world, bulks[i].component, &out->set, &out->types[i]);
         if (status < 0) {
             return status;
         }
-        if (fol_set_has(&out->set, type)) {
-            return FOL_E_VALUE;
-        }
-        fol_set_add(&out->set, world, type);
-        out->types[i] = (uint16_t)type;
         out->bytes_count += bulks[i].component->storage == FOL_STORAGE_BYTES ? 1 : 0;
     }
     return 0;

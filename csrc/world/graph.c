@@ -103,6 +103,24 @@ int fol_graph_find(fol_world *world, const fol_set *set, fol_table **out)
     return make_table(world, set, out);
 }
 
+int fol_set_name(fol_world *world, fol_component *component, fol_set *set, uint16_t *out)
+{
+    uint32_t type;
+    if (component == NULL || component->is_resource) {
+        return FOL_E_VALUE;
+    }
+    int status = fol_world_type_of(world, component, &type);
+    if (status < 0) {
+        return status;
+    }
+    if (fol_set_has(set, type)) {
+        return FOL_E_VALUE;
+    }
+    fol_set_add(set, world, type);
+    *out = (uint16_t)type;
+    return 0;
+}
+
 /* An edge's key is never shared: table, type and direction have bits of their own. */
 static uint64_t edge_key(const fol_table *from, uint32_t type, bool is_removed)
 {

@@ -34,6 +34,10 @@ static inline int fol_graph_remove(fol_world *world, fol_table *from, uint32_t t
     return fol_graph_step(world, from, type, true, out);
 }
 
+/* Adds a component that a call names to the call's set, registering it when it is new. FOL_E_VALUE
+ * for NULL, a resource, or a component that is in the set; -ENOMEM, FOL_E_CAPACITY. */
+int fol_set_name(fol_world *world, fol_component *component, fol_set *set, uint16_t *out);
+
 static inline void fol_set_clear(fol_set *set, size_t words)
 {
     fol_bits_clear(set->mask, words);

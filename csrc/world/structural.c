@@ -31,19 +31,10 @@ static int resolve(fol_world *world, const fol_value *values, size_t count, requ
         return FOL_E_VALUE;
     }
     for (size_t i = 0; i < count; i++) {
-        uint32_t type;
-        if (values[i].component == NULL || values[i].component->is_resource) {
-            return FOL_E_VALUE;
-        }
-        int status = fol_world_type_of(world, values[i].component, &type);
+        int status = fol_set_name(world, values[i].component, &out->set, &out->types[i]);
         if (status < 0) {
             return status;
         }
-        if (fol_set_has(&out->set, type)) {
-            return FOL_E_VALUE;
-        }
-        fol_set_add(&out->set, world, type);
-        out->types[i] = (uint16_t)type;
         out->bytes_count += values[i].component->storage == FOL_STORAGE_BYTES ? 1 : 0;
     }
     return 0;

@@ -15,10 +15,11 @@
  *   phases it must agree with the order of the phases.
  * - A recorder is a system that records commands; an observer is a system that has a component
  *   query or is exclusive. The outcome depends on the order of a recorder and an observer and of
- * two recorders, so such pairs are kept in order too, though they need not exclude each other.
+ *   two recorders, so such pairs are kept in order too, though they need not exclude each other.
  * - Pairs that conflict or whose order matters, and that no explicit order relates, follow the
- * order of registration. Where explicit order makes that impossible for all such pairs of a cycle
- * at once, the cycle is opened at its earliest registered system that no explicit order holds back.
+ *   order of registration. Where explicit order makes that impossible for all such pairs of a
+ *   cycle at once, the cycle is opened at its earliest registered system that no explicit order
+ *   holds back.
  * - The order of a phase is the topological order of all this that takes the earliest registered
  *   system first.
  * - Edges of the plan's graph: explicit ones; conflicting pairs in the order above. Transitively
@@ -32,8 +33,8 @@
  *   commands). The merge after a segment exists only when a recorder is in it. What is recorded in
  *   a phase's last segment is merged at the phase's end.
  * - Stages: greedy colouring in order. A system's stage is the least one that is after the stages
- * of its predecessors and not before the first stage of its segment; a segment's first stage is
- * after the last stage of the segment before it.
+ *   of its predecessors and not before the first stage of its segment; a segment's first stage is
+ *   after the last stage of the segment before it.
  *
  * Not thread-safe; a plan may be read from any thread.
  */
