@@ -234,6 +234,7 @@ void fol_commands_end_frame(fol_commands *commands)
     for (uint32_t i = 0; i < commands->spawn_count; i++) {
         commands->resolved[i] = 0;
     }
+    commands->spawn_base += commands->spawn_count;
     commands->spawn_count = 0;
 }
 
@@ -259,14 +260,18 @@ const char *fol_commands_full_setting(const fol_commands *commands)
 fol_entity *fol_commands_find_resolved(const fol_commands *commands, fol_entity entity)
 {
     uint32_t worker = fol_entity_index(entity) >> FOL_PROVISIONAL_BITS;
-    uint32_t number = fol_entity_index(entity) & (FOL_PROVISIONAL_MAX - 1);
     if (worker >= FOL_COMMANDS_WORKERS) {
         return NULL;
     }
     if (worker != commands->worker) {
         commands = commands->world == NULL ? NULL : commands->world->peers[worker];
     }
-    return commands == NULL || number >= commands->spawn_count ? NULL : &commands->resolved[number];
+    if (commands == NULL) {
+        return NULL;
+    }
+    /* Ids of earlier frames come out far above the count, round the end of the numbers. */
+    uint32_t number = (fol_entity_index(entity) - commands->spawn_base) & (FOL_PROVISIONAL_MAX - 1);
+    return number < commands->spawn_count ? &commands->resolved[number] : NULL;
 }
 
 fol_entity fol_commands_resolve(const fol_commands *commands, fol_entity entity)

@@ -104,6 +104,7 @@ struct fol_commands {
 
     fol_entity *resolved; /* by the number of the spawn */
     uint32_t spawn_count; /* provisional ids given in this frame */
+    uint32_t spawn_base;  /* given in the frames before, so that their ids do not come again soon */
     uint64_t reserved; /* spawns recorded and not merged: the buffer's part of the world's count */
 
     fol_map type_of; /* component address -> the buffer's number */
@@ -133,10 +134,12 @@ static inline bool fol_commands_holds(const fol_commands *commands, const void *
            (const uint8_t *)data < commands->arena + commands->max_bytes;
 }
 
-static inline fol_entity fol_provisional_make(uint8_t worker, uint32_t number)
+/* The provisional id of the frame's spawn of this number. */
+static inline fol_entity fol_provisional_make(const fol_commands *commands, uint32_t number)
 {
+    uint32_t counted = (commands->spawn_base + number) & (FOL_PROVISIONAL_MAX - 1);
     return fol_entity_make(FOL_PROVISIONAL_GENERATION,
-                           ((uint32_t)worker << FOL_PROVISIONAL_BITS) | number);
+                           ((uint32_t)commands->worker << FOL_PROVISIONAL_BITS) | counted);
 }
 
 /* What a provisional id stands for, or NULL when no buffer gave it. */

@@ -194,7 +194,7 @@ static int record_many(fol_commands *commands, const many *many)
         if (status < 0) {
             return status;
         }
-        record.entity = fol_provisional_make(commands->worker, commands->spawn_count);
+        record.entity = fol_provisional_make(commands, commands->spawn_count);
         commands->spawn_count += (uint32_t)many->count;
     }
     record.payload = payload;
@@ -214,7 +214,7 @@ int fol_commands_spawn_many(fol_commands *commands, size_t count, const fol_bulk
                                                .bulk_count = bulk_count});
     if (status == 0 && ids_out != NULL) {
         for (size_t i = 0; i < count; i++) {
-            ids_out[i] = fol_provisional_make(commands->worker, first + (uint32_t)i);
+            ids_out[i] = fol_provisional_make(commands, first + (uint32_t)i);
         }
     }
     return status;

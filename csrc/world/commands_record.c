@@ -136,7 +136,7 @@ static int record_values(fol_commands *commands, fol_record_kind kind, fol_entit
         if (status < 0) {
             return status;
         }
-        entity = fol_provisional_make(commands->worker, commands->spawn_count++);
+        entity = fol_provisional_make(commands, commands->spawn_count++);
     }
     fol_record record = {
         .kind = (uint8_t)kind,
@@ -158,7 +158,7 @@ int fol_commands_spawn(fol_commands *commands, const fol_value *values, size_t c
     uint32_t number = commands->spawn_count;
     int status = record_values(commands, FOL_RECORD_SPAWN, 0, values, count);
     if (status == 0) {
-        *out = fol_provisional_make(commands->worker, number);
+        *out = fol_provisional_make(commands, number);
     }
     return status;
 }

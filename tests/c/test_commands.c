@@ -41,6 +41,33 @@ static void test_a_spawned_entity_is_there_after_the_merge(void)
     fol_component_release(a);
 }
 
+static void test_a_provisional_id_of_an_earlier_frame_means_nobody(void)
+{
+    fol_component *a = make_float("A");
+    fol_world *world = make_world();
+    fol_commands *commands = make_commands(world, 3);
+    fol_merge_report report = {0};
+    float first = 1;
+    float second = 2;
+    float third = 3;
+    fol_entity kept;
+    fol_entity fresh;
+    fol_commands_begin(commands, 0, 0);
+    must(fol_commands_spawn(commands, &(fol_value){a, &first}, 1, &kept));
+    must(fol_world_merge(world, &commands, 1, &report));
+    fol_commands_end_frame(commands);
+    fol_commands_begin(commands, 0, 0);
+    must(fol_commands_spawn(commands, &(fol_value){a, &second}, 1, &fresh));
+    must(fol_commands_set(commands, kept, &(fol_value){a, &third}, 1));
+    CHECK(kept != fresh);
+    must(fol_world_merge(world, &commands, 1, &report));
+    CHECK_EQ(report.dropped, 1);
+    CHECK(get_float(world, fol_commands_resolve(commands, fresh), a) == 2);
+    fol_commands_destroy(commands);
+    fol_world_destroy(world);
+    fol_component_release(a);
+}
+
 static void test_a_provisional_id_works_in_other_buffers(void)
 {
     fol_component *a = make_float("A");
@@ -501,6 +528,7 @@ int main(void)
 {
     uint64_t before = live_blocks();
     RUN(test_a_spawned_entity_is_there_after_the_merge);
+    RUN(test_a_provisional_id_of_an_earlier_frame_means_nobody);
     RUN(test_a_provisional_id_works_in_other_buffers);
     RUN(test_the_last_write_in_order_wins);
     RUN(test_many_commands_on_one_entity_make_one_move);
