@@ -17,6 +17,8 @@
  * ticks never decrease. A row counts as changed for an observer when its tick is greater than the
  * observer's last one. Ticks per row are kept only for components some query watches; from the
  * moment a component is first watched, all its rows count as changed and added at that moment.
+ * Rows take their ticks along when they move: a change made before an observer's last run, to a row
+ * that was in none of its tables then, is not new to it when the row comes.
  */
 #ifndef FOLIOT_WORLD_H
 #define FOLIOT_WORLD_H
