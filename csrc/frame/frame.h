@@ -23,6 +23,10 @@ typedef struct fol_resource_column {
     bool is_written;
 } fol_resource_column;
 
+/* Rows of the first call of a kernel whose cost nobody knows: a millisecond at a microsecond a row.
+ */
+#define FOL_FIRST_ROWS 1024u
+
 /* One system in running order. */
 typedef struct fol_node {
     fol_system_kind kind;
@@ -33,8 +37,9 @@ typedef struct fol_node {
     bool has_components; /* its default query names a component */
     bool is_disabled;
     bool is_quarantined;
-    uint32_t system; /* index in the plan */
-    uint32_t max_rows;
+    uint32_t system;     /* index in the plan */
+    uint32_t max_rows;   /* as the system said; 0: paced_rows */
+    uint32_t paced_rows; /* so many take about as long as the host may wait */
     union {
         fol_columns_kernel columns_kernel;
         fol_chunk_kernel chunk_kernel;

@@ -100,6 +100,7 @@ static int init_node(fol_world *world, fol_node *node, const fol_plan *plan, uin
     node->is_exclusive = fol_plan_system_is_exclusive(plan, index);
     node->system = index;
     node->max_rows = system->max_rows;
+    node->paced_rows = FOL_FIRST_ROWS;
     node->user = system->user;
     node->condition = system->condition;
     node->condition_user = system->condition_user;
@@ -250,6 +251,7 @@ void fol_program_carry(fol_program *program, const fol_program *old, const fol_s
         node->last_tick = source->last_tick;
         node->failures = source->failures;
         node->mean_cycles = source->mean_cycles;
+        node->paced_rows = source->paced_rows;
         node->is_disabled = source->is_disabled;
         node->is_quarantined = source->is_quarantined;
     }

@@ -12,9 +12,8 @@
 #include "foliot/status.h"
 #include "frame/frame.h"
 
-/* Rows a kernel gets in one call when the system does not say: small enough that the host is asked
- * for interrupts in time, large enough that the call costs nothing. */
-#define DEFAULT_MAX_ROWS 131072u
+/* The most rows a kernel gets in one call when the system does not say. */
+#define MAX_PACED_ROWS 131072u
 
 /* Runs of one system between two looks at the time; as many rows as one may have bring one too. */
 #define RUNS_A_POLL 64u
@@ -164,12 +163,40 @@ static int call_kernel(fol_scheduler *scheduler, const fol_node *node, const fol
     return node->function.chunk_kernel(&scheduler->chunk, node->user);
 }
 
+/* How many rows a call should get after `rows` of them took so many cycles: as many as take about
+ * as long as the host may wait to be asked, so that an interrupt is seen in time however slow the
+ * kernel is, and a fast one gets whole tables. */
+static uint32_t pace_rows(const fol_scheduler *scheduler, uint32_t rows, uint64_t cycles)
+{
+    if (cycles < scheduler->poll_cycles / 4) {
+        return rows < MAX_PACED_ROWS ? rows * 2 : rows;
+    }
+    if (cycles > scheduler->poll_cycles * 2) {
+        double fitting = (double)rows * (double)scheduler->poll_cycles / (double)cycles;
+        return fitting < 1.0 ? 1 : (uint32_t)fitting;
+    }
+    return rows;
+}
+
+/* Looks at the time and the host after a stretch of max_rows rows or of many runs. */
+static void look_up(fol_scheduler *scheduler, fol_node *node, fol_query_iterator *iterator,
+                    uint64_t *looked, bool is_full)
+{
+    uint64_t now = fol_cycles_now();
+    if (is_full && node->max_rows == 0) {
+        node->paced_rows = pace_rows(scheduler, node->paced_rows, now - *looked);
+        iterator->max_rows = node->paced_rows;
+    }
+    *looked = now;
+    fol_host_poll(scheduler, now);
+}
+
 /* Calls the kernel for each run of rows of the default query. */
 static int run_over_tables(fol_scheduler *scheduler, fol_node *node, fol_node_frame *frame,
                            int *code)
 {
     fol_query *query = node->queries[0];
-    uint32_t max_rows = node->max_rows == 0 ? DEFAULT_MAX_ROWS : node->max_rows;
+    uint32_t max_rows = node->max_rows == 0 ? node->paced_rows : node->max_rows;
     fol_query_iterator iterator;
     fol_run run;
     int status = fol_query_begin(query, node->last_tick, max_rows, &iterator);
@@ -177,10 +204,11 @@ static int run_over_tables(fol_scheduler *scheduler, fol_node *node, fol_node_fr
         return status;
     }
     bool is_marked = fol_query_needs_marks(query);
+    uint64_t looked = scheduler->stamp;
     uint32_t runs = 0;
     uint64_t rows = 0;
-    uint32_t poll_at_runs = RUNS_A_POLL;
-    uint64_t poll_at_rows = max_rows;
+    uint32_t look_at_runs = RUNS_A_POLL;
+    uint64_t look_at_rows = max_rows;
     while (fol_query_next(&iterator, &run)) {
         *code = call_kernel(scheduler, node, &run);
         if (FOL_UNLIKELY(is_marked)) {
@@ -192,10 +220,10 @@ static int run_over_tables(fol_scheduler *scheduler, fol_node *node, fol_node_fr
             status = FOL_E_KERNEL;
             break;
         }
-        if (FOL_UNLIKELY(runs == poll_at_runs || rows >= poll_at_rows)) {
-            poll_at_runs = runs + RUNS_A_POLL;
-            poll_at_rows = rows + max_rows;
-            fol_host_poll(scheduler, fol_cycles_now());
+        if (FOL_UNLIKELY(runs == look_at_runs || rows >= look_at_rows)) {
+            look_up(scheduler, node, &iterator, &looked, rows >= look_at_rows);
+            look_at_runs = runs + RUNS_A_POLL;
+            look_at_rows = rows + iterator.max_rows;
             if (scheduler->is_interrupted) {
                 status = FOL_E_INTERRUPTED;
                 break;

@@ -44,6 +44,60 @@ static void test_rows_are_cut_where_the_system_says(void)
     teardown(&f);
 }
 
+typedef struct row_log {
+    ptrdiff_t calls;
+    ptrdiff_t rows[64];
+} row_log;
+
+/* Ten microseconds a row, at least. */
+static int kernel_slow_rows(void **columns, ptrdiff_t rows, void *user)
+{
+    const fol_clock *clock = &fol_clock_monotonic;
+    uint64_t end = clock->now_ns(NULL) + (uint64_t)rows * 10000;
+    row_log *log = user;
+    (void)columns;
+    if (log->calls < 64) {
+        log->rows[log->calls] = rows;
+    }
+    log->calls++;
+    while (clock->now_ns(NULL) < end) {
+    }
+    return 0;
+}
+
+static void test_a_slow_kernel_gets_fewer_rows_a_call(void)
+{
+    fixture f;
+    setup(&f);
+    row_log log = {0};
+    fol_system *slow = add_system(&f, "slow", 0, -1, false);
+    slow->columns_kernel = kernel_slow_rows;
+    slow->user = &log;
+    spawn_floats(&f, 3000, 0.0f, 0.0f);
+    start(&f);
+    CHECK_EQ(fol_scheduler_tick(f.scheduler, 0.0), 0);
+    CHECK_EQ(log.rows[0], 1024);
+    CHECK(log.calls > 8 && log.rows[1] <= 205 && log.rows[7] <= 410);
+    teardown(&f);
+}
+
+static void test_a_fast_kernel_comes_to_get_whole_tables(void)
+{
+    fixture f;
+    setup(&f);
+    add_system(&f, "move", 0, 1, false)->columns_kernel = kernel_move;
+    spawn_floats(&f, 20000, 0.0f, 1.0f);
+    start(&f);
+    int frames = 0;
+    do {
+        CHECK_EQ(fol_scheduler_tick(f.scheduler, 0.0), 0);
+        frames++;
+    } while (fol_scheduler_frame(f.scheduler)->systems[0].tasks > 1 && frames < 1000);
+    CHECK(frames > 1 && frames < 1000);
+    CHECK(first_position(&f) == (float)frames);
+    teardown(&f);
+}
+
 static void test_a_system_without_components_is_called_once_with_its_resources(void)
 {
     fixture f;
@@ -315,6 +369,8 @@ int main(void)
 {
     RUN(test_a_kernel_goes_over_every_row_once_a_frame);
     RUN(test_rows_are_cut_where_the_system_says);
+    RUN(test_a_slow_kernel_gets_fewer_rows_a_call);
+    RUN(test_a_fast_kernel_comes_to_get_whole_tables);
     RUN(test_a_system_without_components_is_called_once_with_its_resources);
     RUN(test_a_later_reader_sees_what_was_spawned_in_the_same_frame);
     RUN(test_a_failed_system_fails_the_frame_after_the_others_ran);
