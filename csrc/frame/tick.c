@@ -15,6 +15,9 @@
 /* Of a step: far above the rounding of a sum of two times, far below what anybody can measure. */
 #define STEP_TOLERANCE 1e-9
 
+/* Steps of a fixed-rate phase between two looks at the host; its systems may all be off. */
+#define STEPS_A_POLL 1024u
+
 static uint64_t thread_cpu_ns(void)
 {
     struct timespec now;
@@ -108,6 +111,9 @@ static void run_phases(fol_scheduler *scheduler, double dt)
                 scheduler->time + (is_fixed ? (double)step * phase->rate.step_seconds : 0.0);
             run_phase_once(scheduler, phase);
             step++;
+            if (step % STEPS_A_POLL == 0) {
+                fol_host_poll(scheduler, fol_cycles_now());
+            }
             /* One more round tells who did not run; thousands would only delay the end. */
             if (scheduler->is_interrupted) {
                 break;

@@ -174,6 +174,20 @@ static void test_an_interrupt_between_frames_of_nothing_is_seen(void)
     teardown(&f);
 }
 
+static void test_an_interrupt_ends_a_long_row_of_empty_steps(void)
+{
+    fixture f;
+    setup(&f);
+    fake_host host = {.attached = 1, .pending = 1};
+    f.config.host = (fol_host){&host, host_attach, host_detach, host_pending};
+    const fol_phase_rate rate = {
+        .kind = FOL_RATE_FIXED, .step_seconds = 1e-7, .max_steps = UINT32_MAX};
+    CHECK_EQ(start_with_rates(&f, &rate), 0);
+    CHECK_EQ(fol_scheduler_tick(f.scheduler, 400.0), FOL_E_INTERRUPTED);
+    CHECK(fol_scheduler_frame(f.scheduler)->phase_steps[0] < 2000000000u);
+    teardown(&f);
+}
+
 static int kernel_spin(void **columns, ptrdiff_t rows, void *user)
 {
     const fol_clock *clock = &fol_clock_monotonic;
@@ -348,6 +362,7 @@ int main(void)
     RUN(test_only_systems_that_need_the_host_run_attached);
     RUN(test_a_batch_without_systems_of_the_host_stays_detached);
     RUN(test_an_interrupt_between_frames_of_nothing_is_seen);
+    RUN(test_an_interrupt_ends_a_long_row_of_empty_steps);
     RUN(test_an_interrupt_stops_the_frame_and_keeps_finished_work);
     RUN(test_a_warm_frame_without_commands_allocates_nothing);
     RUN(test_a_replan_keeps_what_carried_systems_had);
