@@ -100,16 +100,6 @@ void *fol_realloc_array(void *block, size_t count, size_t size)
     return block == NULL ? count_success(grown) : grown;
 }
 
-char *fol_strdup(const char *text)
-{
-    size_t size = strlen(text) + 1;
-    char *copy = fol_alloc(size);
-    if (copy != NULL) {
-        memcpy(copy, text, size);
-    }
-    return copy;
-}
-
 void fol_free(void *block)
 {
     if (block != NULL) {

@@ -23,8 +23,6 @@ void *fol_alloc_array(size_t count, size_t size);
 void *fol_alloc_aligned(size_t size);
 /* Like realloc: on failure the old block stays. */
 void *fol_realloc_array(void *block, size_t count, size_t size);
-/* A copy of a string. */
-char *fol_strdup(const char *text);
 /* NULL is fine. */
 void fol_free(void *block);
 

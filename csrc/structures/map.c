@@ -10,11 +10,6 @@
 #define MIN_ENTRIES 16u
 #define MAX_ENTRIES (UINT32_C(1) << 31)
 
-void fol_map_init(fol_map *map)
-{
-    *map = (fol_map){0};
-}
-
 void fol_map_deinit(fol_map *map)
 {
     fol_free(map->entries);
@@ -81,12 +76,4 @@ int fol_map_insert(fol_map *map, uint64_t key, uint32_t value)
     *entry = (fol_map_entry){key, value};
     FOL_ASSERT_HOT(map->count <= (map->mask + 1) / 2);
     return 0;
-}
-
-void fol_map_clear(fol_map *map)
-{
-    if (map->count != 0) {
-        empty_entries(map->entries, map->mask + 1);
-        map->count = 0;
-    }
 }

@@ -2,8 +2,8 @@
  *
  * Open addressing with linear probing over a power of two of entries, at most half of them in use,
  * so that a probe is short and a miss ends at an empty entry. Keys are spread by Fibonacci hashing
- * (Knuth, The Art of Computer Programming, volume 3, 6.4). Nothing is ever removed but everything
- * at once. Any key is allowed; the value FOL_MAP_ABSENT is not.
+ * (Knuth, The Art of Computer Programming, volume 3, 6.4). Nothing is ever removed. Any key
+ * is allowed; the value FOL_MAP_ABSENT is not.
  *
  * Not thread-safe; finding is reading, so several threads may find while none inserts.
  */
@@ -20,6 +20,7 @@ typedef struct fol_map_entry {
     uint32_t value; /* FOL_MAP_ABSENT marks an empty entry */
 } fol_map_entry;
 
+/* All zero: empty. */
 typedef struct fol_map {
     fol_map_entry *entries; /* NULL until the first insertion */
     uint32_t mask;          /* entries minus one */
@@ -27,7 +28,7 @@ typedef struct fol_map {
     uint32_t count;
 } fol_map;
 
-void fol_map_init(fol_map *map);
+/* Empty again. */
 void fol_map_deinit(fol_map *map);
 
 /* Room for `count` keys, so that inserting up to there cannot fail. -ENOMEM. */
@@ -35,9 +36,6 @@ int fol_map_reserve(fol_map *map, uint32_t count);
 
 /* Sets the value of a key, new or not. -ENOMEM, and then the map is as before. */
 int fol_map_insert(fol_map *map, uint64_t key, uint32_t value);
-
-/* Forgets every key and keeps the memory. */
-void fol_map_clear(fol_map *map);
 
 static inline uint32_t fol_map_home(const fol_map *map, uint64_t key)
 {
