@@ -145,6 +145,9 @@ static inline fol_entity fol_provisional_make(const fol_commands *commands, uint
 /* What a provisional id stands for, or NULL when no buffer gave it. */
 fol_entity *fol_commands_find_resolved(const fol_commands *commands, fol_entity entity);
 
+/* Whether a waiting record names the component of this number. Looks at every record. */
+bool fol_commands_name_component(const fol_commands *commands, uint32_t number);
+
 /* Marks a record done, and drops what its payload still owns. */
 void fol_record_finish(fol_commands *commands, fol_record *record);
 

@@ -1,4 +1,4 @@
-/* What becomes of records when they are done, and which objects they hold until then. */
+/* What records name, which objects they hold, and what becomes of them when they are done. */
 
 #include "world/commands.h"
 
@@ -7,6 +7,48 @@ static bool has_values(const fol_record *record)
 {
     return record->kind >= FOL_RECORD_SPAWN && record->kind <= FOL_RECORD_INSERT &&
            record->kind != FOL_RECORD_DESPAWN;
+}
+
+static bool values_name(const fol_record *record, uint32_t number)
+{
+    const fol_recorded_value *values = record->payload;
+    for (uint32_t i = 0; i < record->count; i++) {
+        if (values[i].type == number) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool many_names(const fol_recorded_many *many, const fol_component *component)
+{
+    for (uint32_t i = 0; i < many->component_count; i++) {
+        const fol_component *named =
+            many->bulks != NULL ? many->bulks[i].component : many->components[i];
+        if (named == component) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool fol_commands_name_component(const fol_commands *commands, uint32_t number)
+{
+    FOL_ASSERT(number < commands->component_count);
+    uint32_t end = fol_commands_records(commands);
+    for (uint32_t i = 0; i < end; i++) {
+        const fol_record *record = &commands->records[i];
+        bool names = false;
+        if (has_values(record)) {
+            names = values_name(record, number);
+        } else if (record->kind >= FOL_RECORD_SPAWN_MANY) {
+            names = many_names(record->payload, commands->components[number]);
+        }
+        if (names) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static void drop_cell(const fol_component *component, void **cell)

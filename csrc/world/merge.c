@@ -66,7 +66,8 @@ static int grow_items(fol_merge *merge, uint32_t count)
     return 0;
 }
 
-/* The world's numbers of all components the buffers name. */
+/* The world's numbers of all components that waiting commands name. One that only a command rolled
+ * back or refused has named needs no number, and must not hold up the others. */
 static int register_components(fol_world *world, fol_commands *const *buffers, size_t count)
 {
     for (size_t b = 0; b < count; b++) {
@@ -77,7 +78,7 @@ static int register_components(fol_world *world, fol_commands *const *buffers, s
             }
             int status =
                 fol_world_register(world, commands->components[i], &commands->world_types[i]);
-            if (status < 0) {
+            if (status < 0 && fol_commands_name_component(commands, i)) {
                 return status;
             }
         }

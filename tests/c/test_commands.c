@@ -430,6 +430,38 @@ static void test_a_merge_without_tables_left_waits(void)
     fol_component_release(b);
 }
 
+static void test_a_component_that_only_a_rollback_named_holds_nothing_up(void)
+{
+    fol_component *a = make_float("A");
+    fol_component *b = make_float("B");
+    fol_world *world;
+    fol_entity id;
+    const fol_bulk bulk = {b, NULL};
+    must(fol_world_create(&(fol_world_config){10, 1, 10}, &world));
+    fol_commands *commands = make_commands(world, 0);
+    must(fol_world_spawn(world, &(fol_value){a, NULL}, 1, &id));
+    fol_commands_begin(commands, 0, 0);
+    must(fol_commands_add(commands, id, &(fol_value){b, NULL}, 1));
+    must(fol_commands_remove_many(commands, &id, 1, &b, 1));
+    must(fol_commands_add_many(commands, &id, 1, &bulk, 1));
+    CHECK_EQ(fol_world_merge(world, &commands, 1, NULL), FOL_E_CAPACITY);
+    CHECK_STR(fol_world_full_setting(world), "max_components");
+    CHECK_EQ(fol_commands_count(commands), 3);
+    fol_commands_destroy(commands);
+    commands = make_commands(world, 0);
+    fol_commands_begin(commands, 0, 0);
+    must(fol_commands_remove_many(commands, &id, 1, &b, 1));
+    fol_commands_rollback(commands);
+    fol_commands_begin(commands, 1, 0);
+    must(fol_commands_despawn(commands, id));
+    must(fol_world_merge(world, &commands, 1, NULL));
+    CHECK_EQ(fol_world_entity_count(world), 0);
+    fol_commands_destroy(commands);
+    fol_world_destroy(world);
+    fol_component_release(a);
+    fol_component_release(b);
+}
+
 static void test_a_buffer_may_outlive_its_world(void)
 {
     fol_world *world = make_world();
@@ -541,6 +573,7 @@ int main(void)
     RUN(test_a_custom_command_runs_between_its_neighbours);
     RUN(test_a_many_command_keeps_each_living_entitys_own_value);
     RUN(test_a_merge_without_tables_left_waits);
+    RUN(test_a_component_that_only_a_rollback_named_holds_nothing_up);
     RUN(test_a_buffer_may_outlive_its_world);
     RUN(test_the_api_table_records);
     RUN(test_threads_record_at_once_into_one_order);
