@@ -222,7 +222,8 @@ int fol_scheduler_enable(fol_scheduler *scheduler, uint32_t system, bool enabled
 bool fol_scheduler_is_enabled(const fol_scheduler *scheduler, uint32_t system);
 /* Running mean of measured costs, seconds a run; 0 for a system that never ran. */
 void fol_scheduler_costs(const fol_scheduler *scheduler, double *out);
-/* What the host holds through custom commands and object values not merged yet. */
+/* The command buffer of a worker, with what waits for a merge; NULL when there is no such worker.
+ */
 fol_commands *fol_scheduler_commands(const fol_scheduler *scheduler, uint32_t worker);
 
 typedef struct fol_scheduler_stats {

@@ -388,7 +388,7 @@ static void test_rows_of_several_runs_bring_a_look_at_the_host(void)
     const fol_source source = {&one, 0};
     for (int i = 0; i < 4; i++) {
         /* Four tables of six rows: no run is full. */
-        char name[8];
+        char name[16];
         snprintf(name, sizeof(name), "Tag%d", i);
         const fol_component_spec spec = {.name = name};
         fol_component *tag;

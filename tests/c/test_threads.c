@@ -69,7 +69,7 @@ static void test_threads_that_ask_a_plan_at_once_get_one_list(void)
     fixture f;
     setup(&f);
     for (int i = 0; i < MAX_SYSTEMS; i++) {
-        char name[8];
+        char name[16];
         snprintf(name, sizeof(name), "s%d", i);
         add_system(&f, name, i % 3, (i + 1) % 3, false);
     }
