@@ -9,6 +9,7 @@ struct fol_py_batches {
     Py_ssize_t rows;   /* at most in one batch */
     uint64_t loop;     /* number of the loop that is open */
     uint64_t tick;     /* of that loop */
+    uint64_t stamp;    /* of that loop */
     bool is_open;      /* a batch was handed out and not committed */
     PyObject **chunks; /* by position in the loop */
     uint32_t chunk_room;
@@ -30,7 +31,10 @@ void fol_py_batches_close(fol_py_query_core *core)
     struct fol_py_batches *batches = core->batches;
     if (batches != NULL && batches->is_open) {
         batches->is_open = false;
-        fol_gather_commit(batches->gather, batches->tick);
+        /* Rows that moved meanwhile are no longer where they were copied from. */
+        if (fol_py_core_is_live(core, batches->stamp)) {
+            fol_gather_commit(batches->gather, batches->tick);
+        }
     }
 }
 
@@ -170,7 +174,7 @@ static PyObject *iterator_next(PyObject *object)
         return NULL;
     }
     if (!fol_py_core_is_live(core, self->stamp)) {
-        fol_py_core_raise_stale(core);
+        fol_py_core_raise_stale(core, self->stamp);
         return NULL;
     }
     struct fol_py_batches *batches = core->batches;
@@ -194,6 +198,7 @@ static PyObject *iterator_next(PyObject *object)
     if (chunk != NULL) {
         batches->is_open = true;
         batches->tick = self->tick;
+        batches->stamp = self->stamp;
         self->position++;
         *self->rows_counter += run.rows;
     }

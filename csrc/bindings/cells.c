@@ -50,7 +50,7 @@ void fol_py_cells_restamp(PyObject *cells, uint64_t stamp)
 static void *cell_at(cells_object *cells, Py_ssize_t row)
 {
     if (!fol_py_core_is_live(cells->core, cells->stamp)) {
-        fol_py_core_raise_stale(cells->core);
+        fol_py_core_raise_stale(cells->core, cells->stamp);
         return NULL;
     }
     if (row < 0 || row >= cells->rows) {
@@ -85,11 +85,12 @@ static PyObject *cells_item(PyObject *self, Py_ssize_t row)
     return item;
 }
 
-/* Stores what a source gave for one row. Dropping an object may run any code, so nothing of the
- * cell is used after it. */
+/* Stores what a source gave for one row. *before is the object it stood for, or NULL: dropping it
+ * may run any code, so that comes after the last row. */
 static int store_cell(cells_object *cells, Py_ssize_t row, const fol_source *source,
-                      Py_ssize_t place)
+                      Py_ssize_t place, PyObject **before)
 {
+    *before = NULL;
     void *cell = cell_at(cells, row);
     if (cell == NULL) {
         return -1;
@@ -103,9 +104,8 @@ static int store_cell(cells_object *cells, Py_ssize_t row, const fol_source *sou
     }
     PyObject *object;
     memcpy(&object, given, sizeof(object));
-    PyObject *before = *(PyObject **)cell;
+    *before = *(PyObject **)cell;
     *(PyObject **)cell = Py_NewRef(object);
-    Py_XDECREF(before);
     return 0;
 }
 
@@ -117,7 +117,7 @@ static int check_writable(const cells_object *cells, PyObject *value)
         return -1;
     }
     if (!fol_py_core_is_live(cells->core, cells->stamp)) {
-        return fol_py_core_raise_stale(cells->core);
+        return fol_py_core_raise_stale(cells->core, cells->stamp);
     }
     return cells->is_writable ? 0 : fol_py_raise_read_only(cells->core, cells->type);
 }
@@ -140,9 +140,11 @@ static int cells_set_item(PyObject *self, Py_ssize_t row, PyObject *value)
                                     &source);
     }
     if (status == 0) {
+        PyObject *before;
         FOL_PY_BEGIN_CRITICAL((PyObject *)cells->core);
-        status = store_cell(cells, row, &source, 0);
+        status = store_cell(cells, row, &source, 0, &before);
         FOL_PY_END_CRITICAL();
+        Py_XDECREF(before);
     }
     fol_py_scratch_release(&scratch);
     return status;
@@ -163,8 +165,16 @@ int fol_py_cells_assign(PyObject *self, PyObject *values)
     const char *name = fol_component_name(cells->type->component);
     int status = fol_py_parse_cells(cells->core->state, storage_of(cells), values, cells->rows,
                                     name, &scratch, &source);
-    for (Py_ssize_t row = 0; status == 0 && row < cells->rows; row++) {
-        status = store_cell(cells, row, &source, row);
+    size_t room = (size_t)cells->rows * sizeof(PyObject *);
+    PyObject **before = status < 0 ? NULL : fol_py_scratch_take(&scratch, room);
+    status = before == NULL ? -1 : 0;
+    Py_ssize_t stored = 0;
+    while (status == 0 && stored < cells->rows) {
+        status = store_cell(cells, stored, &source, stored, &before[stored]);
+        stored += status == 0;
+    }
+    for (Py_ssize_t row = 0; row < stored; row++) {
+        Py_XDECREF(before[row]);
     }
     fol_py_scratch_release(&scratch);
     return status;

@@ -140,7 +140,7 @@ static Py_ssize_t find_term(const chunk_object *chunk, PyObject *key)
 {
     const fol_py_query_core *core = chunk->core;
     if (!fol_py_core_is_live(core, chunk->stamp)) {
-        return fol_py_core_raise_stale(core);
+        return fol_py_core_raise_stale(core, chunk->stamp);
     }
     if (fol_py_is_component(core->state, key)) {
         const fol_component *component = ((fol_py_component *)key)->component;
@@ -283,7 +283,7 @@ static PyObject *take_entities(chunk_object *chunk)
 {
     fol_py_query_core *core = chunk->core;
     if (!fol_py_core_is_live(core, chunk->stamp)) {
-        fol_py_core_raise_stale(core);
+        fol_py_core_raise_stale(core, chunk->stamp);
         return NULL;
     }
     if (chunk->entities == NULL) {

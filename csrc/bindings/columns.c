@@ -149,7 +149,7 @@ static PyObject *columns_get(PyObject *self, PyObject *name)
         return found;
     }
     if (!fol_py_core_is_live(columns->core, columns->stamp)) {
-        fol_py_core_raise_stale(columns->core);
+        fol_py_core_raise_stale(columns->core, columns->stamp);
         return NULL;
     }
     PyObject *view;
@@ -171,7 +171,7 @@ static int columns_set(PyObject *self, PyObject *name, PyObject *values)
         return -1;
     }
     if (!fol_py_core_is_live(columns->core, columns->stamp)) {
-        return fol_py_core_raise_stale(columns->core);
+        return fol_py_core_raise_stale(columns->core, columns->stamp);
     }
     if (!columns->is_writable) {
         return fol_py_raise_read_only(columns->core, columns->type);

@@ -21,18 +21,23 @@ typedef struct iterator_object {
     fol_query_iterator iterator;
 } iterator_object;
 
-int fol_py_core_raise_stale(const fol_py_query_core *core)
+int fol_py_core_raise_stale(const fol_py_query_core *core, uint64_t stamp)
 {
     if (core->world == NULL) {
         return fol_py_raise(core->state, FOL_E_ACCESS, "the world that %U went over is gone",
                             core->owner_name);
     }
-    if (core->takes_lock) {
+    if (core->takes_lock || fol_py_core_stamp(core) - stamp < FOL_PY_STAMP_STEP) {
         return fol_py_raise(core->state, FOL_E_ACCESS,
                             "the world changed since %U handed this out: query again, and change "
                             "the world after the loop",
                             core->owner_name);
     }
+    return fol_py_core_raise_returned(core);
+}
+
+int fol_py_core_raise_returned(const fol_py_query_core *core)
+{
     return fol_py_raise(core->state, FOL_E_ACCESS, "ctx of %U was used after the system returned",
                         core->owner_name);
 }
@@ -87,7 +92,6 @@ PyObject *fol_py_core_new(fol_py_state *state, PyObject *world, fol_query *query
     core->world = (fol_py_world_object *)world;
     core->query = query;
     core->takes_lock = takes_lock;
-    core->live_stamp = takes_lock ? &core->world->epoch : &core->own_stamp;
     core->owner_name = Py_NewRef(owner_name);
     core->classes = Py_NewRef(classes);
     if (fill_terms(core, terms, count) < 0) {
@@ -113,7 +117,6 @@ static void detach(fol_py_query_core *core)
 {
     fol_py_world_object *world = core->world;
     atomic_store_explicit(&core->own_stamp, FOL_PY_NEVER_LIVE, memory_order_relaxed);
-    core->live_stamp = &core->own_stamp;
     core->world = NULL;
     fol_py_batches_destroy(core);
     if (core->orphan != NULL) {
@@ -211,7 +214,7 @@ void fol_py_query_invalidate(PyObject *query_view)
 {
     fol_py_query_core *core = fol_py_query_core_of(query_view);
     fol_py_batches_close(core);
-    atomic_fetch_add_explicit(&core->own_stamp, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&core->own_stamp, FOL_PY_STAMP_STEP, memory_order_relaxed);
 }
 
 void fol_py_query_forget(PyObject *query_view)
@@ -294,7 +297,7 @@ static PyObject *next_chunk(iterator_object *iterator, fol_py_query_core *core)
         return NULL;
     }
     if (!fol_py_core_is_live(core, iterator->stamp)) {
-        fol_py_core_raise_stale(core);
+        fol_py_core_raise_stale(core, iterator->stamp);
         return NULL;
     }
     if (core->takes_lock && fol_py_world_enter((PyObject *)core->world) < 0) {

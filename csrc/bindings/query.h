@@ -7,9 +7,11 @@
  * What is handed out shares its core, so every use of a chunk, a column or an iterator runs under
  * the core's critical section.
  *
- * Stamps. A core is live under one stamp at a time: its own, which fol_py_query_invalidate changes,
- * or the world's epoch. What is handed out carries the stamp of that moment and is checked against
- * the live one at each use.
+ * Stamps. A core is live under one stamp at a time: its own, which fol_py_query_invalidate moves by
+ * FOL_PY_STAMP_STEP, plus the world's epoch. Both only grow, so the sum is the same only while
+ * neither changed. What is handed out carries the stamp of that moment and is checked against the
+ * live one at each use. What no change of the world moves, a resource, is checked against the
+ * core's own stamp alone.
  */
 #ifndef FOL_BINDINGS_QUERY_H
 #define FOL_BINDINGS_QUERY_H
@@ -24,6 +26,9 @@
 
 /* No stamp ever has this value. */
 #define FOL_PY_NEVER_LIVE UINT64_MAX
+
+/* More than an epoch changes while a system runs: a stamp older by less is from the same run. */
+#define FOL_PY_STAMP_STEP (UINT64_C(1) << 32)
 
 typedef struct fol_py_term {
     fol_component *component; /* kept alive by the core's classes */
@@ -40,7 +45,6 @@ typedef struct fol_py_query_core {
     uint32_t owners;
     bool takes_lock; /* world.query(): no frame holds the world for us */
     _Atomic uint64_t own_stamp;
-    const _Atomic uint64_t *live_stamp;
     PyObject *owner_name;
     PyObject *classes; /* tuple, parallel to terms */
     fol_py_term *terms;
@@ -51,9 +55,18 @@ typedef struct fol_py_query_core {
     struct fol_py_batches *batches; /* NULL until a loop over batches */
 } fol_py_query_core;
 
+static inline uint64_t fol_py_core_own_stamp(const fol_py_query_core *core)
+{
+    return atomic_load_explicit(&core->own_stamp, memory_order_relaxed);
+}
+
 static inline uint64_t fol_py_core_stamp(const fol_py_query_core *core)
 {
-    return atomic_load_explicit(core->live_stamp, memory_order_relaxed);
+    if (core->world == NULL) {
+        return FOL_PY_NEVER_LIVE;
+    }
+    return fol_py_core_own_stamp(core) +
+           atomic_load_explicit(&core->world->epoch, memory_order_relaxed);
 }
 
 static inline bool fol_py_core_is_live(const fol_py_query_core *core, uint64_t stamp)
@@ -62,7 +75,9 @@ static inline bool fol_py_core_is_live(const fol_py_query_core *core, uint64_t s
 }
 
 /* Raises AccessError for something whose stamp is over. Returns -1. */
-int fol_py_core_raise_stale(const fol_py_query_core *core);
+int fol_py_core_raise_stale(const fol_py_query_core *core, uint64_t stamp);
+/* The same for what lives as long as the system runs. Returns -1. */
+int fol_py_core_raise_returned(const fol_py_query_core *core);
 
 /* takes_lock makes a core of world.query(). The new core has no owner yet. */
 PyObject *fol_py_core_new(fol_py_state *state, PyObject *world, fol_query *query, bool is_owned,

@@ -67,15 +67,20 @@ PyObject *fol_py_resource_view(fol_py_state *state, PyObject *world, PyObject *c
     view->world = Py_NewRef(world);
     view->core = (fol_py_query_core *)Py_NewRef((PyObject *)fol_py_query_core_of(query_view));
     view->type = (fol_py_component *)Py_NewRef(component_class);
-    view->stamp = fol_py_core_stamp(view->core);
+    view->stamp = fol_py_core_own_stamp(view->core);
     view->memory = memory;
     view->is_writable = is_writable;
     return (PyObject *)view;
 }
 
+static bool is_live(const resource_object *view)
+{
+    return fol_py_core_own_stamp(view->core) == view->stamp;
+}
+
 static int check_live(const resource_object *view)
 {
-    return fol_py_core_is_live(view->core, view->stamp) ? 0 : fol_py_core_raise_stale(view->core);
+    return is_live(view) ? 0 : fol_py_core_raise_returned(view->core);
 }
 
 static void mark(const resource_object *view)
@@ -197,7 +202,7 @@ static PyObject *resource_compare(PyObject *self, PyObject *other, int operation
 static PyObject *resource_repr(PyObject *self)
 {
     resource_object *view = (resource_object *)self;
-    if (!fol_py_core_is_live(view->core, view->stamp)) {
+    if (!is_live(view)) {
         return PyUnicode_FromFormat("<%s of a system that returned>",
                                     fol_component_name(view->type->component));
     }

@@ -150,8 +150,10 @@ def test_object_dropped_by_an_assignment_may_change_the_world(world):
             world.spawn(Note(1), Text(b""))
 
     chunk[Note][0] = Spawner()
+    chunk[Note] = [1, 2, 3]
     with pytest.raises(fo.AccessError, match="the world changed"):
-        chunk[Note] = [1, 2, 3]
+        chunk[Note]
+    assert [note for c in world.query(reads=[Note]) for note in c[Note]] == [1, 2, 3, 1]
 
 
 def test_large_bytes_survive_moves(world):

@@ -1,0 +1,164 @@
+"""Worlds against misuse: changes in the middle of loops, odd values, odd names."""
+
+import gc
+
+import foliot as fo
+import numpy as np
+import pytest
+
+Mass = fo.component("Mass", "f8")
+Note = fo.component("Note", object)
+Text = fo.component("Text", fo.Bytes)
+Gravity = fo.resource("Gravity", {"g": "f8"})
+
+
+def run_exclusive(world, function, **terms):
+    """Run one frame of an exclusive system; its own error comes out."""
+    system = fo.system(name="act", exclusive=True, **terms)(function)
+    scheduler = fo.Scheduler(world, fo.Schedule(system))
+    try:
+        scheduler.tick(0.1)
+    except fo.FrameError as group:
+        raise group.exceptions[0] from None
+    return scheduler
+
+
+@pytest.mark.parametrize("kind", [Note, Text], ids=["object", "bytes"])
+def test_cells_end_when_an_exclusive_system_changes_the_world(kind):
+    world = fo.World()
+    world.spawn_many(50, {kind: [b"%d" % i for i in range(50)]})
+
+    def act(ctx):
+        for chunk in ctx:
+            cells = chunk[kind]
+            ctx.world.despawn(int(chunk.entities[0]))
+            gc.collect()
+            cells[49]
+
+    with pytest.raises(fo.AccessError, match="the world changed since system `act` handed this"):
+        run_exclusive(world, act, writes=[kind])
+
+
+def test_chunk_of_ctx_ends_when_the_world_changes():
+    world = fo.World()
+    world.spawn(Mass(1.0))
+
+    def act(ctx):
+        for chunk in ctx:
+            ctx.world.spawn(Mass(2.0))
+            chunk[Mass] = 5.0
+
+    with pytest.raises(fo.AccessError, match="the world changed"):
+        run_exclusive(world, act, writes=[Mass])
+
+
+def test_loop_over_ctx_ends_when_the_world_changes():
+    world = fo.World()
+    world.spawn(Mass(1.0))
+
+    def act(ctx):
+        for _ in ctx:
+            ctx.world.spawn(Mass(2.0), Note("n"))
+
+    with pytest.raises(fo.AccessError, match="the world changed"):
+        run_exclusive(world, act, writes=[Mass])
+
+
+def test_exclusive_system_goes_on_with_a_new_loop():
+    world = fo.World()
+    world.spawn(Mass(1.0))
+    seen = []
+
+    def act(ctx):
+        ctx.world.spawn(Mass(2.0))
+        for chunk in ctx:
+            chunk[Mass] *= 2
+        for chunk in ctx:
+            seen.extend(chunk[Mass].tolist())
+
+    run_exclusive(world, act, writes=[Mass])
+    assert seen == [2.0, 4.0]
+
+
+def test_chunk_after_the_system_says_that_it_returned():
+    world = fo.World()
+    world.spawn(Mass(1.0))
+    kept = []
+
+    def act(ctx):
+        kept.extend(ctx)
+
+    scheduler = run_exclusive(world, act, reads=[Mass])
+    world.spawn(Mass(2.0))
+    with pytest.raises(fo.AccessError, match="after the system returned"):
+        kept[0][Mass]
+    assert scheduler.frame == 1
+
+
+def test_open_batch_is_not_copied_back_into_a_changed_world():
+    world = fo.World()
+    ids = world.spawn_many(4, {Mass: [1.0, 2.0, 3.0, 4.0]})
+
+    def act(ctx):
+        for batch in ctx.batches(rows=16):
+            batch[Mass] = -1.0
+            for entity in ids[:3]:
+                ctx.world.despawn(int(entity))
+            ctx.world.spawn_many(3, {Mass: 7.0})
+            break
+
+    run_exclusive(world, act, writes=[Mass])
+    assert sorted(v for c in world.query(reads=[Mass]) for v in c[Mass]) == [4.0, 7.0, 7.0, 7.0]
+
+
+def test_loop_over_batches_ends_when_the_world_changes():
+    world = fo.World()
+    world.spawn(Mass(1.0))
+
+    def act(ctx):
+        for _ in ctx.batches():
+            ctx.world.spawn(Mass(2.0))
+
+    with pytest.raises(fo.AccessError, match="the world changed"):
+        run_exclusive(world, act, writes=[Mass])
+
+
+def test_resource_of_an_exclusive_system_outlives_changes_of_the_world():
+    world = fo.World()
+    world.insert(Gravity(g=1.0))
+
+    def act(ctx):
+        gravity = ctx[Gravity]
+        ctx.world.spawn(Mass(1.0))
+        gravity.g = 2.0
+
+    run_exclusive(world, act, writes=[Gravity])
+    assert world[Gravity].g == 2.0
+
+
+class Spawning:
+    """Spawns when it goes, so that the table it was in grows."""
+
+    def __init__(self, world):
+        self.world = world
+
+    def __del__(self):
+        self.world.spawn_many(500, {Note: "new"})
+
+
+@pytest.mark.parametrize("is_system", [True, False], ids=["ctx", "query"])
+def test_dropped_objects_of_a_column_may_change_the_world(is_system):
+    world = fo.World()
+    ids = world.spawn_many(3, {Note: [Spawning(world), Spawning(world), None]})
+
+    def assign(chunks):
+        for chunk in chunks:
+            chunk[Note] = ["a", "b", "c"]
+            break
+
+    if is_system:
+        run_exclusive(world, assign, writes=[Note])
+    else:
+        assign(world.query(writes=[Note]))
+    assert [world.get(i, Note).value for i in ids] == ["a", "b", "c"]
+    assert len(world) == 1003
