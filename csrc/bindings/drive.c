@@ -18,6 +18,41 @@
  * nothing in it would look at signals or let another thread go on. */
 #define MAX_BATCH 4096
 
+/* What the frames of one call leave behind, and what the call found when it began. */
+typedef struct batch {
+    PyObject *errors;      /* list, or NULL for none */
+    PyObject *quarantined; /* list of names, or NULL for none */
+    PyThreadState *outer;
+} batch;
+
+/* Until end_call the scheduler cannot be closed. */
+static batch begin_call(fol_py_scheduler *self)
+{
+    self->call_count++;
+    return (batch){.outer = fol_py_host_nest()};
+}
+
+static void end_call(fol_py_scheduler *self, batch *made)
+{
+    fol_py_host_unnest(made->outer);
+    self->call_count--;
+    Py_CLEAR(made->errors);
+    Py_CLEAR(made->quarantined);
+}
+
+/* The result of the last frame. It stays out of reach of what the collector may run meanwhile. */
+static PyObject *make_result(fol_py_scheduler *self, const batch *made)
+{
+    if (self->is_driving) {
+        fol_py_raise(self->state, FOL_E_BUSY, "another thread runs a frame of this scheduler");
+        return NULL;
+    }
+    self->is_driving = true;
+    PyObject *result = fol_py_frame_result_new(self, made->errors, made->quarantined);
+    self->is_driving = false;
+    return result;
+}
+
 /* Plans again when the schedule was edited. */
 static int refresh_plan(fol_py_scheduler *self)
 {
@@ -57,10 +92,10 @@ static int raise_refusal(fol_py_scheduler *self, int status, double dt)
 }
 
 /* Raises the FrameError of the frame that has just ended. */
-static int raise_frame_error(fol_py_scheduler *self, PyObject *errors)
+static int raise_frame_error(fol_py_scheduler *self, const batch *made)
 {
-    PyObject *result = fol_py_frame_result_new(self, errors);
-    PyObject *error = result == NULL ? NULL : fol_py_frame_error(self, errors, result);
+    PyObject *result = fol_py_frame_result_new(self, made->errors, made->quarantined);
+    PyObject *error = result == NULL ? NULL : fol_py_frame_error(self, made->errors, result);
     if (error != NULL) {
         PyErr_SetObject((PyObject *)Py_TYPE(error), error);
     }
@@ -70,7 +105,7 @@ static int raise_frame_error(fol_py_scheduler *self, PyObject *errors)
 }
 
 /* Raises what stopped the frame; the failures of its other systems hang on it as context. */
-static int raise_interrupt(fol_py_scheduler *self, PyObject *errors)
+static int raise_interrupt(fol_py_scheduler *self, const batch *made)
 {
     PyObject *interrupt = self->interrupt;
     self->interrupt = NULL;
@@ -78,8 +113,8 @@ static int raise_interrupt(fol_py_scheduler *self, PyObject *errors)
         PyErr_SetNone(PyExc_KeyboardInterrupt);
         return -1;
     }
-    if (errors != NULL && PyList_GET_SIZE(errors) > 0) {
-        raise_frame_error(self, errors);
+    if (made->errors != NULL && PyList_GET_SIZE(made->errors) > 0) {
+        raise_frame_error(self, made);
         PyException_SetContext(interrupt, fol_py_take_error());
     }
     PyErr_SetObject((PyObject *)Py_TYPE(interrupt), interrupt);
@@ -87,8 +122,25 @@ static int raise_interrupt(fol_py_scheduler *self, PyObject *errors)
     return -1;
 }
 
+/* Adds the names of the systems that the frame switched off. */
+static int collect_quarantined(fol_py_scheduler *self, PyObject **list)
+{
+    const fol_frame *frame = fol_scheduler_frame(self->core);
+    if (frame->quarantined_count > 0 && *list == NULL && (*list = PyList_New(0)) == NULL) {
+        return -1;
+    }
+    for (uint32_t i = 0; i < frame->quarantined_count; i++) {
+        PyObject *name = PyTuple_GET_ITEM(self->plan->names, frame->quarantined[i]);
+        int is_known = PySequence_Contains(*list, name);
+        if (is_known < 0 || (is_known == 0 && PyList_Append(*list, name) < 0)) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
 /* What follows a frame that did not simply go well. */
-static int finish_badly(fol_py_scheduler *self, int status, double dt, PyObject **errors)
+static int finish_badly(fol_py_scheduler *self, int status, double dt, batch *made)
 {
     if (self->face.error != NULL) {
         Py_XSETREF(self->interrupt, self->face.error);
@@ -101,23 +153,24 @@ static int finish_badly(fol_py_scheduler *self, int status, double dt, PyObject 
         return raise_refusal(self, status, dt);
     }
     if (fol_scheduler_frame(self->core)->error_count > 0) {
-        if (*errors == NULL && (*errors = PyList_New(0)) == NULL) {
+        if (made->errors == NULL && (made->errors = PyList_New(0)) == NULL) {
             return -1;
         }
-        if (fol_py_collect_errors(self, *errors) < 0) {
+        if (fol_py_collect_errors(self, made->errors) < 0 ||
+            collect_quarantined(self, &made->quarantined) < 0) {
             return -1;
         }
     }
     fol_py_drop_errors(self);
     if (status == FOL_E_INTERRUPTED || self->interrupt != NULL) {
-        return raise_interrupt(self, *errors);
+        return raise_interrupt(self, made);
     }
-    return status == FOL_E_FRAME ? raise_frame_error(self, *errors) : 0;
+    return status == FOL_E_FRAME ? raise_frame_error(self, made) : 0;
 }
 
-/* One batch of the core; 0, or -1 with an error raised. *errors gets a list when a frame had some.
- */
-static int run_batch(fol_py_scheduler *self, uint64_t count, double dt, PyObject **errors)
+/* One batch of the core; 0, or -1 with an error raised. Until its errors are collected, which may
+ * run any Python code, the contexts have to stay. */
+static int run_batch(fol_py_scheduler *self, uint64_t count, double dt, batch *made)
 {
     if (self->core == NULL) {
         fol_py_scheduler_core(self);
@@ -132,10 +185,11 @@ static int run_batch(fol_py_scheduler *self, uint64_t count, double dt, PyObject
     int status = count == 1 ? fol_scheduler_tick(self->core, dt)
                             : fol_scheduler_tick_many(self->core, count, dt, &done);
     fol_py_world_end_frame(self->world);
-    self->is_driving = false;
     bool went_well = status == 0 && fol_scheduler_frame(self->core)->error_count == 0 &&
                      self->interrupt == NULL && self->face.error == NULL;
-    return went_well ? 0 : finish_badly(self, status, dt, errors);
+    int answer = went_well ? 0 : finish_badly(self, status, dt, made);
+    self->is_driving = false;
+    return answer;
 }
 
 /* Between frames: signals, other threads of Python, an edited schedule. */
@@ -151,7 +205,7 @@ static int pause_between(fol_py_scheduler *self, uint64_t done)
     return refresh_plan(self);
 }
 
-static int run_frames(fol_py_scheduler *self, uint64_t count, double dt, PyObject **errors)
+static int run_frames(fol_py_scheduler *self, uint64_t count, double dt, batch *made)
 {
     if (refresh_plan(self) < 0) {
         return -1;
@@ -163,35 +217,38 @@ static int run_frames(fol_py_scheduler *self, uint64_t count, double dt, PyObjec
         }
         bool is_batch = !self->runs_host && self->policy == FOL_ERRORS_RAISE;
         uint64_t left = count - done;
-        uint64_t batch = !is_batch ? 1 : left < MAX_BATCH ? left : MAX_BATCH;
-        if (run_batch(self, batch, dt, errors) < 0) {
+        uint64_t frames = !is_batch ? 1 : left < MAX_BATCH ? left : MAX_BATCH;
+        if (run_batch(self, frames, dt, made) < 0) {
             return -1;
         }
-        done += batch;
+        done += frames;
     }
     return 0;
 }
 
-PyObject *fol_py_scheduler_tick(PyObject *object, PyObject *given)
+/* dt as a double; only its range is left to check. */
+static int read_dt(fol_py_scheduler *self, PyObject *given, double *out)
 {
-    fol_py_scheduler *self = (fol_py_scheduler *)object;
     double dt = PyFloat_AsDouble(given);
     if (dt == -1.0 && PyErr_Occurred()) {
-        return NULL;
+        if (PyErr_ExceptionMatches(PyExc_TypeError)) {
+            PyErr_Format(PyExc_TypeError, "dt is a number of seconds, got %R", given);
+        } else if (PyErr_ExceptionMatches(PyExc_OverflowError)) {
+            raise_refusal(self, FOL_E_VALUE, Py_HUGE_VAL);
+        }
+        return -1;
     }
-    PyObject *errors = NULL;
-    PyObject *result = NULL;
-    if (run_frames(self, 1, dt, &errors) == 0) {
-        result = fol_py_frame_result_new(self, errors);
-    }
-    Py_XDECREF(errors);
-    return result;
+    *out = dt;
+    return 0;
 }
 
 static int read_count(PyObject *given, uint64_t *out)
 {
     PyObject *index = PyNumber_Index(given);
     if (index == NULL) {
+        if (PyErr_ExceptionMatches(PyExc_TypeError)) {
+            PyErr_Format(PyExc_TypeError, "count is a whole number of frames, got %R", given);
+        }
         return -1;
     }
     int overflow;
@@ -205,44 +262,68 @@ static int read_count(PyObject *given, uint64_t *out)
     return 0;
 }
 
-/* tick_n(count, dt), both also by name. */
-static int read_tick_n(PyObject *const *args, Py_ssize_t count, PyObject *names, PyObject *given[2])
+/* Arguments of a method that takes its first names, each also by name. */
+static int read_named(PyObject *const *args, Py_ssize_t count, PyObject *names,
+                      const char *const *expected, PyObject **given)
 {
-    static const char *const expected[2] = {"count", "dt"};
+    Py_ssize_t wanted = expected[1] == NULL ? 1 : 2;
+    const char *takes = wanted == 1 ? "tick takes dt" : "tick_n takes count and dt";
     Py_ssize_t named = names == NULL ? 0 : PyTuple_GET_SIZE(names);
-    for (Py_ssize_t i = 0; i < count && i < 2; i++) {
+    for (Py_ssize_t i = 0; i < count && i < wanted; i++) {
         given[i] = args[i];
     }
     for (Py_ssize_t i = 0; i < named; i++) {
         PyObject *name = PyTuple_GET_ITEM(names, i);
-        int place = PyUnicode_CompareWithASCIIString(name, expected[0]) == 0   ? 0
-                    : PyUnicode_CompareWithASCIIString(name, expected[1]) == 0 ? 1
-                                                                               : -1;
-        if (place < 0 || given[place] != NULL) {
-            PyErr_Format(PyExc_TypeError, "tick_n takes count and dt, got %R", name);
+        Py_ssize_t place = 0;
+        while (place < wanted && PyUnicode_CompareWithASCIIString(name, expected[place]) != 0) {
+            place++;
+        }
+        if (place == wanted || given[place] != NULL) {
+            PyErr_Format(PyExc_TypeError, "%s, got %R", takes, name);
             return -1;
         }
         given[place] = args[count + i];
     }
-    if (count > 2 || given[0] == NULL || given[1] == NULL) {
-        PyErr_Format(PyExc_TypeError, "tick_n takes count and dt, got %zd arguments",
-                     count + named);
+    if (count > wanted || given[0] == NULL || given[wanted - 1] == NULL) {
+        PyErr_Format(PyExc_TypeError, "%s, got %zd argument%s", takes, count + named,
+                     count + named == 1 ? "" : "s");
         return -1;
     }
     return 0;
 }
 
+/* The result of the last of at least one frame. */
+static PyObject *run_call(fol_py_scheduler *self, uint64_t frames, double dt)
+{
+    batch made = begin_call(self);
+    PyObject *result = run_frames(self, frames, dt, &made) < 0 ? NULL : make_result(self, &made);
+    end_call(self, &made);
+    return result;
+}
+
+PyObject *fol_py_scheduler_tick(PyObject *object, PyObject *const *args, Py_ssize_t count,
+                                PyObject *names)
+{
+    static const char *const expected[] = {"dt", NULL};
+    fol_py_scheduler *self = (fol_py_scheduler *)object;
+    PyObject *given = NULL;
+    double dt = 0.0;
+    if (read_named(args, count, names, expected, &given) < 0 || read_dt(self, given, &dt) < 0) {
+        return NULL;
+    }
+    return run_call(self, 1, dt);
+}
+
 PyObject *fol_py_scheduler_tick_n(PyObject *object, PyObject *const *args, Py_ssize_t count,
                                   PyObject *names)
 {
+    static const char *const expected[] = {"count", "dt", NULL};
     fol_py_scheduler *self = (fol_py_scheduler *)object;
     PyObject *given[2] = {NULL, NULL};
     uint64_t frames;
-    if (read_tick_n(args, count, names, given) < 0 || read_count(given[0], &frames) < 0) {
-        return NULL;
-    }
-    double dt = PyFloat_AsDouble(given[1]);
-    if (dt == -1.0 && PyErr_Occurred()) {
+    double dt = 0.0;
+    if (read_named(args, count, names, expected, given) < 0 || read_count(given[0], &frames) < 0 ||
+        read_dt(self, given[1], &dt) < 0) {
         return NULL;
     }
     if (!isfinite(dt) || dt < 0.0 || dt > self->max_dt) {
@@ -252,13 +333,7 @@ PyObject *fol_py_scheduler_tick_n(PyObject *object, PyObject *const *args, Py_ss
     if (frames == 0) {
         return fol_py_scheduler_core(self) == NULL ? NULL : Py_NewRef(Py_None);
     }
-    PyObject *errors = NULL;
-    PyObject *result = NULL;
-    if (run_frames(self, frames, dt, &errors) == 0) {
-        result = fol_py_frame_result_new(self, errors);
-    }
-    Py_XDECREF(errors);
-    return result;
+    return run_call(self, frames, dt);
 }
 
 /* One call of run. */
@@ -269,7 +344,7 @@ typedef struct drive {
     uint64_t max_ticks; /* UINT64_MAX: no bound */
     PyObject *until;    /* callable or None */
     PyObject *on_frame; /* callable or None */
-    PyObject *errors;
+    batch made;
     uint64_t frames;
     uint64_t start_ns;
     uint64_t last_ns;
@@ -293,7 +368,7 @@ static int says_stop(const drive *run)
     return stops;
 }
 
-/* An error of the clock, a signal, or a scheduler closed meanwhile. */
+/* An error of the clock, a signal, or a fork. */
 static int check_outside(const drive *run)
 {
     fol_py_scheduler *self = run->scheduler;
@@ -314,9 +389,10 @@ static int wait_for_deadline(drive *run, uint64_t *now)
     *now = stops == 0 ? clock_now(run) : 0;
     while (stops == 0 && fol_pacer_wait_ns(&run->pacer, *now) > 0) {
         fol_clock clock = run->scheduler->face.clock;
-        Py_BEGIN_ALLOW_THREADS;
+        /* A clock in Python takes the interpreter as it does inside a frame. */
+        fol_py_leave_host(false);
         clock.wait_until_ns(clock.state, run->pacer.next_ns, MAX_WAIT_NS);
-        Py_END_ALLOW_THREADS;
+        fol_py_enter_host();
         stops = check_outside(run) < 0 ? -1 : says_stop(run);
         if (stops == 0 && check_outside(run) == 0) {
             *now = clock_now(run);
@@ -336,7 +412,7 @@ static int run_due_frame(drive *run, uint64_t now)
         dt = dt > run->scheduler->max_dt ? run->scheduler->max_dt : dt;
     }
     run->last_ns = now;
-    if (run_frames(run->scheduler, 1, dt, &run->errors) < 0) {
+    if (run_frames(run->scheduler, 1, dt, &run->made) < 0) {
         return -1;
     }
     run->frames++;
@@ -354,7 +430,7 @@ static PyObject *report(drive *run, const char *stopped_by)
     uint64_t wall_ns = clock_now(run) - run->start_ns;
     PyObject *result = Py_NewRef(Py_None);
     if (run->frames > 0) {
-        Py_SETREF(result, fol_py_frame_result_new(run->scheduler, run->errors));
+        Py_SETREF(result, make_result(run->scheduler, &run->made));
         if (result == NULL) {
             return NULL;
         }
@@ -375,6 +451,7 @@ PyObject *fol_py_scheduler_run(PyObject *object, PyObject *args)
         fol_py_scheduler_core(run.scheduler) == NULL) {
         return NULL;
     }
+    run.made = begin_call(run.scheduler);
     run.max_ticks = ticks < 0 ? UINT64_MAX : (uint64_t)ticks;
     run.start_ns = clock_now(&run);
     run.last_ns = run.start_ns;
@@ -391,6 +468,6 @@ PyObject *fol_py_scheduler_run(PyObject *object, PyObject *args)
     if (stops >= 0 && fol_py_scheduler_core(run.scheduler) != NULL) {
         answer = report(&run, stops == 1 ? "until" : "ticks");
     }
-    Py_XDECREF(run.errors);
+    end_call(run.scheduler, &run.made);
     return answer;
 }

@@ -10,8 +10,9 @@
 typedef struct frame_result {
     PyObject_HEAD fol_py_state *state;
     fol_py_plan *plan;
-    PyObject *errors; /* list, or NULL for none */
-    fol_frame frame;  /* its pointers point into block */
+    PyObject *errors;      /* list, or NULL for none */
+    PyObject *quarantined; /* list of the names of all frames of a call, or NULL for the frame's */
+    fol_frame frame;       /* its pointers point into block */
     void *block;
 } frame_result;
 
@@ -50,7 +51,8 @@ static int copy_frame(frame_result *self, const fol_frame *frame)
     return 0;
 }
 
-PyObject *fol_py_frame_result_new(fol_py_scheduler *scheduler, PyObject *errors)
+PyObject *fol_py_frame_result_new(fol_py_scheduler *scheduler, PyObject *errors,
+                                  PyObject *quarantined)
 {
     PyTypeObject *type = scheduler->state->scheduler.frame_result_type;
     frame_result *self = (frame_result *)type->tp_alloc(type, 0);
@@ -60,6 +62,7 @@ PyObject *fol_py_frame_result_new(fol_py_scheduler *scheduler, PyObject *errors)
     self->state = scheduler->state;
     self->plan = (fol_py_plan *)Py_NewRef((PyObject *)scheduler->plan);
     self->errors = Py_XNewRef(errors);
+    self->quarantined = Py_XNewRef(quarantined);
     if (copy_frame(self, fol_scheduler_frame(scheduler->core)) < 0) {
         Py_DECREF(self);
         return NULL;
@@ -88,6 +91,7 @@ static void result_dealloc(PyObject *object)
     PyTypeObject *type = Py_TYPE(object);
     PyObject_GC_UnTrack(object);
     Py_CLEAR(self->errors);
+    Py_CLEAR(self->quarantined);
     Py_CLEAR(self->plan);
     PyMem_Free(self->block);
     type->tp_free(object);
@@ -296,6 +300,9 @@ static PyObject *result_quarantined(PyObject *object, void *closure)
 {
     (void)closure;
     frame_result *self = (frame_result *)object;
+    if (self->quarantined != NULL) {
+        return PySequence_List(self->quarantined);
+    }
     return fol_py_plan_name_list(self->plan, self->frame.quarantined,
                                  self->frame.quarantined_count);
 }

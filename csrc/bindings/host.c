@@ -6,9 +6,22 @@
  */
 #include "bindings/scheduler.h"
 
-/* The state of this thread while it is detached. Strictly nested schedulers share it: an inner one
- * detaches and attaches again inside an attached turn of the outer one. */
+/* The state of this thread while the scheduler it drives has it detached. A call that drives
+ * another one from within, from an attached turn or from a kernel that took the interpreter by
+ * itself, finds none and leaves behind what it found. */
 static _Thread_local PyThreadState *detached_state;
+
+PyThreadState *fol_py_host_nest(void)
+{
+    PyThreadState *outer = detached_state;
+    detached_state = NULL;
+    return outer;
+}
+
+void fol_py_host_unnest(PyThreadState *outer)
+{
+    detached_state = outer;
+}
 
 static void host_attach(void *unused)
 {

@@ -175,7 +175,11 @@ static PyObject *scheduler_replan_with(PyObject *object, PyObject *args)
         return NULL;
     }
     fol_py_binding binding;
-    if (fol_py_binding_init(&binding, self, (fol_py_plan *)plan, records, rates) < 0) {
+    /* Making contexts may run the collector, and with it any Python code. */
+    self->is_driving = true;
+    int made = fol_py_binding_init(&binding, self, (fol_py_plan *)plan, records, rates);
+    self->is_driving = false;
+    if (made < 0) {
         return NULL;
     }
     int status = fol_scheduler_replan(self->core, ((fol_py_plan *)plan)->core, binding.systems,
@@ -193,6 +197,10 @@ static PyObject *scheduler_close(PyObject *object, PyObject *unused)
 {
     (void)unused;
     fol_py_scheduler *self = (fol_py_scheduler *)object;
+    if (self->call_count > 0) {
+        fol_py_raise(self->state, FOL_E_BUSY, "the scheduler cannot close while it runs frames");
+        return NULL;
+    }
     if (refuse_while_driving(self, "the scheduler cannot close") < 0) {
         return NULL;
     }
@@ -369,12 +377,13 @@ static void scheduler_dealloc(PyObject *object)
 }
 
 PyDoc_STRVAR(tick_doc,
-             "tick($self, dt, /)\n--\n\nRun one frame that advances dt seconds; its FrameResult.");
+             "tick($self, /, dt)\n--\n\nRun one frame that advances dt seconds; its FrameResult.");
 PyDoc_STRVAR(tick_n_doc, "tick_n($self, /, count, dt)\n--\n\n"
                          "Run up to count frames; the result of the last one, None for no frame.");
 
 static PyMethodDef scheduler_methods[] = {
-    {"tick", fol_py_scheduler_tick, METH_O, tick_doc},
+    {"tick", (PyCFunction)(void (*)(void))fol_py_scheduler_tick, METH_FASTCALL | METH_KEYWORDS,
+     tick_doc},
     {"tick_n", (PyCFunction)(void (*)(void))fol_py_scheduler_tick_n, METH_FASTCALL | METH_KEYWORDS,
      tick_n_doc},
     {"close", scheduler_close, METH_NOARGS,

@@ -75,8 +75,9 @@ typedef struct fol_py_scheduler {
     fol_error_policy policy;
     bool is_stale;   /* the schedule was edited: plan again before the next frame */
     bool runs_host;  /* some system or condition is Python */
-    bool is_driving; /* between begin and end of a call that runs frames */
+    bool is_driving; /* from the begin of a frame until its errors, or its result, are made */
     bool was_closed;
+    uint32_t call_count; /* calls that run frames and have not returned: nobody may close it */
 } fol_py_scheduler;
 
 /* systems.c: contexts and core systems of a plan. */
@@ -114,6 +115,9 @@ fol_host fol_py_host(fol_py_scheduler *scheduler);
 /* Make this thread attached; what it was goes to fol_py_leave_host. Any thread. */
 bool fol_py_enter_host(void);
 void fol_py_leave_host(bool was_attached);
+/* Round each call that runs frames: what the thread's outer call, if any, left to find again. */
+PyThreadState *fol_py_host_nest(void);
+void fol_py_host_unnest(PyThreadState *outer);
 int fol_py_run_hosted(void *user, fol_task *task);
 int fol_py_run_exclusive(void *user, fol_task *task);
 int fol_py_run_condition(void *user, fol_task *task);
@@ -132,11 +136,14 @@ PyObject *fol_py_frame_error(fol_py_scheduler *scheduler, PyObject *errors, PyOb
 
 /* frame_result.c */
 extern PyType_Spec fol_py_frame_result_spec;
-/* errors: a list, or NULL for none. */
-PyObject *fol_py_frame_result_new(fol_py_scheduler *scheduler, PyObject *errors);
+/* errors: a list, or NULL for none. quarantined: a list of names, or NULL for those of the frame.
+ */
+PyObject *fol_py_frame_result_new(fol_py_scheduler *scheduler, PyObject *errors,
+                                  PyObject *quarantined);
 
 /* drive.c: methods of the scheduler that run frames. */
-PyObject *fol_py_scheduler_tick(PyObject *self, PyObject *dt);
+PyObject *fol_py_scheduler_tick(PyObject *self, PyObject *const *args, Py_ssize_t count,
+                                PyObject *names);
 PyObject *fol_py_scheduler_tick_n(PyObject *self, PyObject *const *args, Py_ssize_t count,
                                   PyObject *names);
 PyObject *fol_py_scheduler_run(PyObject *self, PyObject *args);

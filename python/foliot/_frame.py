@@ -39,7 +39,8 @@ class RunReport:
         dropped_frames: deadlines given up because too many were missed in a row.
         max_lateness: the longest a frame began after its deadline, in seconds.
         last: the result of the last frame, None when there was none. With an error policy other
-            than "raise" its ``errors`` are those of all frames, up to a thousand.
+            than "raise" its ``errors``, up to a thousand, and ``quarantined`` are those of all
+            frames.
         stopped_by: what ended the run.
     """
 

@@ -174,16 +174,6 @@ def test_recorded_failures_of_a_run_are_all_told():
         assert len(scheduler.run(rate=10, ticks=5).last.errors) == 5
 
 
-def test_scheduler_closed_by_the_condition_ends_a_run():
-    scheduler, _ = timed()
-
-    def until():
-        scheduler.close()
-
-    with pytest.raises(RuntimeError, match="closed"):
-        scheduler.run(rate=10, until=until)
-
-
 def test_schedule_edited_in_a_run_takes_effect():
     ran = []
     late = make("late", lambda ctx: ran.append(ctx.frame))

@@ -1,0 +1,190 @@
+"""Schedulers under rough use: closed, driven and asked from where nobody expects it."""
+
+import ctypes
+import gc
+
+import foliot as fo
+import pytest
+
+Mass = fo.component("Mass", "f8")
+KERNEL = ctypes.CFUNCTYPE(
+    ctypes.c_int, ctypes.POINTER(ctypes.c_void_p), ctypes.c_ssize_t, ctypes.c_void_p
+)
+
+
+def make(name, function=lambda ctx: None, **options):
+    return fo.system(name=name, **options)(function)
+
+
+def make_scheduler(*systems, **options):
+    return fo.Scheduler(fo.World(), fo.Schedule(*systems), **options)
+
+
+def fail(error):
+    def run(ctx):
+        raise error
+
+    return run
+
+
+class Closer:
+    """Closes a scheduler when it is asked to, and keeps what that raised."""
+
+    def __init__(self):
+        self.scheduler = None
+        self.refusals = []
+
+    def close(self):
+        if self.scheduler is None:
+            return
+        try:
+            self.scheduler.close()
+        except fo.WorldBusyError as error:
+            self.refusals.append(str(error))
+
+
+def test_clock_read_for_the_report_cannot_close_the_scheduler():
+    closer = Closer()
+
+    class Clock:
+        now = 0
+
+        def now_ns(self):
+            closer.close()
+            self.now += 1
+            return self.now
+
+    scheduler = make_scheduler(make("a"), clock=Clock())
+    closer.scheduler = scheduler
+    assert scheduler.run(rate=None, ticks=2).frames == 2
+    assert set(closer.refusals) == {"the scheduler cannot close while it runs frames"}
+    scheduler.close()
+
+
+def test_note_of_an_error_cannot_close_the_scheduler():
+    closer = Closer()
+
+    class Refusing(Exception):
+        def add_note(self, note):
+            closer.close()
+            super().add_note(note)
+
+    scheduler = make_scheduler(make("a", fail(Refusing())), make("b", fail(Refusing())))
+    closer.scheduler = scheduler
+    with pytest.raises(fo.FrameError) as raised:
+        scheduler.tick(0.1)
+    assert len(raised.value.exceptions) == len(closer.refusals) == 2
+    scheduler.close()
+
+
+def test_note_of_an_error_cannot_change_the_plan():
+    refusals = []
+
+    class Editing(Exception):
+        def add_note(self, note):
+            schedule.add(make("c"))
+            with pytest.raises(fo.WorldBusyError) as refused:
+                scheduler.tick(0.1)
+            refusals.append(refused)
+            super().add_note(note)
+
+    schedule = fo.Schedule(make("a", fail(Editing())), make("b", fail(ValueError())))
+    with fo.Scheduler(fo.World(), schedule) as scheduler, pytest.raises(fo.FrameError) as raised:
+        scheduler.tick(0.1)
+    assert [error.__notes__ for error in raised.value.exceptions] == [
+        ["in system `a`, frame 0"],
+        ["in system `b`, frame 0"],
+    ]
+    assert len(refusals) == 1
+
+
+def test_collected_owner_cannot_close_the_scheduler_that_makes_its_errors():
+    closer = Closer()
+
+    class Owner:
+        def __init__(self):
+            self.me = self
+
+        def __del__(self):
+            closer.close()
+
+    class Collecting(Exception):
+        def add_note(self, note):
+            Owner()
+            gc.collect()
+            super().add_note(note)
+
+    scheduler = make_scheduler(make("a", fail(Collecting())), errors="continue")
+    closer.scheduler = scheduler
+    assert len(scheduler.tick_n(3, 0.1).errors) == len(closer.refusals) == 3
+    scheduler.close()
+
+
+def test_until_cannot_close_the_scheduler_it_stops():
+    scheduler = make_scheduler(make("a"))
+    with pytest.raises(fo.WorldBusyError):
+        scheduler.run(rate=None, ticks=3, until=scheduler.close)
+    scheduler.close()
+    assert scheduler.closed
+
+
+@pytest.mark.filterwarnings("ignore:.*ctypes callback.*:RuntimeWarning")
+def test_kernel_that_takes_the_interpreter_may_tick_another_scheduler():
+    world = fo.World()
+    world.spawn(Mass(1.0))
+    inner = make_scheduler(make("inner"), fo.native(tick_nothing, writes=Mass, name="quiet"))
+    seen = []
+
+    @KERNEL
+    def tick_inner(columns, rows, user):
+        seen.append(inner.tick(0.1).frame)
+        seen.append(inner.run(rate=1000, ticks=2, until=lambda: False).frames)
+        return 0
+
+    systems = [
+        fo.native(tick_inner, writes=Mass, name="outer"),
+        make("after"),
+        fo.native(tick_inner, writes=Mass, name="again"),
+    ]
+    with fo.Scheduler(world, fo.Schedule(*systems)) as scheduler:
+        scheduler.tick_n(2, 0.1)
+    inner.close()
+    assert seen == [0, 2, 3, 2, 6, 2, 9, 2]
+
+
+@KERNEL
+def tick_nothing(columns, rows, user):
+    return 0
+
+
+def test_dt_may_be_given_by_name():
+    with make_scheduler() as scheduler:
+        assert scheduler.tick(dt=0.25).dt == 0.25
+        with pytest.raises(TypeError, match="tick takes dt, got 'time'"):
+            scheduler.tick(time=0.25)
+        with pytest.raises(TypeError, match="tick takes dt, got 2 arguments"):
+            scheduler.tick(0.25, 1)
+        with pytest.raises(TypeError, match="tick takes dt, got 0 arguments"):
+            scheduler.tick()
+
+
+def test_dt_and_count_of_another_kind_are_named():
+    with make_scheduler() as scheduler:
+        with pytest.raises(TypeError, match="dt is a number of seconds, got '1'"):
+            scheduler.tick("1")
+        with pytest.raises(ValueError, match="dt is finite"):
+            scheduler.tick(10**400)
+        with pytest.raises(TypeError, match=r"whole number of frames, got 2\.0"):
+            scheduler.tick_n(2.0, 0.1)
+        with pytest.raises(TypeError, match="dt is a number of seconds, got None"):
+            scheduler.tick_n(2, None)
+
+
+def test_result_of_many_frames_names_all_systems_in_quarantine():
+    systems = (make("a", fail(ValueError())), make("b"))
+    with make_scheduler(*systems, errors=fo.quarantine(after=2)) as scheduler:
+        last = scheduler.tick_n(5, 0.1)
+        assert (len(last.errors), last.quarantined) == (2, ["a"])
+        assert scheduler.tick(0.1).quarantined == []
+        scheduler.enable("a")
+        assert scheduler.run(rate=None, ticks=5).last.quarantined == ["a"]
