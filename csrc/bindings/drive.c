@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <math.h>
+#include <time.h>
 
 /* Between two looks at signals while waiting for a deadline. */
 #define MAX_WAIT_NS UINT64_C(50000000)
@@ -17,6 +18,12 @@
 /* Frames of one call into the core: with nothing to run a frame takes less than a microsecond, and
  * nothing in it would look at signals or let another thread go on. */
 #define MAX_BATCH 4096
+
+/* Between two turns of the other threads of Python, and how long one waits for them to take theirs.
+ * A thread that waits for the interpreter has to wake up first, and one that is woken in vain
+ * starts counting anew until it may ask for it: giving it back for an instant would starve it. */
+#define TURN_EVERY_NS UINT64_C(5000000)
+#define TURN_NS       50000
 
 /* What the frames of one call leave behind, and what the call found when it began. */
 typedef struct batch {
@@ -192,16 +199,41 @@ static int run_batch(fol_py_scheduler *self, uint64_t count, double dt, batch *m
     return answer;
 }
 
+static uint64_t coarse_now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+}
+
+static bool has_other_threads(void)
+{
+    PyThreadState *first = PyInterpreterState_ThreadHead(PyInterpreterState_Get());
+    return PyThreadState_Next(first) != NULL;
+}
+
+/* Lets other threads of Python, where there are any, have their turn from time to time. */
+static void give_turn(fol_py_scheduler *self)
+{
+    if (coarse_now_ns() - self->turn_ns < TURN_EVERY_NS) {
+        return;
+    }
+    if (has_other_threads()) {
+        const struct timespec pause = {.tv_sec = 0, .tv_nsec = TURN_NS};
+        Py_BEGIN_ALLOW_THREADS;
+        clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
+        Py_END_ALLOW_THREADS;
+    }
+    self->turn_ns = coarse_now_ns();
+}
+
 /* Between frames: signals, other threads of Python, an edited schedule. */
-static int pause_between(fol_py_scheduler *self, uint64_t done)
+static int pause_between(fol_py_scheduler *self)
 {
     if (PyErr_CheckSignals() < 0) {
         return -1;
     }
-    if (done % MAX_BATCH == 0) {
-        Py_BEGIN_ALLOW_THREADS;
-        Py_END_ALLOW_THREADS;
-    }
+    give_turn(self);
     return refresh_plan(self);
 }
 
@@ -212,7 +244,7 @@ static int run_frames(fol_py_scheduler *self, uint64_t count, double dt, batch *
     }
     uint64_t done = 0;
     while (done < count) {
-        if (done > 0 && pause_between(self, done) < 0) {
+        if (done > 0 && pause_between(self) < 0) {
             return -1;
         }
         bool is_batch = !self->runs_host && self->policy == FOL_ERRORS_RAISE;
@@ -406,6 +438,7 @@ static int wait_for_deadline(drive *run, uint64_t *now)
 static int run_due_frame(drive *run, uint64_t now)
 {
     fol_pacer_begin_frame(&run->pacer, now);
+    give_turn(run->scheduler);
     double dt = run->dt;
     if (dt < 0.0) {
         dt = (double)(now - run->last_ns) * 1e-9;

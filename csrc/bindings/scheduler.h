@@ -78,6 +78,7 @@ typedef struct fol_py_scheduler {
     bool is_driving; /* from the begin of a frame until its errors, or its result, are made */
     bool was_closed;
     uint32_t call_count; /* calls that run frames and have not returned: nobody may close it */
+    uint64_t turn_ns;    /* when other threads of Python last had their turn */
 } fol_py_scheduler;
 
 /* systems.c: contexts and core systems of a plan. */

@@ -2,6 +2,8 @@
 
 import ctypes
 import gc
+import threading
+import time
 
 import foliot as fo
 import pytest
@@ -188,3 +190,19 @@ def test_result_of_many_frames_names_all_systems_in_quarantine():
         assert scheduler.tick(0.1).quarantined == []
         scheduler.enable("a")
         assert scheduler.run(rate=None, ticks=5).last.quarantined == ["a"]
+
+
+def test_frames_without_python_code_let_other_threads_have_their_turns():
+    turns = []
+
+    def take_turns():
+        for _ in range(20):
+            time.sleep(0)
+        turns.append(20)
+
+    with make_scheduler() as scheduler:
+        thread = threading.Thread(target=take_turns)
+        thread.start()
+        report = scheduler.run(rate=None, ticks=5_000_000, until=turns.__len__)
+        thread.join()
+    assert report.stopped_by == "until"
