@@ -166,6 +166,12 @@ static PyObject *make_class(fol_py_state *state, PyObject *name, PyObject *space
     }
     PyObject *class = PyType_Type.tp_new(state->component_type, arguments, NULL);
     Py_DECREF(arguments);
+    if (class != NULL) {
+        /* Python lets an object change its class only where both classes add the same slots to
+         * their base. Room that no slot accounts for keeps a value in the class whose layout its
+         * packed bytes have. */
+        ((PyTypeObject *)class)->tp_basicsize += (Py_ssize_t)sizeof(PyObject *);
+    }
     return class;
 }
 

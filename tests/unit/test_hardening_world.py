@@ -3,7 +3,6 @@
 import gc
 
 import foliot as fo
-import numpy as np
 import pytest
 
 Mass = fo.component("Mass", "f8")
@@ -162,3 +161,13 @@ def test_dropped_objects_of_a_column_may_change_the_world(is_system):
         assign(world.query(writes=[Note]))
     assert [world.get(i, Note).value for i in ids] == ["a", "b", "c"]
     assert len(world) == 1003
+
+
+@pytest.mark.parametrize("other", [Note, Text, fo.component("Size", "f8")])
+def test_value_keeps_its_class(other):
+    value = Mass(1.0)
+    with pytest.raises(TypeError, match="__class__ assignment"):
+        value.__class__ = other
+    with pytest.raises(TypeError, match="__class__ assignment"):
+        object.__dict__["__class__"].__set__(value, other)
+    assert type(value) is Mass
