@@ -10,7 +10,7 @@ import inspect
 import operator
 import sys
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import (
     Annotated,
@@ -87,8 +87,7 @@ def _plain_field(name: str, given: Any, label: str) -> Field:
         if len(given) != 2:
             raise _NotPlainError(f"{label} is a type, or (type, shape), got {given!r}.")
         given, lengths = given
-        lengths = (lengths,) if isinstance(lengths, int) else lengths
-        shape = tuple(operator.index(length) for length in lengths)
+        shape = _read_shape(lengths, label)
     if get_origin(given) is Annotated:
         given = given.__metadata__[0]
     if given is None or (isinstance(given, type) and not _is_number_type(given)):
@@ -106,6 +105,15 @@ def _plain_field(name: str, given: Any, label: str) -> Field:
     if any(length < 1 for length in shape):
         raise ValueError(f"{label} has a shape of positive integers, got {shape}.")
     return (name, text, dtype.itemsize, shape, dtype)
+
+
+def _read_shape(lengths: Any, label: str) -> tuple[int, ...]:
+    """Lengths from one whole number or several."""
+    try:
+        lengths = lengths if isinstance(lengths, Iterable) else (lengths,)
+        return tuple(operator.index(length) for length in lengths)
+    except TypeError:
+        raise ValueError(f"{label} has a shape of positive integers, got {lengths!r}.") from None
 
 
 def _is_number_type(given: type) -> bool:
@@ -157,6 +165,15 @@ def _annotations(cls: type, names: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+def _check_name(name: str) -> None:
+    """Names are kept as UTF-8 that ends with a null character."""
+    is_text = not any("\ud800" <= letter <= "\udfff" for letter in name)
+    if "\0" in name or not is_text:
+        raise ValueError(
+            f"a component's name has no null characters and no lone surrogates, got {name!r}."
+        )
+
+
 def _from_class(cls: type, names: Mapping[str, Any], *, is_resource: bool) -> type:
     bases = [base.__name__ for base in cls.__bases__ if base is not object]
     if bases:
@@ -166,6 +183,7 @@ def _from_class(cls: type, names: Mapping[str, Any], *, is_resource: bool) -> ty
     for own in _OWN_MAKING:
         if own in vars(cls):
             raise _NotPlainError(f"{cls.__name__} has an {own}, but foliot makes component values.")
+    _check_name(cls.__name__)
     kinds = _annotations(cls, names)
     if is_resource and not kinds:
         raise _NotPlainError(f"{cls.__name__} has no fields.")
@@ -183,6 +201,7 @@ def _from_class(cls: type, names: Mapping[str, Any], *, is_resource: bool) -> ty
 def _from_name(name: object, given: object, module: str, *, is_resource: bool) -> type:
     if not isinstance(name, str) or not name:
         raise TypeError(f"a component is a class or has a name, got {name!r}.")
+    _check_name(name)
     with _type_errors():
         storage, fields = _read_fields(name, given)
     space = {"__slots__": (), "__module__": module, "__qualname__": name.rpartition(".")[2]}

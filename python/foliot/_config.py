@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from dataclasses import dataclass, fields
 
 
@@ -41,16 +42,24 @@ class Config:
         for field in fields(self):
             value = getattr(self, field.name)
             if field.name == "max_dt":
-                if isinstance(value, bool) or not isinstance(value, int | float):
+                if isinstance(value, bool) or not isinstance(value, numbers.Real):
                     raise TypeError(f"Config.max_dt is a number of seconds, got {value!r}.")
-                if not 0 < value < float("inf"):
+                try:
+                    seconds = float(value)
+                except OverflowError:
+                    seconds = float("inf")
+                if not 0 < seconds < float("inf"):
                     raise ValueError(f"Config.max_dt is finite and above 0, got {value!r}.")
+                object.__setattr__(self, field.name, seconds)
                 continue
             highest = _HIGHEST[field.name]
-            if isinstance(value, bool) or not isinstance(value, int):
+            if isinstance(value, bool) or not isinstance(value, numbers.Integral):
                 raise TypeError(f"Config.{field.name} is an integer, got {value!r}.")
-            if not 1 <= value <= highest:
+            number = int(value)
+            if not 1 <= number <= highest:
                 raise ValueError(f"Config.{field.name} is from 1 to {highest}, got {value}.")
+            # numpy's numbers become Python's, so that equal settings look alike.
+            object.__setattr__(self, field.name, number)
 
 
 _HIGHEST = {

@@ -9,7 +9,7 @@ for a component an entity lacks, ``TypeError`` and ``ValueError`` for arguments,
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,7 +81,7 @@ class FrameError(FoliotError, ExceptionGroup[Exception]):
     """The systems of a frame that failed: a group with one member for each, noted with its name.
 
     Attributes:
-        frame_result: What the frame did; on errors a frame raised.
+        frame_result: What the frame did; on errors a frame raised, and not on pickled ones.
 
     Example:
         >>> try:
@@ -97,8 +97,16 @@ class FrameError(FoliotError, ExceptionGroup[Exception]):
     frame_result: FrameResult
 
     def derive(self, exceptions: Sequence[Exception], /) -> FrameError:  # type: ignore[override]
-        """A group of the same kind for some of the exceptions; what ``except*`` calls."""
-        return FrameError(self.message, exceptions)
+        """A group of the same kind and frame for some exceptions; what ``except*`` calls."""
+        part = FrameError(self.message, exceptions)
+        if hasattr(self, "frame_result"):
+            part.frame_result = self.frame_result
+        return part
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For pickling, without ``frame_result``, which belongs to this process."""
+        kept = {name: value for name, value in vars(self).items() if name != "frame_result"}
+        return type(self), (self.message, self.exceptions), kept or None
 
 
 # Tracebacks name what users import.

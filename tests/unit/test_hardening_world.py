@@ -1,8 +1,10 @@
 """Worlds against misuse: changes in the middle of loops, odd values, odd names."""
 
 import gc
+import pickle
 
 import foliot as fo
+import numpy as np
 import pytest
 
 Mass = fo.component("Mass", "f8")
@@ -171,3 +173,76 @@ def test_value_keeps_its_class(other):
     with pytest.raises(TypeError, match="__class__ assignment"):
         object.__dict__["__class__"].__set__(value, other)
     assert type(value) is Mass
+
+
+@pytest.fixture
+def frame_error():
+    def one(ctx):
+        raise ValueError("one")
+
+    def two(ctx):
+        raise KeyError("two")
+
+    schedule = fo.Schedule(fo.system(name="one")(one), fo.system(name="two")(two))
+    with pytest.raises(fo.FrameError) as caught:
+        fo.Scheduler(fo.World(), schedule).tick(0.1)
+    return caught.value
+
+
+def test_part_of_a_frame_error_has_the_result_of_the_frame(frame_error):
+    parts = frame_error.split(KeyError)
+    assert [part.frame_result for part in parts] == [frame_error.frame_result] * 2
+    seen = []
+    try:
+        raise frame_error
+    except* KeyError as group:
+        seen.append(group.frame_result)
+    except* ValueError:
+        pass
+    assert seen == [frame_error.frame_result]
+
+
+def test_frame_error_is_pickled_without_its_frame(frame_error):
+    frame_error.add_note("a note")
+    copy = pickle.loads(pickle.dumps(frame_error))
+    assert (type(copy), copy.message) == (fo.FrameError, frame_error.message)
+    assert [repr(error) for error in copy.exceptions] == ["ValueError('one')", "KeyError('two')"]
+    assert copy.__notes__ == ["a note"]
+    assert not hasattr(copy, "frame_result")
+
+
+def test_setting_may_be_a_whole_number_of_numpy():
+    config = fo.Config(max_entities=np.int64(5), max_dt=np.float32(2.0))
+    assert repr(config) == repr(fo.Config(max_entities=5, max_dt=2.0))
+    fo.World(config).spawn_many(5)
+
+
+@pytest.mark.parametrize("value", [True, np.True_, 5.0, np.float64(5.0), "5"])
+def test_setting_that_is_no_whole_number_is_refused(value):
+    with pytest.raises(TypeError, match=r"Config\.max_entities is an integer"):
+        fo.Config(max_entities=value)
+
+
+@pytest.mark.parametrize("name", ["A\0B", "A\ud800"], ids=["null", "surrogate"])
+@pytest.mark.parametrize(
+    "declare",
+    [
+        fo.tag,
+        lambda name: fo.component(name, "f8"),
+        lambda name: fo.resource(name, "f8"),
+    ],
+    ids=["tag", "component", "resource"],
+)
+def test_name_that_is_no_text_is_refused(declare, name):
+    with pytest.raises(ValueError, match="name has no null characters and no lone surrogates"):
+        declare(name)
+
+
+@pytest.mark.parametrize("shape", ["ab", None, 1.5, (2, "x"), {"a": 1}], ids=repr)
+def test_shape_that_is_no_numbers_is_refused(shape):
+    with pytest.raises(ValueError, match="Odd has a shape of positive integers, got "):
+        fo.component("Odd", ("f4", shape))
+
+
+def test_shape_may_be_a_whole_number_of_numpy():
+    assert fo.component("Pair", ("f4", np.int64(2)))([1, 2]).value.shape == (2,)
