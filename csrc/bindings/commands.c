@@ -4,6 +4,7 @@
  * recorded in one step, so a refused command leaves nothing behind.
  */
 #include "bindings/scheduler.h"
+#include "bindings/world_object.h"
 
 typedef struct commands_object {
     PyObject_HEAD fol_py_state *state;
@@ -99,29 +100,48 @@ static PyObject *commands_spawn(PyObject *object, PyObject *const *args, Py_ssiz
     return failed < 0 || buffer == NULL ? NULL : fol_py_entity_new(self->state, entity);
 }
 
+/* How many to spawn: a number that the world can hold, so that memory is taken for no other. */
+static int read_rows(commands_object *self, PyObject *given, Py_ssize_t *out)
+{
+    /* What is beyond the type becomes its end, which is refused like any other such number. */
+    Py_ssize_t rows = PyNumber_AsSsize_t(given, NULL);
+    if (rows == -1 && PyErr_Occurred()) {
+        return -1;
+    }
+    if (rows < 0) {
+        PyErr_Format(PyExc_ValueError, "commands.spawn_many: count is at least 0, got %R", given);
+        return -1;
+    }
+    if (buffer_of(self) == NULL) {
+        return -1;
+    }
+    uint32_t most = ((fol_py_world_object *)self->context->world)->max_entities;
+    if ((size_t)rows > most) {
+        return fol_py_raise(self->state, FOL_E_CAPACITY,
+                            "%R entities of system `%U` do not fit: Config.max_entities is %u",
+                            given, self->context->name, (unsigned)most);
+    }
+    *out = rows;
+    return 0;
+}
+
 static PyObject *commands_spawn_many(PyObject *object, PyObject *const *args, Py_ssize_t count)
 {
     commands_object *self = (commands_object *)object;
+    Py_ssize_t rows = 0;
     if (check_count("spawn_many", "a count and columns", count, 1, 2) < 0 ||
-        buffer_of(self) == NULL) {
-        return NULL;
-    }
-    Py_ssize_t rows = PyNumber_AsSsize_t(args[0], PyExc_OverflowError);
-    if (rows == -1 && PyErr_Occurred()) {
-        return NULL;
-    }
-    if (rows < 0) {
-        PyErr_Format(PyExc_ValueError, "commands.spawn_many: count is at least 0, got %zd", rows);
+        buffer_of(self) == NULL || read_rows(self, args[0], &rows) < 0) {
         return NULL;
     }
     fol_py_scratch scratch;
     fol_py_scratch_init(&scratch);
-    fol_bulk *bulks;
-    size_t bulk_count;
+    fol_bulk *bulks = NULL;
+    size_t bulk_count = 0;
     fol_entity *ids;
     PyObject *array = NULL;
-    PyObject *columns = count == 2 ? args[1] : Py_None;
-    if (fol_py_parse_bulks(self->state, columns, rows, &scratch, &bulks, &bulk_count) == 0) {
+    bool has_columns = count == 2 && args[1] != Py_None;
+    if (!has_columns ||
+        fol_py_parse_bulks(self->state, args[1], rows, &scratch, &bulks, &bulk_count) == 0) {
         array = fol_py_entity_array(self->state, rows, &ids);
     }
     fol_commands *buffer = array == NULL ? NULL : buffer_of(self);

@@ -206,3 +206,37 @@ def test_frames_without_python_code_let_other_threads_have_their_turns():
         report = scheduler.run(rate=None, ticks=5_000_000, until=turns.__len__)
         thread.join()
     assert report.stopped_by == "until"
+
+
+def run_once(function, world=None, **options):
+    """The world after one frame of one system."""
+    world = fo.World() if world is None else world
+    with fo.Scheduler(world, fo.Schedule(make("a", function, **options))) as scheduler:
+        scheduler.tick(0.1)
+    return world
+
+
+@pytest.mark.parametrize("columns", [(), (None,), ({},)])
+def test_many_entities_are_recorded_without_columns(columns):
+    world = run_once(lambda ctx: ctx.commands.spawn_many(3, *columns), commands=True)
+    assert len(world) == 3
+
+
+@pytest.mark.parametrize("count", [1001, 2**34, 2**62, 2**70])
+def test_more_entities_than_the_world_holds_are_refused_before_memory_is_taken(count):
+    def spawn(ctx):
+        with pytest.raises(fo.CapacityError, match="max_entities is 1000"):
+            ctx.commands.spawn_many(count)
+
+    world = run_once(spawn, fo.World(config=fo.Config(max_entities=1000)), commands=True)
+    assert len(world) == 0
+
+
+def test_fewer_entities_than_none_are_refused():
+    def spawn(ctx):
+        with pytest.raises(ValueError, match="count is at least 0, got -1"):
+            ctx.commands.spawn_many(-1)
+        with pytest.raises(ValueError, match="count is at least 0"):
+            ctx.commands.spawn_many(-(2**70))
+
+    run_once(spawn, commands=True)
