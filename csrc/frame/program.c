@@ -143,6 +143,7 @@ static int init_phase(fol_phase *phase, const fol_plan *plan, uint32_t index,
     for (uint32_t segment = 1; segment < phase->segment_count; segment++) {
         phase->segment_ends[segment] += phase->segment_ends[segment - 1];
     }
+    FOL_ASSERT(phase->segment_ends[phase->segment_count - 1] == phase->count);
     return FOL_OK;
 }
 
@@ -152,6 +153,7 @@ static int init_phase_nodes(fol_world *world, fol_program *program, const fol_ph
     const uint32_t *order = fol_plan_running_order(program->plan);
     for (uint32_t node = phase->first; node < phase->first + phase->count; node++) {
         uint32_t system = order[node];
+        FOL_ASSERT(node < program->node_count && system < program->node_count);
         program->node_of_system[system] = node;
         int status =
             init_node(world, &program->nodes[node], program->plan, system, &systems[system]);

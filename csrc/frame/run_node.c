@@ -92,6 +92,8 @@ void fol_record_error(fol_scheduler *scheduler, uint32_t system, int status, int
 
 static void count_failure(fol_scheduler *scheduler, fol_node *node)
 {
+    FOL_ASSERT(!node->is_quarantined);
+    FOL_ASSERT(scheduler->result.quarantined_count < scheduler->program->node_count);
     node->failures++;
     scheduler->stats.systems_failed++;
     if (scheduler->config.errors == FOL_ERRORS_QUARANTINE &&

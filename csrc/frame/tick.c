@@ -140,6 +140,8 @@ static void publish_result(fol_scheduler *scheduler, uint64_t wall_ns, uint64_t 
 {
     fol_program *program = scheduler->program;
     fol_frame *result = &scheduler->result;
+    FOL_ASSERT(result->quarantined_count <= program->node_count);
+    FOL_ASSERT(result->error_count <= scheduler->error_room);
     double scale = scheduler->ns_per_cycle;
     for (uint32_t i = 0; i < program->node_count; i++) {
         const fol_node_frame *frame = &program->frames[i];
@@ -258,6 +260,7 @@ static int begin_drive(fol_scheduler *scheduler, double dt)
 
 static void end_drive(fol_scheduler *scheduler)
 {
+    FOL_ASSERT(atomic_load_explicit(&scheduler->is_driven, memory_order_relaxed));
     fol_host_set_attached(scheduler, true);
     fol_world_unlock(scheduler->world);
     /* Release pairs with the acquire in begin_drive. */

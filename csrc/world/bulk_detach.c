@@ -92,7 +92,8 @@ int fol_bulk_detach(const fol_touched *touched, const fol_entity *ids, const fol
     if (FOL_LIKELY(!is_any_inside(touched, ids, bulks, bulk_count))) {
         return 0;
     }
-    uint8_t *memory = fol_alloc(measure(ids, bulks, bulk_count, count));
+    size_t size = measure(ids, bulks, bulk_count, count);
+    uint8_t *memory = fol_alloc(size);
     if (memory == NULL) {
         return -ENOMEM;
     }
@@ -107,6 +108,7 @@ int fol_bulk_detach(const fol_touched *touched, const fol_entity *ids, const fol
     for (size_t b = 0; b < bulk_count; b++) {
         room = copy_sources(&bulks[b], count, room, &copies[b]);
     }
+    FOL_ASSERT(room == memory + size);
     out->memory = memory;
     out->bulks = copies;
     return 0;

@@ -141,6 +141,7 @@ static int make_source_room(fol_gather *gather)
 /* Where a column of a run starts in its table; a run's own pointers do not outlive the next run. */
 static uint8_t *source_column(const fol_query *query, const fol_run *run, uint32_t column)
 {
+    FOL_ASSERT_HOT(run->match < query->match_count && column < query->column_count);
     uint8_t *start = query->matches[run->match].columns[column];
     return start + run->first * query->columns[column].size;
 }
@@ -160,6 +161,7 @@ static void copy_in(fol_gather *gather, const fol_run *run)
         }
     }
     gather->rows += run->rows;
+    FOL_ASSERT(gather->rows <= gather->max_rows);
 }
 
 static bool take_run(fol_gather *gather, fol_query_iterator *iterator)
@@ -231,6 +233,7 @@ static void copy_back(const fol_gather *gather, const fol_source_run *source)
 
 void fol_gather_commit(fol_gather *gather, uint64_t tick)
 {
+    FOL_ASSERT(!gather->is_in_place || gather->source_count <= 1);
     for (size_t i = 0; i < gather->source_count; i++) {
         if (!gather->is_in_place) {
             copy_back(gather, &gather->sources[i]);
@@ -243,6 +246,7 @@ void fol_gather_commit(fol_gather *gather, uint64_t tick)
 
 fol_block *fol_gather_block(const fol_gather *gather)
 {
+    FOL_ASSERT(gather->block != NULL);
     return gather->is_in_place ? fol_query_block(gather->query, &gather->sources[0].run)
                                : gather->block;
 }

@@ -135,6 +135,8 @@ static void take_ids(fol_world *world, uint32_t begin, uint32_t end)
         if (record->kind == FOL_RECORD_SPAWN) {
             fol_commands *commands = fol_merge_commands(merge, &merge->items[i]);
             fol_entity *resolved = fol_commands_find_resolved(commands, record->entity);
+            FOL_ASSERT(fol_entity_index(*resolved) - 1 < merge->entry_count);
+            FOL_ASSERT(commands->reserved != 0);
             fol_merge_entry *entry = &merge->entries[fol_entity_index(*resolved) - 1];
             entry->entity = fol_slots_take(&world->slots);
             *resolved = entry->entity;

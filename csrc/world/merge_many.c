@@ -74,6 +74,7 @@ static int spawn_many(fol_world *world, fol_commands *commands, const fol_record
         atomic_fetch_add_explicit(&world->pending_spawns, record->count, memory_order_relaxed);
         return status;
     }
+    FOL_ASSERT(commands->reserved >= record->count);
     commands->reserved -= record->count;
     report->applied[FOL_COMMAND_SPAWN] += record->count;
     return 0;
@@ -92,6 +93,7 @@ static int change_many(fol_world *world, const fol_commands *commands, fol_recor
         }
     }
     report->dropped += filter(world, commands, record, &required);
+    FOL_ASSERT(record->count <= many->kept_count);
     uint32_t live = world->slots.live;
     uint64_t moves = world->moves;
     uint64_t applied = record->count;

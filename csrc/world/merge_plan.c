@@ -29,6 +29,7 @@ static int grow_masks(fol_world *world, uint32_t entries)
 
 static uint32_t add_entry(fol_merge *merge, fol_entity entity, fol_table *from)
 {
+    FOL_ASSERT(merge->entry_count < merge->item_capacity);
     uint32_t index = merge->entry_count++;
     merge->entries[index] = (fol_merge_entry){
         .entity = entity, .from = from, .first = FOL_NO_INDEX, .last = FOL_NO_INDEX};
@@ -64,6 +65,7 @@ static uint32_t find_entry(fol_world *world, const fol_commands *commands, fol_e
         }
         index = slot->entry;
     }
+    FOL_ASSERT(index < merge->entry_count);
     return merge->entries[index].is_gone ? FOL_NO_INDEX : index;
 }
 
@@ -92,6 +94,7 @@ static bool follow_set(const fol_commands *commands, const fol_record *record, u
 static void chain(fol_merge *merge, uint32_t entry, uint32_t item)
 {
     fol_merge_entry *to = &merge->entries[entry];
+    FOL_ASSERT_HOT(item < merge->item_count);
     merge->items[item].next = FOL_NO_INDEX;
     if (to->first == FOL_NO_INDEX) {
         to->first = item;
@@ -239,6 +242,8 @@ static void forget_plan(fol_world *world, uint32_t begin, uint32_t end)
 int fol_merge_plan(fol_world *world, uint32_t begin, uint32_t end)
 {
     fol_merge *merge = world->merge;
+    FOL_ASSERT(begin < end && end <= merge->item_count);
+    FOL_ASSERT(merge->touched.first == NULL);
     merge->entry_count = 0;
     merge->spawn_count = 0;
     int status = grow_masks(world, end - begin);

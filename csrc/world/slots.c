@@ -22,6 +22,7 @@ void fol_slots_deinit(fol_slots *slots)
 /* Room for `fresh` slots that were never used. */
 int fol_slots_grow(fol_slots *slots, size_t fresh)
 {
+    FOL_ASSERT(slots->count <= slots->capacity);
     size_t wanted = (size_t)slots->count + fresh;
     if (wanted >= FOL_NO_INDEX) {
         return -ENOMEM;

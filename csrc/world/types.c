@@ -75,6 +75,8 @@ static int register_new(fol_world *world, fol_component *component, uint32_t *ou
     if (status < 0) {
         return status;
     }
+    FOL_ASSERT(world->type_count < world->type_capacity);
+    FOL_ASSERT(world->type_count < FOL_MAX_TYPES);
     uint32_t type = world->type_count++;
     world->types[type] = (fol_type){.component = component, .hash = spread(type)};
     world->object_type_count += component->storage == FOL_STORAGE_OBJECT ? 1 : 0;

@@ -140,6 +140,7 @@ int fol_world_grow_table(fol_world *world, fol_table *table, size_t extra)
 int fol_world_reserve_entities(fol_world *world, size_t count)
 {
     uint64_t pending = atomic_load_explicit(&world->pending_spawns, memory_order_relaxed);
+    FOL_ASSERT_HOT(world->slots.live <= world->config.max_entities);
     uint64_t room = world->config.max_entities - world->slots.live;
     if (room < pending || room - pending < count) {
         return fol_world_is_full(world, "max_entities");
