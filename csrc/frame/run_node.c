@@ -171,7 +171,7 @@ static int call_kernel(fol_scheduler *scheduler, const fol_node *node, const fol
 static uint32_t pace_rows(const fol_scheduler *scheduler, uint32_t rows, uint64_t cycles)
 {
     if (cycles < scheduler->poll_cycles / 4) {
-        return rows < MAX_PACED_ROWS ? rows * 2 : rows;
+        return rows < MAX_PACED_ROWS / 2 ? rows * 2 : MAX_PACED_ROWS;
     }
     if (cycles > scheduler->poll_cycles * 2) {
         double fitting = (double)rows * (double)scheduler->poll_cycles / (double)cycles;
@@ -186,7 +186,8 @@ static void look_up(fol_scheduler *scheduler, fol_node *node, fol_query_iterator
 {
     uint64_t now = fol_cycles_now();
     if (is_full && node->max_rows == 0) {
-        node->paced_rows = pace_rows(scheduler, node->paced_rows, now - *looked);
+        uint64_t cycles = now > *looked ? now - *looked : 0;
+        node->paced_rows = pace_rows(scheduler, node->paced_rows, cycles);
         iterator->max_rows = node->paced_rows;
     }
     *looked = now;
