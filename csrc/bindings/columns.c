@@ -99,6 +99,39 @@ static int reword(const fol_py_component *type, uint32_t index, PyObject *view, 
     return -1;
 }
 
+/* 1 when numpy stores the values as they are, 0 when foliot has to look at them first. */
+static int is_stored_unharmed(const fol_py_component *type, uint32_t index, PyObject *values)
+{
+    if (PyFloat_CheckExact(values) || PyLong_CheckExact(values) || PyBool_Check(values)) {
+        unsigned char item[16];
+        return fol_py_item_write(fol_py_field_place(type, index), values, item) < 0 ? -1 : 1;
+    }
+    fol_py_state *state = type->state;
+    if (!PyObject_TypeCheck(values, (PyTypeObject *)state->ndarray)) {
+        return 0;
+    }
+    PyObject *dtype = PyObject_GetAttr(values, state->names[FOL_PY_NAME_dtype]);
+    if (dtype == NULL) {
+        return -1;
+    }
+    int is_same = PyObject_RichCompareBool(dtype, PyTuple_GET_ITEM(type->dtypes, index), Py_EQ);
+    Py_DECREF(dtype);
+    return is_same;
+}
+
+/* Values that numpy may cast: its own cast takes any kind and wraps what does not fit. */
+static PyObject *harmless(const fol_py_component *type, uint32_t index, PyObject *values)
+{
+    int is_unharmed = is_stored_unharmed(type, index, values);
+    if (is_unharmed != 0) {
+        return is_unharmed < 0 ? NULL : Py_NewRef(values);
+    }
+    char room[FOL_PY_LABEL_SIZE];
+    const char *label = fol_py_place_label(fol_py_field_place(type, index), room);
+    return PyObject_CallFunction(type->state->column_prepare, "OOOOs", values,
+                                 PyTuple_GET_ITEM(type->dtypes, index), Py_None, Py_None, label);
+}
+
 int fol_py_column_assign(const fol_py_component *type, uint32_t index, PyObject *view,
                          PyObject *values)
 {
@@ -106,12 +139,17 @@ int fol_py_column_assign(const fol_py_component *type, uint32_t index, PyObject 
     if (values == view) {
         return 0;
     }
-    if (PyObject_SetItem(view, type->state->ellipsis_key, values) == 0) {
-        return 0;
+    PyObject *stored = harmless(type, index, values);
+    if (stored == NULL) {
+        return -1;
     }
-    bool is_about_values =
-        PyErr_ExceptionMatches(PyExc_ValueError) || PyErr_ExceptionMatches(PyExc_TypeError);
-    return is_about_values ? reword(type, index, view, values) : -1;
+    int status = PyObject_SetItem(view, type->state->ellipsis_key, stored);
+    if (status < 0 &&
+        (PyErr_ExceptionMatches(PyExc_ValueError) || PyErr_ExceptionMatches(PyExc_TypeError))) {
+        status = reword(type, index, view, stored);
+    }
+    Py_DECREF(stored);
+    return status;
 }
 
 /* The view of a field. Borrowed. */

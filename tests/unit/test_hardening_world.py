@@ -246,3 +246,87 @@ def test_shape_that_is_no_numbers_is_refused(shape):
 
 def test_shape_may_be_a_whole_number_of_numpy():
     assert fo.component("Pair", ("f4", np.int64(2)))([1, 2]).value.shape == (2,)
+
+
+Whole = fo.component("Whole", "i4")
+Large = fo.component("Large", "u8")
+Flag = fo.component("Flag", "?")
+Place = fo.component("Place", {"x": "i4", "y": "f4"})
+LargePair = fo.component("LargePair", ("u8", (2,)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        (Whole, 1.7),
+        (Whole, float("nan")),
+        (Whole, [1.5, 2.5]),
+        (Whole, np.array([1.0, 2.0])),
+        (Whole, np.float32(1.0)),
+        (Whole, 2**40),
+        (Whole, [2**40, 1]),
+        (Whole, np.array([2**40, 1])),
+        (Whole, [2**70, 1]),
+        (Whole, "1"),
+        (Whole, ["1", "2"]),
+        (Large, -1),
+        (Large, [-1, 2**63]),
+        (Mass, 1j),
+        (Mass, np.array([1j, 2j])),
+        (Mass, ["1", "2"]),
+        (Mass, None),
+        (Flag, "False"),
+        (Flag, ["False", ""]),
+        (Flag, [0.5, 1.0]),
+    ],
+    ids=repr,
+)
+def test_column_refuses_what_spawn_many_refuses(kind, values):
+    world = fo.World()
+    if values is not None:
+        with pytest.raises((TypeError, ValueError), match=kind.__name__):
+            world.spawn_many(2, {kind: values})
+    world.spawn_many(2, {kind: 1})
+    [chunk] = world.query(writes=[kind])
+    with pytest.raises((TypeError, ValueError), match=kind.__name__):
+        chunk[kind] = values
+    assert chunk[kind].tolist() == [1, 1]
+
+
+def test_field_of_a_column_refuses_too():
+    world = fo.World()
+    world.spawn_many(2, {Place: None})
+    [chunk] = world.query(writes=[Place])
+    with pytest.raises(TypeError, match=r"Place\.x takes int32 values, got float64"):
+        chunk[Place].x = [1.5, 2.5]
+    assert chunk[Place].x.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [3, [3, 3], (3, 3), True, np.int64(3), np.array([3, 3], "u1"), np.array([3]), range(3, 4)],
+    ids=repr,
+)
+def test_column_takes_whole_numbers_of_any_kind(values):
+    world = fo.World()
+    world.spawn_many(2, {Whole: 0})
+    [chunk] = world.query(writes=[Whole])
+    chunk[Whole] = values
+    assert chunk[Whole].tolist() == [int(np.asarray(values).flat[0])] * 2
+
+
+@pytest.mark.parametrize("kind", [Whole, Large, Flag, Mass, LargePair, Note, Text])
+def test_no_rows_may_come_as_an_empty_list(kind):
+    world = fo.World()
+    assert len(world.spawn_many(0, {kind: []})) == 0
+    world.add_many([], {kind: []})
+
+
+def test_lists_of_large_whole_numbers_are_exact():
+    world = fo.World()
+    ids = world.spawn_many(2, {Large: [2**63 + 1, 1], LargePair: [[2**64 - 1, 0], [1, 2]]})
+    assert [world.get(i, Large).value for i in ids] == [2**63 + 1, 1]
+    assert world.get(ids[0], LargePair).value.tolist() == [2**64 - 1, 0]
+    assert LargePair([2**63 + 1, 1]).value.tolist() == [2**63 + 1, 1]
+    with pytest.raises(ValueError, match=f"Large holds 0 to {2**64 - 1}, got {2**64}"):
+        world.spawn_many(2, {Large: [2**64, 1]})
