@@ -213,6 +213,14 @@ static int ids_from_buffer(PyObject *ids, fol_py_scratch *scratch, const fol_ent
 int fol_py_parse_ids(fol_py_state *state, PyObject *ids, fol_py_scratch *scratch,
                      const fol_entity **out, Py_ssize_t *count)
 {
+    PyObject *items;
+    return fol_py_parse_listed_ids(state, ids, scratch, out, count, &items);
+}
+
+int fol_py_parse_listed_ids(fol_py_state *state, PyObject *ids, fol_py_scratch *scratch,
+                            const fol_entity **out, Py_ssize_t *count, PyObject **listed)
+{
+    *listed = NULL;
     int found = ids_from_buffer(ids, scratch, out, count);
     if (found != 0) {
         return found < 0 ? -1 : 0;
@@ -243,5 +251,6 @@ int fol_py_parse_ids(fol_py_state *state, PyObject *ids, fol_py_scratch *scratch
     }
     *out = parsed;
     *count = rows;
+    *listed = items;
     return 0;
 }

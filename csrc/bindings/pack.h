@@ -14,4 +14,9 @@ fol_component *fol_py_entity_component(fol_py_state *state, PyObject *key);
 int fol_py_parse_cells(fol_py_state *state, fol_storage storage, PyObject *given, Py_ssize_t rows,
                        const char *label, fol_py_scratch *scratch, fol_source *out);
 
+/* As fol_py_parse_ids. *items is the tuple that was read, held by the scratch, or NULL when the ids
+ * are those of an array. */
+int fol_py_parse_listed_ids(fol_py_state *state, PyObject *ids, fol_py_scratch *scratch,
+                            const fol_entity **out, Py_ssize_t *count, PyObject **items);
+
 #endif

@@ -4,15 +4,29 @@
 #include "bindings/pack.h"
 #include "bindings/query.h"
 
-/* Refuses a number that this world never holds, before memory is taken for its ids. */
-static int check_count(fol_py_world_object *self, Py_ssize_t count)
+/* Reads a number of entities, and refuses one that this world never holds before memory is taken
+ * for its ids. */
+static int read_count(fol_py_world_object *self, PyObject *given, Py_ssize_t *out)
 {
-    if (count <= (Py_ssize_t)self->max_entities) {
-        return 0;
+    PyObject *number = PyNumber_Index(given);
+    if (number == NULL) {
+        return -1;
     }
-    return fol_py_raise(self->state, FOL_E_CAPACITY,
-                        "%zd entities do not fit: Config.max_entities is %u; nothing was changed",
-                        count, (unsigned)self->max_entities);
+    /* What fits no size is cut to the nearest that does. */
+    Py_ssize_t count = PyNumber_AsSsize_t(number, NULL);
+    int status = 0;
+    if (count < 0) {
+        PyErr_Format(PyExc_ValueError, "the number of entities is at least 0, got %S", number);
+        status = -1;
+    } else if (count > (Py_ssize_t)self->max_entities) {
+        status = fol_py_raise(self->state, FOL_E_CAPACITY,
+                              "%S entities do not fit: Config.max_entities is %u; nothing was "
+                              "changed",
+                              number, (unsigned)self->max_entities);
+    }
+    Py_DECREF(number);
+    *out = count;
+    return status;
 }
 
 static PyObject *world_spawn_many(PyObject *object, PyObject *const *arguments, Py_ssize_t count)
@@ -23,14 +37,8 @@ static PyObject *world_spawn_many(PyObject *object, PyObject *const *arguments, 
                      count);
         return NULL;
     }
-    Py_ssize_t rows = PyNumber_AsSsize_t(arguments[0], PyExc_OverflowError);
-    if (rows < 0) {
-        if (!PyErr_Occurred()) {
-            PyErr_Format(PyExc_ValueError, "the number of entities is at least 0, got %zd", rows);
-        }
-        return NULL;
-    }
-    if (check_count(self, rows) < 0) {
+    Py_ssize_t rows;
+    if (read_count(self, arguments[0], &rows) < 0) {
         return NULL;
     }
     fol_py_scratch scratch;
@@ -60,14 +68,30 @@ done:
     return array;
 }
 
-/* Raises for a bad place in an array of ids. */
-static int raise_bad(fol_py_world_object *self, int status, const fol_entity *ids, size_t bad,
+/* Ids of a call: as the core takes them, and as they were given where that says more. */
+typedef struct call_ids {
+    const fol_entity *ids;
+    Py_ssize_t rows;
+    PyObject *items; /* tuple, or NULL */
+} call_ids;
+
+static int parse_ids(fol_py_world_object *self, PyObject *given, fol_py_scratch *scratch,
+                     call_ids *out)
+{
+    return fol_py_parse_listed_ids(self->state, given, scratch, &out->ids, &out->rows, &out->items);
+}
+
+/* Raises for a bad place among ids. */
+static int raise_bad(fol_py_world_object *self, int status, const call_ids *call, size_t bad,
                      const char *lacking)
 {
     if (status != FOL_E_STALE && status != FOL_E_MISSING) {
         return fol_py_world_raise(self, status, NULL);
     }
-    PyObject *entity = fol_py_entity_new(self->state, ids[bad]);
+    /* A number that no entity can have was read as 0. */
+    bool is_none = call->ids[bad] == 0 && call->items != NULL;
+    PyObject *entity = is_none ? PyNumber_Index(PyTuple_GET_ITEM(call->items, (Py_ssize_t)bad))
+                               : fol_py_entity_new(self->state, call->ids[bad]);
     if (entity == NULL) {
         return -1;
     }
@@ -87,17 +111,15 @@ static PyObject *world_despawn_many(PyObject *object, PyObject *given)
     fol_py_world_object *self = (fol_py_world_object *)object;
     fol_py_scratch scratch;
     fol_py_scratch_init(&scratch);
-    const fol_entity *ids;
-    Py_ssize_t rows;
+    call_ids call;
     int status = -1;
-    if (fol_py_parse_ids(self->state, given, &scratch, &ids, &rows) == 0 &&
-        fol_py_world_enter(object) == 0) {
+    if (parse_ids(self, given, &scratch, &call) == 0 && fol_py_world_enter(object) == 0) {
         size_t bad = 0;
         fol_py_world_touch(self);
-        status = fol_world_despawn_many(self->world, ids, (size_t)rows, &bad);
+        status = fol_world_despawn_many(self->world, call.ids, (size_t)call.rows, &bad);
         fol_py_world_leave(object);
         if (status < 0) {
-            raise_bad(self, status, ids, bad, NULL);
+            raise_bad(self, status, &call, bad, NULL);
         }
     }
     fol_py_scratch_release(&scratch);
@@ -113,20 +135,21 @@ static PyObject *world_add_many(PyObject *object, PyObject *const *arguments, Py
     }
     fol_py_scratch scratch;
     fol_py_scratch_init(&scratch);
-    const fol_entity *ids;
-    Py_ssize_t rows;
+    call_ids call;
     fol_bulk *bulks;
     size_t bulk_count;
     int status = -1;
-    if (fol_py_parse_ids(self->state, arguments[0], &scratch, &ids, &rows) == 0 &&
-        fol_py_parse_bulks(self->state, arguments[1], rows, &scratch, &bulks, &bulk_count) == 0 &&
+    if (parse_ids(self, arguments[0], &scratch, &call) == 0 &&
+        fol_py_parse_bulks(self->state, arguments[1], call.rows, &scratch, &bulks, &bulk_count) ==
+            0 &&
         fol_py_world_enter(object) == 0) {
         size_t bad = 0;
         fol_py_world_touch(self);
-        status = fol_world_add_many(self->world, ids, (size_t)rows, bulks, bulk_count, &bad);
+        status =
+            fol_world_add_many(self->world, call.ids, (size_t)call.rows, bulks, bulk_count, &bad);
         fol_py_world_leave(object);
         if (status < 0) {
-            raise_bad(self, status, ids, bad, NULL);
+            raise_bad(self, status, &call, bad, NULL);
         }
     }
     fol_py_scratch_release(&scratch);
@@ -154,25 +177,24 @@ static PyObject *world_remove_many(PyObject *object, PyObject *const *arguments,
     }
     fol_py_scratch scratch;
     fol_py_scratch_init(&scratch);
-    const fol_entity *ids;
-    Py_ssize_t rows;
+    call_ids call;
     fol_component **components;
     size_t component_count = (size_t)count - 1;
     int status = -1;
-    if (fol_py_parse_ids(self->state, arguments[0], &scratch, &ids, &rows) == 0 &&
+    if (parse_ids(self, arguments[0], &scratch, &call) == 0 &&
         fol_py_parse_components(self->state, arguments + 1, count - 1, &scratch, &components) ==
             0 &&
         fol_py_world_enter(object) == 0) {
         size_t bad = 0;
         fol_py_world_touch(self);
-        status = fol_world_remove_many(self->world, ids, (size_t)rows, components, component_count,
-                                       &bad);
-        const char *lacking = status == FOL_E_MISSING
-                                  ? name_lacking(self->world, ids[bad], components, component_count)
-                                  : NULL;
+        status = fol_world_remove_many(self->world, call.ids, (size_t)call.rows, components,
+                                       component_count, &bad);
+        const char *lacking = status == FOL_E_MISSING ? name_lacking(self->world, call.ids[bad],
+                                                                     components, component_count)
+                                                      : NULL;
         fol_py_world_leave(object);
         if (status < 0) {
-            raise_bad(self, status, ids, bad, lacking);
+            raise_bad(self, status, &call, bad, lacking);
         }
     }
     fol_py_scratch_release(&scratch);
@@ -193,6 +215,27 @@ static bool is_core_of(const fol_py_query_core *core, const fol_term *terms, siz
         }
     }
     return true;
+}
+
+/* Raises for a query that could not be made. */
+static int raise_query(fol_py_world_object *self, int status, const fol_term *terms, size_t count)
+{
+    uint64_t columns = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (terms[i].kind <= FOL_TERM_READ) {
+            columns += fol_component_field_count(terms[i].component);
+        }
+    }
+    if (status == FOL_E_VALUE && columns > FOL_MAX_COLUMNS) {
+        return fol_py_raise(self->state, status,
+                            "world.query() has %llu columns, the fields of all components it reads "
+                            "and writes; no query has more than %d columns",
+                            (unsigned long long)columns, FOL_MAX_COLUMNS);
+    }
+    if (status == FOL_E_VALUE) {
+        return fol_py_raise(self->state, status, "world.query() has too many terms");
+    }
+    return fol_py_world_raise(self, status, NULL);
 }
 
 static PyObject *make_core(fol_py_world_object *self, const fol_term *terms, size_t count,
@@ -216,7 +259,7 @@ static PyObject *make_core(fol_py_world_object *self, const fol_term *terms, siz
     fol_py_world_leave((PyObject *)self);
     Py_DECREF(name);
     if (status < 0) {
-        fol_py_world_raise(self, status, NULL);
+        raise_query(self, status, terms, count);
     }
     return core;
 }

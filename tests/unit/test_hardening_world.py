@@ -330,3 +330,47 @@ def test_lists_of_large_whole_numbers_are_exact():
     assert LargePair([2**63 + 1, 1]).value.tolist() == [2**63 + 1, 1]
     with pytest.raises(ValueError, match=f"Large holds 0 to {2**64 - 1}, got {2**64}"):
         world.spawn_many(2, {Large: [2**64, 1]})
+
+
+@pytest.mark.parametrize("count", [2**32, 2**63, 2**70])
+def test_number_of_entities_beyond_any_world_is_a_full_world(count):
+    world = fo.World()
+    limit = world.config.max_entities
+    with pytest.raises(fo.CapacityError, match=f"{count} .* Config.max_entities is {limit}"):
+        world.spawn_many(count)
+
+
+@pytest.mark.parametrize("count", [-1, -(2**70)])
+def test_negative_number_of_entities_is_named(count):
+    with pytest.raises(ValueError, match=f"at least 0, got {count}"):
+        fo.World().spawn_many(count)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda world, ids: world.despawn_many(ids),
+        lambda world, ids: world.add_many(ids, {Mass: 1.0}),
+        lambda world, ids: world.remove_many(ids, Mass),
+    ],
+    ids=["despawn", "add", "remove"],
+)
+@pytest.mark.parametrize("bad", [-1, 2**64], ids=str)
+def test_number_that_is_no_id_is_named_as_given(call, bad):
+    world = fo.World()
+    alive = world.spawn(Mass(1.0))
+    with pytest.raises(fo.StaleHandleError, match=f"^{bad}, at place 1 of the ids"):
+        call(world, iter([alive, bad]))
+    with pytest.raises(fo.StaleHandleError, match=r"^-1, at place 0 of the ids"):
+        call(world, np.array([-1]))
+    assert len(world) == 1
+
+
+def test_query_of_too_many_columns_says_how_many_it_may_have():
+    many = [fo.component(f"Many{number}", "f8") for number in range(257)]
+    world = fo.World()
+    assert list(world.query(reads=many[:256])) == []
+    with pytest.raises(
+        ValueError, match=r"^world\.query\(\) has 257 columns, .* more than 256 columns"
+    ):
+        world.query(reads=many)
