@@ -60,8 +60,7 @@ static PyObject *make_result(fol_py_scheduler *self, const batch *made)
     return result;
 }
 
-/* Plans again when the schedule was edited. */
-static int refresh_plan(fol_py_scheduler *self)
+int fol_py_scheduler_refresh(fol_py_scheduler *self)
 {
     if (!self->is_stale) {
         return 0;
@@ -234,12 +233,12 @@ static int pause_between(fol_py_scheduler *self)
         return -1;
     }
     give_turn(self);
-    return refresh_plan(self);
+    return fol_py_scheduler_refresh(self);
 }
 
 static int run_frames(fol_py_scheduler *self, uint64_t count, double dt, batch *made)
 {
-    if (refresh_plan(self) < 0) {
+    if (fol_py_scheduler_refresh(self) < 0) {
         return -1;
     }
     uint64_t done = 0;

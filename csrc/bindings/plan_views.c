@@ -186,6 +186,13 @@ static double *read_costs(fol_py_plan *plan, PyObject *costs)
     while (PyDict_Next(costs, &position, &key, &value)) {
         Py_ssize_t index = fol_py_plan_index(plan, key);
         double cost = index < 0 ? 0.0 : PyFloat_AsDouble(value);
+        if (cost == -1.0 && PyErr_ExceptionMatches(PyExc_TypeError)) {
+            PyErr_Format(PyExc_TypeError, "the cost of `%U` is a number of seconds, got %R",
+                         PyTuple_GET_ITEM(plan->names, index), value);
+        } else if (cost == -1.0 && PyErr_ExceptionMatches(PyExc_OverflowError)) {
+            cost = Py_HUGE_VAL;
+            PyErr_Clear();
+        }
         if (index < 0 || (cost == -1.0 && PyErr_Occurred())) {
             PyMem_Free(seconds);
             return NULL;

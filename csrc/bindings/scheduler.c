@@ -78,7 +78,38 @@ static void take_binding(fol_py_scheduler *self, fol_py_binding *binding, PyObje
     fol_py_contexts_release(old, old_count);
 }
 
-static int raise_open(fol_py_scheduler *self, int status)
+static uint32_t column_count(const fol_py_bound_query *query)
+{
+    uint32_t count = 0;
+    for (size_t i = 0; i < query->count; i++) {
+        const fol_term *term = &query->terms[i];
+        if (term->kind == FOL_TERM_WRITE || term->kind == FOL_TERM_READ) {
+            count += fol_component_field_count(term->component);
+        }
+    }
+    return count;
+}
+
+/* Raises for the system whose query no core query can be. */
+static int raise_wide_query(fol_py_scheduler *self, const fol_py_binding *binding)
+{
+    for (uint32_t i = 0; i < binding->count; i++) {
+        const fol_py_context *context = binding->contexts[i];
+        for (size_t place = 0; place < context->query_count; place++) {
+            uint32_t columns = column_count(&context->queries[place]);
+            if (columns > FOL_MAX_COLUMNS) {
+                return fol_py_raise(self->state, FOL_E_VALUE,
+                                    "a query of system `%U` has %u columns, the fields of all "
+                                    "components it reads and writes; no query has more than %d "
+                                    "columns",
+                                    context->name, (unsigned)columns, FOL_MAX_COLUMNS);
+            }
+        }
+    }
+    return fol_py_raise(self->state, FOL_E_VALUE, "a query of a system has too many terms");
+}
+
+static int raise_open(fol_py_scheduler *self, int status, const fol_py_binding *binding)
 {
     if (status == FOL_E_BUSY) {
         return fol_py_raise(self->state, status, "the world is in use by a frame");
@@ -89,10 +120,7 @@ static int raise_open(fol_py_scheduler *self, int status)
                             fol_world_full_setting(fol_py_world(self->world)));
     }
     if (status == FOL_E_VALUE) {
-        return fol_py_raise(self->state, status,
-                            "a query of a system has more than %d columns: the fields of all "
-                            "components it reads and writes",
-                            FOL_MAX_COLUMNS);
+        return raise_wide_query(self, binding);
     }
     return fol_py_raise(self->state, status, NULL);
 }
@@ -157,7 +185,7 @@ static PyObject *scheduler_open(PyObject *object, PyObject *args)
     if (status == 0) {
         take_binding(self, &binding, plan);
     } else {
-        raise_open(self, status);
+        raise_open(self, status, &binding);
     }
     fol_py_binding_deinit(&binding);
     return status == 0 ? Py_NewRef(Py_None) : NULL;
@@ -187,7 +215,7 @@ static PyObject *scheduler_replan_with(PyObject *object, PyObject *args)
     if (status == 0) {
         take_binding(self, &binding, plan);
     } else {
-        raise_open(self, status);
+        raise_open(self, status, &binding);
     }
     fol_py_binding_deinit(&binding);
     return status == 0 ? Py_NewRef(Py_None) : NULL;
@@ -216,15 +244,27 @@ static PyObject *scheduler_mark_stale(PyObject *object, PyObject *unused)
     Py_RETURN_NONE;
 }
 
+/* The place of a system in the plan of the next frame, where that can be made now. */
+static Py_ssize_t find_system(fol_py_scheduler *self, PyObject *system)
+{
+    if (fol_py_scheduler_core(self) == NULL ||
+        (!self->is_driving && fol_py_scheduler_refresh(self) < 0)) {
+        return -1;
+    }
+    return fol_py_plan_index(self->plan, system);
+}
+
 static PyObject *set_enabled(PyObject *object, PyObject *system, bool enabled)
 {
     fol_py_scheduler *self = (fol_py_scheduler *)object;
-    fol_scheduler *core = fol_py_scheduler_core(self);
-    if (core == NULL || refuse_while_driving(self, "a system cannot be switched on or off") < 0) {
+    if (fol_py_scheduler_core(self) == NULL ||
+        refuse_while_driving(self, "a system cannot be switched on or off") < 0) {
         return NULL;
     }
-    Py_ssize_t index = fol_py_plan_index(self->plan, system);
-    if (index < 0) {
+    Py_ssize_t index = find_system(self, system);
+    /* Looking for it may have run Python code, and that may have closed the scheduler. */
+    fol_scheduler *core = index < 0 ? NULL : fol_py_scheduler_core(self);
+    if (core == NULL) {
         return NULL;
     }
     int status = fol_scheduler_enable(core, (uint32_t)index, enabled);
@@ -248,9 +288,9 @@ static PyObject *scheduler_disable(PyObject *object, PyObject *system)
 static PyObject *scheduler_is_enabled(PyObject *object, PyObject *system)
 {
     fol_py_scheduler *self = (fol_py_scheduler *)object;
-    fol_scheduler *core = fol_py_scheduler_core(self);
-    Py_ssize_t index = core == NULL ? -1 : fol_py_plan_index(self->plan, system);
-    return index < 0 ? NULL : PyBool_FromLong(fol_scheduler_is_enabled(core, (uint32_t)index));
+    Py_ssize_t index = find_system(self, system);
+    fol_scheduler *core = index < 0 ? NULL : fol_py_scheduler_core(self);
+    return core == NULL ? NULL : PyBool_FromLong(fol_scheduler_is_enabled(core, (uint32_t)index));
 }
 
 static PyObject *scheduler_costs(PyObject *object, PyObject *unused)

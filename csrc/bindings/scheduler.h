@@ -143,6 +143,8 @@ PyObject *fol_py_frame_result_new(fol_py_scheduler *scheduler, PyObject *errors,
                                   PyObject *quarantined);
 
 /* drive.c: methods of the scheduler that run frames. */
+/* Plans again when the schedule was edited; not while a frame runs. */
+int fol_py_scheduler_refresh(fol_py_scheduler *scheduler);
 PyObject *fol_py_scheduler_tick(PyObject *self, PyObject *const *args, Py_ssize_t count,
                                 PyObject *names);
 PyObject *fol_py_scheduler_tick_n(PyObject *self, PyObject *const *args, Py_ssize_t count,

@@ -36,4 +36,8 @@ def text(value: object, what: str) -> str:
         raise TypeError(f"{what} is text, got {value!r}.")
     if not value or "\0" in value:
         raise ValueError(f"{what} is not empty and has no null character, got {value!r}.")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{what} has no half of a surrogate pair, got {value!r}.") from None
     return value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import itertools
 import math
+import os
 import sys
 import warnings
 import weakref
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 DEFAULT_PHASES = ("first", "update", "last")
 MAX_COUNT = 2**32 - 1
 _SHOWN_AMBIGUITIES = 5
+_PACKAGE = os.path.join(os.path.dirname(__file__), "")
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,16 @@ def near(name: object, known: Iterable[object]) -> str:
     return f"; did you mean {' or '.join(f'`{item}`' for item in found)}?" if found else ""
 
 
+def _levels_to_user() -> int:
+    """The stacklevel with which the caller of this warns about a line outside of foliot."""
+    levels = 1
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame = frame.f_back
+        levels += 1
+    return levels
+
+
 def _name_of(key: object) -> object:
     return key.name if isinstance(key, System) else key
 
@@ -140,7 +152,7 @@ class Schedule:
         phases: Iterable[str | Phase] = DEFAULT_PHASES,
         ambiguity: Literal["allow", "warn", "error"] = "allow",
     ) -> None:
-        if ambiguity not in {"allow", "warn", "error"}:
+        if ambiguity not in ("allow", "warn", "error"):
             raise ValueError(f"ambiguity= is 'allow', 'warn' or 'error', got {ambiguity!r}.")
         self._phases = _read_phases(phases)
         self._ambiguity = ambiguity
@@ -248,7 +260,7 @@ class Schedule:
         )
         if self._ambiguity == "error":
             raise ScheduleError(sentence)
-        warnings.warn(sentence, stacklevel=3)
+        warnings.warn(sentence, stacklevel=_levels_to_user())
 
 
 class _Build:

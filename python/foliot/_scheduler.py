@@ -9,7 +9,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol, TypeAlias, cast
 
 from foliot import _core
 from foliot._checks import real, whole
@@ -80,7 +80,7 @@ def _read_workers(workers: object) -> int:
         text = os.environ.get(source)
         if not text:
             return 0
-        if not text.strip().isdecimal():
+        if not text.strip().removeprefix("-").isdecimal():
             raise ValueError(f"{source} is a number, got {text!r}.")
         workers = int(text)
     return whole(workers, source, 1, MAX_WORKERS)
@@ -189,6 +189,7 @@ class Scheduler(_core.Scheduler):
         config = world.config
         self._schedule = schedule
         self._max_systems = config.max_systems
+        self._max_dt = float(config.max_dt)
         self._changes: PlanChanges | None = None
         plan = self._make_plan()
         self._open(
@@ -200,7 +201,7 @@ class Scheduler(_core.Scheduler):
             _read_backend(backend),
             _read_workers(workers),
             whole(seed, "seed=", 0, 2**64 - 1),
-            float(config.max_dt),
+            self._max_dt,
             policy,
             after,
             config.max_commands,
@@ -240,6 +241,14 @@ class Scheduler(_core.Scheduler):
         return SchedulerStats(**self._read_stats())
 
     @property
+    def trace(self) -> NoReturn:
+        """Not in this version, which records no traces."""
+        raise AttributeError(
+            "this version records no traces, so a scheduler has no trace; FrameResult has the "
+            "times of each frame, scheduler.stats and scheduler.costs() those of all."
+        )
+
+    @property
     def workers(self) -> list[WorkerStats]:
         """Counters of each worker; the first is the thread that calls ``tick``."""
         count = self._backend()[3]
@@ -275,6 +284,11 @@ class Scheduler(_core.Scheduler):
             (21, 'ticks', 2.0)
         """
         period_ns, dt = _read_rate(rate)
+        if dt > self._max_dt:
+            raise ValueError(
+                f"rate={rate!r} makes frames of {dt!r} s, longer than Config.max_dt "
+                f"({self._max_dt!r} s)."
+            )
         bound = -1 if ticks is None else whole(ticks, "ticks=", 0, MAX_TICKS)
         stop = _read_until(until)
         with _progress_bar(progress, ticks) as on_frame:

@@ -216,6 +216,11 @@ def _read_queries(name: str, queries: object) -> Mapping[str, Query]:
     return dict(queries)
 
 
+def _read_sets(name: str, sets: object) -> tuple[str, ...]:
+    found = dict.fromkeys(read_names(sets, f"sets= of `{name}`", (str,)))
+    return tuple(text(item, f"a set's name in `{name}`") for item in found)
+
+
 def _make_system(
     *,
     name: str,
@@ -258,7 +263,7 @@ def _make_system(
         )
     except ValueError as error:
         raise ValueError(f"system `{name}`: {error}") from None
-    if gil not in {"hold", "release"}:
+    if gil not in ("hold", "release"):
         raise ValueError(f"gil= of `{name}` is 'hold' or 'release', got {gil!r}.")
     if run_if is not None and not callable(run_if):
         raise TypeError(f"run_if= of `{name}` is a function of the context, got {run_if!r}.")
@@ -273,7 +278,7 @@ def _make_system(
         phase=text(phase, f"phase= of `{name}`"),
         before=read_names(before, f"before= of `{name}`", (str, System)),
         after=read_names(after, f"after= of `{name}`", (str, System)),
-        sets=tuple(dict.fromkeys(read_names(sets, f"sets= of `{name}`", (str,)))),
+        sets=_read_sets(name, sets),
         run_if=cast("_Function | None", run_if),
         exclusive=_check_flag(exclusive, f"exclusive= of `{name}`"),
         commands=_check_flag(commands, f"commands= of `{name}`"),

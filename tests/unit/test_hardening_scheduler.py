@@ -2,8 +2,8 @@
 
 import ctypes
 import gc
+import select
 import threading
-import time
 
 import foliot as fo
 import pytest
@@ -197,7 +197,7 @@ def test_frames_without_python_code_let_other_threads_have_their_turns():
 
     def take_turns():
         for _ in range(20):
-            time.sleep(0)
+            select.select([], [], [], 0)
         turns.append(20)
 
     with make_scheduler() as scheduler:
@@ -240,3 +240,99 @@ def test_fewer_entities_than_none_are_refused():
             ctx.commands.spawn_many(-(2**70))
 
     run_once(spawn, commands=True)
+
+
+def test_system_just_added_can_be_switched_off_before_the_next_frame():
+    schedule = fo.Schedule(make("a"))
+    with fo.Scheduler(fo.World(), schedule) as scheduler:
+        schedule.add(make("b"))
+        assert scheduler.is_enabled("b")
+        scheduler.disable("b")
+        assert list(scheduler.tick(0.1).systems) == ["a"]
+        scheduler.enable("b")
+        assert list(scheduler.tick(0.1).systems) == ["a", "b"]
+
+
+def test_system_just_removed_can_no_longer_be_switched_off():
+    schedule = fo.Schedule(make("a"), make("b"))
+    with fo.Scheduler(fo.World(), schedule) as scheduler:
+        schedule.remove("b")
+        with pytest.raises(fo.UnknownSystemError):
+            scheduler.disable("b")
+
+
+def test_trace_says_that_there_is_none():
+    with make_scheduler() as scheduler:
+        assert not hasattr(scheduler, "trace")
+        with pytest.raises(AttributeError, match="this version records no traces"):
+            print(scheduler.trace)
+
+
+@pytest.mark.parametrize("gil", [[], {}, None, "Hold"])
+def test_gil_of_another_kind_is_named(gil):
+    with pytest.raises(ValueError, match="gil= of `a` is 'hold' or 'release', got"):
+        make("a", gil=gil)
+
+
+@pytest.mark.parametrize("ambiguity", [[], {}, None])
+def test_ambiguity_of_another_kind_is_named(ambiguity):
+    with pytest.raises(ValueError, match="ambiguity= is 'allow', 'warn' or 'error', got"):
+        fo.Schedule(ambiguity=ambiguity)
+
+
+@pytest.mark.filterwarnings("ignore:.*ctypes callback.*:RuntimeWarning")
+@pytest.mark.parametrize("name", ["a\0b", "a\ud800"])
+def test_names_that_c_cannot_take_are_refused(name):
+    with pytest.raises(ValueError, match="a system's name"):
+        make(name)
+    with pytest.raises(ValueError, match="a system's name"):
+        fo.native(tick_nothing, name=name)
+    with pytest.raises(ValueError, match="a set's name in `a`"):
+        make("a", sets=["fine", name])
+    with pytest.raises(ValueError, match="a phase's name"):
+        fo.Phase(name)
+
+
+def test_system_with_too_many_columns_is_named():
+    wide = [fo.component(f"Wide{i}", {f"f{j}": "f8" for j in range(60)}) for i in range(5)]
+    with pytest.raises(ValueError, match="a query of system `wide` has 300 columns"):
+        make_scheduler(make("fine"), make("wide", queries={"all": fo.Query(reads=wide)}))
+
+
+def test_cost_of_another_kind_names_its_system():
+    plan = fo.Schedule(make("a"), make("b")).plan()
+    with pytest.raises(TypeError, match="the cost of `b` is a number of seconds, got 'x'"):
+        plan.critical_path({"a": 1.0, "b": "x"})
+    with pytest.raises(ValueError, match="every cost is finite"):
+        plan.speedup_bound({"a": 10**400})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("-1", "FOLIOT_WORKERS is from 1 to"), ("0", "is from 1 to"), ("two", "is a number")],
+)
+def test_workers_of_the_environment_are_checked(monkeypatch, text, message):
+    monkeypatch.setenv("FOLIOT_WORKERS", text)
+    with pytest.raises(ValueError, match=message):
+        make_scheduler()
+
+
+def test_rate_of_frames_that_are_too_long_is_named():
+    with make_scheduler() as scheduler, pytest.raises(ValueError, match=r"^rate=0\.0005 makes"):
+        scheduler.run(rate=0.0005, ticks=1)
+
+
+@pytest.mark.parametrize("through", ["plan", "scheduler", "tick"])
+def test_warning_about_ambiguities_points_at_the_line_of_the_caller(through):
+    schedule = fo.Schedule(make("a", writes=Mass), ambiguity="warn")
+    late = make("b", writes=Mass)
+    with fo.Scheduler(fo.World(), schedule) as scheduler:
+        schedule.add(late)
+        cause = {
+            "plan": schedule.plan,
+            "scheduler": lambda: fo.Scheduler(fo.World(), schedule).close(),
+            "tick": lambda: scheduler.tick(0.1),
+        }
+        with pytest.warns(UserWarning, match="1 conflicting pair") as caught:
+            cause[through]()
+    assert [warning.filename for warning in caught] == [__file__]
