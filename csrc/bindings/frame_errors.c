@@ -85,9 +85,8 @@ static PyObject *core_error(fol_py_scheduler *scheduler, fol_py_context *context
     return fol_py_take_error();
 }
 
-/* error.add_note(…) */
-static int add_note(fol_py_scheduler *scheduler, PyObject *error, fol_py_context *context,
-                    bool is_merge)
+int fol_py_note_error(fol_py_scheduler *scheduler, PyObject *error, fol_py_context *context,
+                      bool is_merge)
 {
     const fol_frame *frame = fol_scheduler_frame(scheduler->core);
     unsigned long long number = frame->frame;
@@ -124,7 +123,7 @@ int fol_py_collect_errors(fol_py_scheduler *scheduler, PyObject *list)
         if (error == NULL) {
             error = core_error(scheduler, context, failed);
         }
-        if (error == NULL || add_note(scheduler, error, context, failed->is_merge) < 0 ||
+        if (error == NULL || fol_py_note_error(scheduler, error, context, failed->is_merge) < 0 ||
             PyList_Append(list, error) < 0) {
             Py_XDECREF(error);
             return -1;

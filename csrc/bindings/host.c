@@ -91,6 +91,9 @@ int fol_py_keep_error(fol_py_context *context, bool is_merge)
     bool is_ordinary = PyErr_ExceptionMatches(PyExc_Exception) != 0;
     PyObject *error = fol_py_take_error();
     if (!is_ordinary && context->scheduler != NULL) {
+        if (fol_py_note_error(context->scheduler, error, context, is_merge) < 0) {
+            PyErr_Clear();
+        }
         keep_interrupt(context->scheduler, error);
         return FOL_E_INTERRUPTED;
     }

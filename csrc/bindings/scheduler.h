@@ -128,6 +128,9 @@ PyObject *fol_py_take_error(void);
 int fol_py_keep_error(fol_py_context *context, bool is_merge);
 
 /* frame_errors.c */
+/* error.add_note(…) with the system, or NULL, and the frame that runs or has just ended. */
+int fol_py_note_error(fol_py_scheduler *scheduler, PyObject *error, fol_py_context *context,
+                      bool is_merge);
 /* Exceptions of the frame that has just ended, with notes, appended to a list. */
 int fol_py_collect_errors(fol_py_scheduler *scheduler, PyObject *list);
 /* Forgets exceptions that belong to no error of a frame. */

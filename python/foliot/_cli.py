@@ -1,6 +1,6 @@
 """The command line: ``python -m foliot demo | run | plan | doctor | sim``.
 
-Exit status: 0 done; 1 a system failed, or the demo disagrees with its check; 2 the command line, or
+Exit status: 0 done; 1 a system failed or exited, or the demo disagrees with its check; 2 the command line, or
 a file that it names, is at fault, told in one line on stderr; 130 Ctrl-C. What a command needs is
 imported when it runs.
 """
@@ -243,17 +243,18 @@ def run_command(options: argparse.Namespace) -> int:
         raise CommandError(
             f"--rate {options.rate:g}: a frame is then longer than Config.max_dt allows"
         )
-    from foliot._run import Drive, failures
+    from foliot._run import Drive, exit_line, failures
 
     check_settings(options.backend, options.workers)
-    with fo.Scheduler(
-        world, schedule, backend=options.backend, workers=options.workers
-    ) as scheduler:
+    with open_scheduler(world, schedule, options) as scheduler:
         drive = Drive(scheduler, options.rate, options.ticks)
         drive.run()
         print(drive.summary(), flush=True)
     if drive.was_interrupted:
         raise KeyboardInterrupt
+    if drive.exit is not None:
+        print(f"{PROGRAM} run: {exit_line(drive.exit)}", file=sys.stderr)
+        return 1
     if drive.failure is not None:
         for line in failures(drive.failure):
             print(f"{PROGRAM} run: {line}", file=sys.stderr)
@@ -301,6 +302,16 @@ def check_settings(backend: str | None, workers: int | None) -> None:
         fo.Scheduler(fo.World(), fo.Schedule(), backend=backend, workers=workers).close()
     except ValueError as error:
         raise CommandError(str(error)) from error
+
+
+def open_scheduler(
+    world: fo.World, schedule: fo.Schedule, options: argparse.Namespace
+) -> fo.Scheduler:
+    """The scheduler of a program; CommandError if its world has no room for the schedule."""
+    try:
+        return fo.Scheduler(world, schedule, backend=options.backend, workers=options.workers)
+    except (fo.CapacityError, ValueError) as error:
+        raise CommandError(" ".join(str(error).split())) from error
 
 
 def plan_of(schedule: fo.Schedule) -> fo.Plan:

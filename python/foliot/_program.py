@@ -51,6 +51,8 @@ def load_program(target: str) -> tuple[fo.World, fo.Schedule]:
         raise ProgramError(f"{path}: {name!r} is not a function but {type_of(function)}")
     try:
         result = function()
+    except SystemExit as error:
+        raise ProgramError(f"{path}: {name}() exits with {error.code!r}") from error
     except Exception as error:
         raise ProgramError(f"{path}: {name}() raised {described(error, path)}") from error
     if not (isinstance(result, tuple) and len(result) == 2):

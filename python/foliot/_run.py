@@ -103,12 +103,13 @@ class Drive:
     last_begin: float = 0.0
     was_interrupted: bool = False
     failure: fo.FrameError | None = None
+    exit: SystemExit | None = None
 
     def __post_init__(self) -> None:
         self.pace = Pace(1 / self.rate if self.rate else 0.0, time.monotonic())
 
     def run(self) -> None:
-        """Run the frames; Ctrl-C and a failing system end them, and are noted."""
+        """Run the frames; Ctrl-C and a system that fails or exits end them, and are noted."""
         dt = self.pace.period or DEFAULT_DT
         began = self.pace.next = time.monotonic()
         try:
@@ -118,6 +119,8 @@ class Drive:
                 self.times.add(self.scheduler.tick(dt))
         except KeyboardInterrupt:
             self.was_interrupted = True
+        except SystemExit as error:
+            self.exit = error
         except fo.FrameError as error:
             self.failure = error
             self.times.add(error.frame_result)
@@ -178,6 +181,12 @@ def in_units(seconds: float) -> str:
         if seconds * scale < 1000:
             return f"{seconds * scale:.1f} {unit}"
     return f"{seconds:.1f} s"
+
+
+def exit_line(error: SystemExit) -> str:
+    """What is said of a system that ends the program: the note that names it, and the status."""
+    notes = "; ".join(getattr(error, "__notes__", ()))
+    return f"{notes}: the system exits with {error.code!r}"
 
 
 def failures(error: fo.FrameError) -> Iterator[str]:
