@@ -1,8 +1,8 @@
 """The command line: ``python -m foliot demo | run | plan | doctor | sim``.
 
-Exit status: 0 done; 1 a system failed or exited, or the demo disagrees with its check; 2 the command line, or
-a file that it names, is at fault, told in one line on stderr; 130 Ctrl-C. What a command needs is
-imported when it runs.
+Exit status: 0 done; 1 a system failed or exited, or the demo disagrees with its check; 2 the
+command line, or a file that it names, is at fault, told in one line on stderr; 130 Ctrl-C. What a
+command needs is imported when it runs.
 """
 
 from __future__ import annotations
