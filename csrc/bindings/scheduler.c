@@ -301,20 +301,23 @@ static PyObject *scheduler_costs(PyObject *object, PyObject *unused)
         refuse_while_driving(self, "costs cannot be read") < 0) {
         return NULL;
     }
-    double *costs = PyMem_Calloc((size_t)self->context_count + 1, sizeof(*costs));
+    uint32_t count = self->context_count;
+    double *costs = PyMem_Calloc((size_t)count + 1, sizeof(*costs));
     if (costs == NULL) {
         return PyErr_NoMemory();
     }
     fol_scheduler_costs(self->core, costs);
+    /* Making a dict may run the collector, and with it code that changes the plan. */
+    PyObject *names = Py_NewRef(self->plan->names);
     PyObject *dict = PyDict_New();
-    for (uint32_t i = 0; dict != NULL && i < self->context_count; i++) {
+    for (uint32_t i = 0; dict != NULL && i < count; i++) {
         PyObject *cost = PyFloat_FromDouble(costs[i]);
-        if (cost == NULL ||
-            PyDict_SetItem(dict, PyTuple_GET_ITEM(self->plan->names, i), cost) < 0) {
+        if (cost == NULL || PyDict_SetItem(dict, PyTuple_GET_ITEM(names, i), cost) < 0) {
             Py_CLEAR(dict);
         }
         Py_XDECREF(cost);
     }
+    Py_DECREF(names);
     PyMem_Free(costs);
     return dict;
 }

@@ -336,3 +336,29 @@ def test_warning_about_ambiguities_points_at_the_line_of_the_caller(through):
         with pytest.warns(UserWarning, match="1 conflicting pair") as caught:
             cause[through]()
     assert [warning.filename for warning in caught] == [__file__]
+
+
+def test_costs_are_those_of_one_plan_whatever_the_collector_runs():
+    class Owner:
+        def __init__(self):
+            self.me = self
+
+        def __del__(self):
+            schedule.add(*late)
+            scheduler.is_enabled("late")
+
+    late = [make("late"), *(make(f"late{number}") for number in range(30))]
+    schedule = fo.Schedule(make("a"))
+    scheduler = fo.Scheduler(fo.World(), schedule)
+    thresholds = gc.get_threshold()
+    gc.collect()
+    gc.disable()
+    Owner()
+    gc.set_threshold(1)
+    gc.enable()
+    try:
+        costs = scheduler.costs()
+    finally:
+        gc.set_threshold(*thresholds)
+    scheduler.close()
+    assert list(costs) == ["a"]
