@@ -2,7 +2,7 @@
  *
  * The unit is unknown: a reader takes (counter, clock) pairs at both ends of a stretch and scales
  * by their ratio (fol_cycles_scale), so no calibration is kept and none can go stale. On x86-64 it
- * is the time stamp counter (a few nanoseconds against some 27 for clock_gettime), on AArch64 the
+ * is the time stamp counter (about half the cost of clock_gettime), on AArch64 the
  * virtual counter, elsewhere the monotonic clock itself. Differences may be negative when a thread
  * moves between processors with unsynchronised counters: readers clamp at zero.
  */
