@@ -1,52 +1,129 @@
 /* The one interface between a frame and what runs it.
  *
  * A backend is given a phase as a list of nodes in an order the plan allows, cut into segments by
- * merges, and calls back to run each node and each merge exactly once. It may reorder or overlap
- * nodes of a segment only as the plan's graph allows; it never starts a node of a segment before
- * the merge in front of it has returned. Nothing here knows systems, worlds or the host language.
+ * merges, with the plan's graph and stages, and calls back to run each node and each merge exactly
+ * once. It may reorder or overlap nodes of a segment only as the plan's graph allows; it never
+ * starts a node of a segment before the merge in front of it has returned. Nothing here knows
+ * systems, worlds or the host language.
+ *
+ * A node runs in one of two ways: whole, by run_node; or by begin_node, which may cut it into
+ * pieces for several workers, then run_piece for each, then end_node. Worker 0 is the caller's
+ * thread.
  */
 #ifndef FOL_BACKEND_BACKEND_H
 #define FOL_BACKEND_BACKEND_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
-/* One phase to run. Nodes of segment s are [segment_ends[s - 1], segment_ends[s]), from 0. */
-typedef struct fol_work {
+#include "exec/parallel.h"
+#include "exec/team.h"
+
+/* The calls of a frame's runner; the same for all phases. Failures are the callee's to record. */
+typedef struct fol_work_calls {
     void *state;
-    const uint32_t *segment_ends;
-    uint32_t segment_count;
-    /* Runs one node on a worker (0 is the caller). Failures are the callee's to record. */
     void (*run_node)(void *state, uint32_t node, uint32_t worker);
-    /* Runs alone, after every node of the segment has ended. */
+    /* 0: it has ended, else the number of pieces. */
+    uint32_t (*begin_node)(void *state, uint32_t node, uint32_t worker);
+    void (*run_piece)(void *state, uint32_t node, uint32_t piece, uint32_t worker);
+    void (*end_node)(void *state, uint32_t node, uint32_t worker);
+    /* Runs alone on the caller, after every node of the segment has ended. */
     void (*merge)(void *state, uint32_t segment);
+    /* The worker is about to do something in which it must not hold the host: search, park, or run
+     * nodes that do not need it. */
+    void (*release_host)(void *state, uint32_t worker);
+    /* The caller waits: time to look at the host. */
+    void (*poll)(void *state);
+    /* A run of a phase on several workers begins and ends, on the caller. */
+    void (*begin_parallel)(void *state);
+    void (*end_parallel)(void *state);
+    /* Learnt cost of a node, cycles a run (0: never ran), and the most pieces it would be cut in.
+     */
+    double (*node_cost)(void *state, uint32_t node, uint32_t *pieces);
+} fol_work_calls;
+
+/* One phase. Nodes of segment s are [segment_ends[s - 1], segment_ends[s]), from 0; edges go from
+ * lower to higher numbers and stay in a segment. All arrays outlive the prepared phase. */
+typedef struct fol_work {
+    uint32_t node_count;
+    uint32_t segment_count;
+    const uint32_t *segment_ends;
+    const uint32_t *successor_starts; /* node_count + 1 */
+    const uint32_t *successors;
+    const uint32_t *stages; /* one a node; rises with segments */
+    const uint8_t *in_lane; /* one a node: it holds the host's lock */
+    void *prepared;         /* the backend's own */
 } fol_work;
 
 typedef struct fol_backend fol_backend;
 
+typedef struct fol_backend_config {
+    const char *name;
+    uint32_t workers;     /* 0: as many as this process may use */
+    bool require_workers; /* fail rather than run with fewer threads */
+    uint32_t steal_batch; /* 0: the team's own choice */
+    uint64_t seed;
+    fol_work_calls calls;
+    uint64_t poll_ns;
+    fol_trace *trace; /* NULL: none */
+} fol_backend_config;
+
+/* Why the last run of a phase went where it did, as a sentence; like snprintf. */
+typedef size_t fol_backend_explain(const fol_backend *backend, const fol_work *work,
+                                   double ns_per_cycle, char *out, size_t room);
+
 typedef struct fol_backend_ops {
     const char *name;
-    void (*run)(fol_backend *backend, const fol_work *work);
+    /* Threads and memory; a negative status makes the backend fall back. reason may be filled. */
+    int (*init)(fol_backend *backend, const fol_backend_config *config);
     void (*deinit)(fol_backend *backend);
+    /* Makes work->prepared; between runs. NULL: nothing to prepare. */
+    int (*prepare)(fol_backend *backend, fol_work *work);
+    void (*unprepare)(fol_backend *backend, fol_work *work);
+    void (*run)(fol_backend *backend, const fol_work *work);
+    fol_backend_explain *explain; /* NULL: everything runs on the caller */
 } fol_backend_ops;
+
+#define FOL_BACKEND_REASON_SIZE 256
 
 struct fol_backend {
     const fol_backend_ops *ops;
     const char *requested;
-    const char *reason; /* why ops is not what was requested; "" when it is */
-    uint32_t workers;
+    /* Why ops is not what was requested, or why there are fewer workers; "" when all is so. */
+    char reason[FOL_BACKEND_REASON_SIZE];
+    uint32_t workers; /* how many places there are: worker numbers are below it */
+    fol_work_calls calls;
+    fol_team *team;         /* NULL: the caller is the only worker */
+    void *state;            /* of the ops */
+    uint64_t serial_runs;   /* of phases on the caller alone */
+    uint64_t parallel_runs; /* of phases on several workers */
 };
 
-/* Fills the caller's storage. Falls back to what is there and says why; fails only for a name that
- * no version knows: FOL_E_VALUE. */
-int fol_backend_init(fol_backend *backend, const char *name, uint32_t workers);
+/* Fills the caller's storage. Falls back to what is there and says why. FOL_E_VALUE for a name that
+ * no version knows; -EAGAIN or what the system said when threads are required and refused, with the
+ * reason filled; -ENOMEM. */
+int fol_backend_init(fol_backend *backend, const fol_backend_config *config);
 void fol_backend_deinit(fol_backend *backend);
+/* -ENOMEM: nothing is prepared. */
+int fol_backend_prepare(fol_backend *backend, fol_work *work);
+void fol_backend_unprepare(fol_backend *backend, fol_work *work);
+size_t fol_backend_explain_run(const fol_backend *backend, const fol_work *work,
+                               double ns_per_cycle, char *out, size_t room);
 
 static inline void fol_backend_run(fol_backend *backend, const fol_work *work)
 {
     backend->ops->run(backend, work);
 }
 
+/* What every backend does with a phase that stays on the caller. */
+void fol_backend_run_in_order(const fol_backend *backend, const fol_work *work);
+
 /* In order on the caller, least overhead. */
 extern const fol_backend_ops fol_backend_blocking;
+/* A shared queue, and a barrier after every stage. */
+extern const fol_backend_ops fol_backend_threadpool;
+/* Work stealing over the plan's graph, no barrier but its merges. */
+extern const fol_backend_ops fol_backend_stealing;
 
 #endif

@@ -7,6 +7,9 @@
  * The host language is known only through three hooks: systems that need it run attached, all
  * others detached. `fol_scheduler_tick` is called attached and returns attached.
  *
+ * Hooks of the host may be called on any worker. A worker is detached while it looks for work,
+ * parks or runs what does not need the host.
+ *
  * One thread at a time drives a scheduler: others get FOL_E_BUSY. While a frame runs the scheduler
  * holds the world. The world must outlive the scheduler.
  */
@@ -20,6 +23,7 @@
 #include "foliot/clock.h"
 #include "foliot/schedule.h"
 #include "foliot/system.h"
+#include "foliot/trace.h"
 #include "foliot/world.h"
 
 #ifdef __cplusplus
@@ -86,8 +90,10 @@ typedef struct fol_system {
     size_t query_count;
     bool needs_host;           /* the function runs attached */
     bool condition_needs_host; /* the condition does */
-    uint32_t max_rows;         /* longest run a kernel gets; 0: chosen by the scheduler */
-    int64_t carries_state;     /* index before a replan whose state this one continues, or -1 */
+    bool in_lane; /* what runs attached holds the host's lock all the time: such systems take turns
+                   */
+    uint32_t max_rows;     /* longest run a kernel gets; 0: chosen by the scheduler */
+    int64_t carries_state; /* index before a replan whose state this one continues, or -1 */
 } fol_system;
 
 typedef enum fol_rate_kind {
@@ -119,11 +125,17 @@ typedef struct fol_scheduler_config {
     uint32_t quarantine_after;
     uint32_t max_commands; /* of one worker between two merges */
     size_t command_bytes;
+    /* A native system over rows is cut into pieces that take about so long. */
+    double target_task_seconds;
+    uint32_t steal_batch;   /* jobs a worker takes from another at most at once; 0: chosen */
+    bool require_workers;   /* fail with what the system said rather than run with fewer threads */
+    uint32_t trace_records; /* kept of each worker; 0: no trace */
     fol_host host;
     fol_clock clock;
 } fol_scheduler_config;
 
-/* stealing, max_dt 1000 s, raise, 65,536 commands, 256 MiB of command address space, monotonic. */
+/* stealing, max_dt 1000 s, raise, 65,536 commands, 256 MiB of command address space, pieces of 100
+ * microseconds, no trace, monotonic. */
 extern const fol_scheduler_config fol_scheduler_config_default;
 
 /* The known backends, NULL at the end. */
@@ -137,7 +149,8 @@ typedef struct fol_backend_info {
 } fol_backend_info;
 
 /* systems has one element for each system of the plan, rates one for each phase (NULL: every
- * frame). FOL_E_VALUE for an unknown backend. The plan must outlive its use. Creating and
+ * frame). FOL_E_VALUE for an unknown backend; with require_workers, what the system said when it
+ * refused a thread. The plan must outlive its use. Creating and
  * destroying change the world's lists: the caller holds the world, or nobody else uses it. */
 int fol_scheduler_create(fol_world *world, const fol_plan *plan, const fol_system *systems,
                          const fol_phase_rate *rates, const fol_scheduler_config *config,
@@ -166,10 +179,10 @@ typedef enum fol_run_state {
 } fol_run_state;
 
 typedef struct fol_system_timing {
-    uint64_t wall_ns; /* of all its runs in the frame */
+    uint64_t wall_ns; /* of all its runs in the frame; of pieces, the sum */
     uint64_t rows;
-    uint32_t tasks; /* calls of its function or kernel */
-    uint32_t worker;
+    uint32_t tasks;  /* calls of its function or kernel */
+    uint32_t worker; /* that began it */
     fol_run_state state;
 } fol_system_timing;
 
@@ -188,7 +201,7 @@ typedef struct fol_frame {
     double dt;
     double time;
     uint64_t wall_ns;
-    uint64_t cpu_ns; /* of the calling thread */
+    uint64_t cpu_ns; /* of the calling thread, and of the other workers while they ran its nodes */
     const fol_system_timing *systems;
     uint32_t system_count;
     const uint64_t *phase_ns; /* merges included */
@@ -236,10 +249,63 @@ typedef struct fol_scheduler_stats {
     uint64_t commands_dropped;
     uint64_t merges;
     uint64_t wall_ns;
-    uint64_t host_switches; /* attaches of running frames */
+    uint64_t host_switches;   /* attaches of running frames */
+    uint64_t parallel_phases; /* runs of a phase on several workers */
+    uint64_t serial_phases;   /* and on the caller alone */
+    uint64_t steals;          /* jobs taken from another worker */
+    uint64_t wakes_sent;
+    uint64_t wakes_saved; /* not sent because a worker was looking for work already */
 } fol_scheduler_stats;
 
+/* Any thread, also while a frame runs: each number is whole, together they may be an instant apart.
+ */
 void fol_scheduler_read_stats(const fol_scheduler *scheduler, fol_scheduler_stats *out);
+
+/* What one worker did since the scheduler began. Always on. */
+typedef struct fol_worker_stats {
+    uint64_t tasks;          /* kernels and functions called: systems, and pieces of systems */
+    uint64_t systems;        /* begun here */
+    uint64_t stolen;         /* jobs taken from other workers */
+    uint64_t steal_attempts; /* victims looked at */
+    uint64_t steal_misses;   /* of them, had nothing */
+    uint64_t contended;      /* of them, lost to another thief or to the owner */
+    uint64_t batches;        /* steals that brought more than one job */
+    uint64_t largest_batch;
+    uint64_t spins; /* rounds of looking in vain */
+    uint64_t yields;
+    uint64_t parks;
+    uint64_t wakes_sent;
+    uint64_t wakes_saved;
+    uint64_t commands; /* recorded, and not rolled back */
+    uint64_t busy_ns;
+    uint64_t idle_ns;       /* looking for work, or parked, inside of frames */
+    uint64_t host_switches; /* attaches */
+    uint64_t host_wait_ns;  /* waiting for the host's lock; measured with a trace only, else 0 */
+    uint64_t queue_depth;   /* jobs waiting in its queue at this moment */
+} fol_worker_stats;
+
+/* As above. FOL_E_VALUE when there is no such worker. */
+int fol_scheduler_read_worker(const fol_scheduler *scheduler, uint32_t worker,
+                              fol_worker_stats *out);
+
+/* Where the last run of a phase went, and why, as a sentence with its numbers. Like snprintf. Not
+ * during a frame. */
+size_t fol_scheduler_explain_phase(const fol_scheduler *scheduler, uint32_t phase, char *out,
+                                   size_t room);
+
+/* The trace, when there is one. Any thread, also while a frame runs. Copies up to `room` of the
+ * newest records of a worker, oldest first; *lost gets how many older ones there were. */
+size_t fol_scheduler_read_trace(const fol_scheduler *scheduler, uint32_t worker,
+                                fol_trace_record *out, size_t room, uint64_t *lost);
+void fol_scheduler_clear_trace(fol_scheduler *scheduler);
+/* To make nanoseconds of the monotonic clock of a record's cycles: origin_ns + (cycles -
+ * origin_cycles) * ns_per_cycle. Measured over the scheduler's life. */
+typedef struct fol_trace_scale {
+    uint64_t origin_cycles;
+    uint64_t origin_ns;
+    double ns_per_cycle;
+} fol_trace_scale;
+void fol_scheduler_trace_scale(const fol_scheduler *scheduler, fol_trace_scale *out);
 
 /* Fixed-rate pacing: deadlines on a grid of `period_ns` from the start. Pure arithmetic. */
 typedef struct fol_pacer {

@@ -1,4 +1,4 @@
-/* What a native system sees: the only header a kernel needs.
+/* What a native system sees: the only header a kernel needs to include.
  *
  * A kernel is a C function with one of two signatures (FOL_SIGNATURE_COLUMNS, FOL_SIGNATURE_CHUNK).
  * foliot calls it once for each run of rows that the system's query matches. Columns are the fields
@@ -18,6 +18,8 @@
 
 #include <stddef.h>
 #include <stdint.h>
+
+#include "foliot/parallel.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -75,6 +77,8 @@ typedef struct fol_chunk {
     const fol_command_api *api;       /* NULL unless the system declared commands */
     fol_commands *commands;           /* NULL unless the system declared commands */
     void *user;                       /* the system's user data */
+    const fol_parallel_api *parallel; /* fork, join and the parallel loop; never NULL */
+    fol_parallel *self;               /* the first argument of its functions */
 } fol_chunk;
 
 typedef int (*fol_columns_kernel)(void **columns, ptrdiff_t rows, void *user);

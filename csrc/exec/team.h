@@ -1,0 +1,140 @@
+/* A team: the places at which the threads that work for one user (a scheduler) stand.
+ *
+ * Place 0 belongs to the caller, the thread that drives; places 1 .. workers - 1 are taken and left
+ * by threads of the pool. Each place is a worker with a deque of its own; beside them stand an
+ * injector for work from any thread, and a source, which is whatever work its user keeps in another
+ * form (the Python lane).
+ *
+ * A worker looks for work in this order: the job it kept, its own deque, (place 0: the source), the
+ * injector, victims by distance from a random start, (others: the source). Every 61st job it looks
+ * at the injector and at the oldest of its own deque first, so no job waits for more than
+ * FOL_FAIR_INTERVAL * (jobs before it in its queue + 1) jobs of the workers that can take it.
+ *
+ * Who may call what: functions with a worker run on the thread that stands at its place; inject and
+ * notify and the readers of counters from any thread; create and destroy as for any object. One
+ * thread at a time is the caller.
+ */
+#ifndef FOL_EXEC_TEAM_H
+#define FOL_EXEC_TEAM_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "exec/job.h"
+#include "exec/pool.h"
+#include "trace/trace.h"
+
+typedef struct fol_team fol_team;
+
+#define FOL_FAIR_INTERVAL    61u
+#define FOL_TEAM_MAX_WORKERS 254u
+
+/* Work in another form. Both functions are called by any worker of the team, at any time between
+ * create and destroy, also when there is nothing to do. */
+typedef struct fol_team_source {
+    void *state;
+    /* A job for this worker, or NULL. */
+    fol_job *(*take)(void *state, fol_worker *worker);
+    /* Whether take would give this worker one: the last look before parking. */
+    bool (*is_ready)(void *state, fol_worker *worker);
+} fol_team_source;
+
+typedef struct fol_team_config {
+    uint32_t workers;           /* 1 .. FOL_TEAM_MAX_WORKERS, the caller included */
+    uint32_t deque_capacity;    /* of each worker, to begin with; 0: 1024 */
+    uint32_t injector_capacity; /* 0: 1024 */
+    uint32_t steal_batch;       /* jobs a thief takes at most at once; 0: 8 */
+    uint64_t seed;              /* of the random starts */
+    fol_team_source source;     /* functions NULL: none */
+    /* Called by the caller while it waits, at least every poll_ns; may be NULL. */
+    void (*poll)(void *state);
+    void *poll_state;
+    uint64_t poll_ns;
+    fol_trace *trace; /* gets steals and parks; NULL: none */
+} fol_team_config;
+
+/* The pool must outlive the team. -ENOMEM, -EINVAL. Starts no thread. */
+int fol_team_create(fol_pool *pool, const fol_team_config *config, fol_team **out);
+/* Waits for helpers to leave their places. No job is queued or runs. */
+void fol_team_destroy(fol_team *team);
+
+uint32_t fol_team_worker_count(const fol_team *team);
+fol_worker *fol_team_worker(fol_team *team, uint32_t place);
+uint32_t fol_worker_place(const fol_worker *worker);
+fol_team *fol_worker_team(const fol_worker *worker);
+/* Helpers at their places that look for work at this moment: an answer within a microsecond is
+ * likely. */
+bool fol_team_is_hot(const fol_team *team);
+/* The caller runs a job, so it cannot look at the source before that ends. When the caller becomes
+ * busy it looks at the source once more afterwards and wakes a helper if that is ready, so a job
+ * that a helper left for the caller is not left for good. */
+bool fol_team_caller_is_busy(const fol_team *team);
+
+/* Publishing. push: the newest of the worker's deque, visible to thieves at once. push_many: in the
+ * order given, with one publication and one look for sleepers. -ENOMEM: none was pushed (the
+ * caller runs them itself). */
+int fol_worker_push(fol_worker *worker, fol_job *job);
+int fol_worker_push_many(fol_worker *worker, fol_job *const *jobs, uint32_t count);
+/* Runs next on this worker, before its deque. At most three in a row: then it is pushed like any
+ * other. Nobody else can take it, so only from within a job that is about to return. */
+void fol_worker_keep(fol_worker *worker, fol_job *job);
+/* Own jobs are taken oldest first while this is on (list scheduling), newest first else. */
+void fol_worker_set_oldest_first(fol_worker *worker, bool is_on);
+/* From any thread. False when the injector is full. */
+bool fol_team_inject(fol_team *team, fol_job *job);
+/* Tells sleepers that a source has work, or that what somebody waits for has come. */
+void fol_team_notify(fol_team *team);
+void fol_team_notify_all(fol_team *team);
+
+/* Something to wait for: open when its count is 0. */
+typedef struct fol_latch {
+    _Atomic uint32_t count;
+} fol_latch;
+
+static inline void fol_latch_init(fol_latch *latch, uint32_t count)
+{
+    atomic_init(&latch->count, count);
+}
+
+static inline bool fol_latch_is_open(const fol_latch *latch)
+{
+    /* Acquire pairs with the release of fol_latch_count_down: who sees it open sees all that was
+     * done before. */
+    return atomic_load_explicit(&latch->count, memory_order_acquire) == 0;
+}
+
+/* The latch may be gone as soon as its count is 0: only the team is touched after that. */
+void fol_latch_count_down(fol_latch *latch, fol_team *team, uint32_t by);
+
+/* Runs jobs of the team until the latch is open; parks when there is nothing to run. */
+void fol_worker_wait(fol_worker *worker, fol_latch *latch);
+/* Runs one job if there is one. */
+bool fol_worker_run_one(fol_worker *worker);
+
+/* What a worker did since the team began. Written by the worker alone, read by anybody at any time:
+ * each number is whole, together they may be an instant apart. Always on. */
+typedef struct fol_worker_counters {
+    uint64_t jobs;           /* run */
+    uint64_t stolen;         /* taken from other workers */
+    uint64_t steal_attempts; /* victims looked at */
+    uint64_t steal_misses;   /* victims that had nothing */
+    uint64_t contended;      /* lost to another thief or the owner */
+    uint64_t batches;        /* steals that brought more than one */
+    uint64_t largest_batch;
+    uint64_t injected; /* taken from the injector */
+    uint64_t spins;    /* rounds of looking in vain */
+    uint64_t yields;
+    uint64_t parks;
+    uint64_t wakes_sent;
+    uint64_t wakes_saved; /* not sent because somebody was searching */
+    uint64_t joins;       /* times a thread took this place */
+    uint64_t busy_cycles; /* running jobs; of the caller, inside of waits only */
+    uint64_t idle_cycles; /* searching and parked */
+    uint64_t queue_depth; /* at this moment */
+} fol_worker_counters;
+
+void fol_team_read_worker(const fol_team *team, uint32_t place, fol_worker_counters *out);
+
+#endif
