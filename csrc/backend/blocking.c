@@ -1,17 +1,25 @@
 /* The blocking backend: every node in order on the calling thread. */
 
 #include "backend/backend.h"
+#include "foliot/status.h"
 
-static void blocking_run(fol_backend *backend, const fol_work *work)
+void fol_backend_run_in_order(const fol_backend *backend, const fol_work *work)
 {
-    (void)backend;
+    const fol_work_calls *calls = &backend->calls;
     uint32_t node = 0;
     for (uint32_t segment = 0; segment < work->segment_count; segment++) {
         for (; node < work->segment_ends[segment]; node++) {
-            work->run_node(work->state, node, 0);
+            calls->run_node(calls->state, node, 0);
         }
-        work->merge(work->state, segment);
+        calls->merge(calls->state, segment);
     }
+}
+
+static int blocking_init(fol_backend *backend, const fol_backend_config *config)
+{
+    (void)config;
+    backend->workers = 1;
+    return FOL_OK;
 }
 
 static void blocking_deinit(fol_backend *backend)
@@ -19,5 +27,10 @@ static void blocking_deinit(fol_backend *backend)
     (void)backend;
 }
 
+static void blocking_run(fol_backend *backend, const fol_work *work)
+{
+    fol_backend_run_in_order(backend, work);
+}
+
 const fol_backend_ops fol_backend_blocking = {
-    .name = "blocking", .run = blocking_run, .deinit = blocking_deinit};
+    .name = "blocking", .init = blocking_init, .deinit = blocking_deinit, .run = blocking_run};

@@ -22,6 +22,7 @@ const fol_scheduler_config fol_scheduler_config_default = {
     .quarantine_after = 3,
     .max_commands = 65536,
     .command_bytes = (size_t)256 << 20,
+    .target_task_seconds = 100e-6,
     .clock = {NULL, NULL, NULL},
 };
 
@@ -86,7 +87,11 @@ int fol_scheduler_create(fol_world *world, const fol_plan *plan, const fol_syste
     scheduler->task.world = world;
     scheduler->fork_generation = fol_fork_generation();
     calibrate_cycles(scheduler);
-    status = fol_backend_init(&scheduler->backend, config->backend, config->workers);
+    const fol_backend_config backend = {
+        .name = config->backend,
+        .workers = config->workers,
+        .calls = {.state = scheduler, .run_node = fol_run_node, .merge = fol_run_merge}};
+    status = fol_backend_init(&scheduler->backend, &backend);
     if (status != FOL_OK) {
         goto fail_backend;
     }

@@ -83,11 +83,9 @@ static uint32_t steps_due(fol_scheduler *scheduler, fol_phase *phase, double dt)
 static void run_phase_once(fol_scheduler *scheduler, fol_phase *phase)
 {
     scheduler->tick_base = fol_world_tick(scheduler->world) + 1;
-    const fol_work work = {.state = scheduler,
+    const fol_work work = {.node_count = phase->count,
                            .segment_ends = phase->segment_ends,
-                           .segment_count = phase->segment_count,
-                           .run_node = fol_run_node,
-                           .merge = fol_run_merge};
+                           .segment_count = phase->segment_count};
     fol_backend_run(&scheduler->backend, &work);
     /* What happens between frames counts as later than every system of this one. */
     fol_world_set_tick(scheduler->world, scheduler->tick_base + 2 * (uint64_t)phase->count + 1);

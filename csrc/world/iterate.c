@@ -20,6 +20,7 @@ int fol_query_begin(fol_query *query, uint64_t since, size_t max_rows, fol_query
     out->query = query;
     out->since = since;
     out->match = 0;
+    out->end_match = UINT32_MAX;
     out->row = 0;
     out->max_rows = max_rows;
     return 0;
@@ -57,11 +58,11 @@ static void judge_table(const fol_query *query, const fol_match *match, uint64_t
     *out_all = all;
 }
 
-/* The next stretch of rows that pass the filters, from *row on; false when there is none. */
+/* The next stretch of rows that pass the filters in [*row, *end); false when there is none. */
 static bool find_stretch(const fol_query *query, const fol_match *match, uint64_t since,
                          size_t *row, size_t *end)
 {
-    size_t rows = match->table->rows;
+    size_t rows = *end;
     bool none;
     bool all;
     judge_table(query, match, since, &none, &all);
@@ -69,7 +70,6 @@ static bool find_stretch(const fol_query *query, const fol_match *match, uint64_
         return false;
     }
     if (all) {
-        *end = rows;
         return true;
     }
     size_t first = *row;
@@ -106,6 +106,9 @@ static bool next_in_table(fol_query_iterator *iterator, fol_match *match, fol_ru
     const fol_table *table = match->table;
     size_t row = iterator->row;
     size_t end = table->rows;
+    if (iterator->match == iterator->end_match && end > iterator->end_row) {
+        end = iterator->end_row;
+    }
     if (row >= end) {
         return false;
     }
@@ -126,6 +129,18 @@ static bool next_in_table(fol_query_iterator *iterator, fol_match *match, fol_ru
     return true;
 }
 
+/* The last table of a range, of which the rows before the end belong to it. */
+static bool next_in_end_table(fol_query_iterator *iterator, fol_match *match, fol_run *out)
+{
+    if (iterator->match > iterator->end_match) {
+        return false;
+    }
+    if (match->version != match->table->version) {
+        fol_match_refresh(iterator->query, match);
+    }
+    return next_in_table(iterator, match, out);
+}
+
 bool fol_query_next(fol_query_iterator *iterator, fol_run *out)
 {
     const fol_query *query = iterator->query;
@@ -134,6 +149,9 @@ bool fol_query_next(fol_query_iterator *iterator, fol_run *out)
     while (iterator->match < query->match_count) {
         fol_match *match = &query->matches[iterator->match];
         const fol_table *table = match->table;
+        if (FOL_UNLIKELY(iterator->match >= iterator->end_match)) {
+            return next_in_end_table(iterator, match, out);
+        }
         if (FOL_UNLIKELY(match->version != table->version)) {
             fol_match_refresh(query, match);
         }

@@ -192,6 +192,7 @@ void fol_query_destroy(fol_query *query)
     for (uint32_t i = 0; i < query->match_count; i++) {
         fol_free(query->matches[i].columns);
     }
+    fol_free(query->starts);
     fol_free(query->matches);
     fol_free(query->terms);
     fol_free(query);
@@ -220,6 +221,11 @@ static int add_match(fol_query *query, fol_table *table)
             return -ENOMEM;
         }
         query->matches = matches;
+        uint64_t *starts = fol_realloc_array(query->starts, capacity, sizeof(*starts));
+        if (starts == NULL) {
+            return -ENOMEM;
+        }
+        query->starts = starts;
         query->match_capacity = capacity;
     }
     /* The columns, which runs point to, have a block of their own: it does not move. */
@@ -270,6 +276,7 @@ int fol_query_refresh(fol_query *query)
 {
     const fol_world *world = query->world;
     size_t words = fol_world_mask_words(world);
+    fol_query_forget_starts(query);
     for (; query->seen_tables < world->table_count; query->seen_tables++) {
         fol_table *table = world->tables[query->seen_tables];
         if (is_match(query, table, words)) {

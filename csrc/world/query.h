@@ -52,11 +52,20 @@ struct fol_query {
     uint32_t seen_tables;
     uint64_t seen_version; /* the world's structure version of the cache */
     const fol_component *missing;
+
+    /* Where the rows of each match start, counted through the matches: see range.c. */
+    uint64_t *starts; /* as many as matches have room for */
+    uint64_t row_count;
+    _Atomic uint64_t starts_version; /* the world's row version they hold for; 0: none */
+    atomic_flag starts_are_made;     /* held by the thread that makes them */
 };
 
 /* Brings matches, columns and `missing` up to date. -ENOMEM, and then they are as before or nearer.
  */
 int fol_query_refresh(fol_query *query);
+
+/* Forgets where rows start: the list of matches changed. */
+void fol_query_forget_starts(fol_query *query);
 
 /* Fills the columns of one match anew. */
 void fol_match_refresh(const fol_query *query, fol_match *match);

@@ -129,6 +129,13 @@ static inline void fol_world_restructure(fol_world *world)
     world->structure_version++;
 }
 
+/* Grows with every row that comes, moves or goes: a spawn adds a move and a life, a move adds a
+ * move, a despawn takes a life. So 0 is the version of a world that never had a row. */
+static inline uint64_t fol_world_row_version(const fol_world *world)
+{
+    return 2 * world->moves - world->slots.live;
+}
+
 /* Room for `extra` more rows. -ENOMEM. */
 int fol_world_grow_table(fol_world *world, fol_table *table, size_t extra);
 

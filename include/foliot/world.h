@@ -227,8 +227,10 @@ typedef struct fol_query_iterator {
     fol_query *query;
     uint64_t since;                 /* observers' last tick, for CHANGED and ADDED */
     uint32_t match;                 /* next table */
+    uint32_t end_match;             /* the table the range ends in; UINT32_MAX: no end */
     size_t row;                     /* next row of the table */
-    size_t max_rows;                /* longest run to give; 0: no bound */
+    size_t end_row;                 /* first row of the end table behind the range */
+    size_t max_rows;                /* longest run to give; 0: no bound; may be set on the way */
     void *columns[FOL_MAX_COLUMNS]; /* used only for runs that do not start their table */
 } fol_query_iterator;
 
@@ -236,6 +238,15 @@ typedef struct fol_query_iterator {
  * over. After one thread began since the last structural change, any number may begin at once.
  * FOL_E_MISSING when a declared resource was never inserted (fol_query_missing names it). */
 int fol_query_begin(fol_query *query, uint64_t since, size_t max_rows, fol_query_iterator *out);
+/* The rows of all its tables, whatever filters say. Good after a fol_query_begin with status 0
+ * since the last structural change; then any number may ask at once. */
+uint64_t fol_query_row_count(const fol_query *query);
+/* As fol_query_begin, over the rows [first, end) counted through the query's tables in order, for
+ * several workers that take a piece each. A cut inside a table is moved up to a multiple of 64 rows
+ * of that table, by the same rule for first and for end: ranges that meet at a number give each row
+ * once, and share no cache line of a column. An `end` of at least fol_query_row_count is no cut. */
+int fol_query_begin_range(fol_query *query, uint64_t since, size_t max_rows, uint64_t first,
+                          uint64_t end, fol_query_iterator *out);
 /* False at the end. Empty tables are skipped. Runs come in table order, rows ascending. */
 bool fol_query_next(fol_query_iterator *iterator, fol_run *out);
 /* The first declared resource that the world lacks, or NULL. */
@@ -319,6 +330,11 @@ void fol_commands_destroy(fol_commands *commands);
 void fol_commands_begin(fol_commands *commands, uint32_t system_order, uint32_t chunk);
 /* Forgets what was recorded since the last begin: a failed system's commands go whole. */
 void fol_commands_rollback(fol_commands *commands);
+/* Forgets what was recorded with this system order since the last merge, in whatever chunks: a
+ * system that failed on one worker loses its commands in every buffer. What waits from a merge that
+ * failed stays. For the thread that holds the world, before the merge; drops objects, so it needs
+ * the host as fol_commands_rollback does. */
+void fol_commands_discard(fol_commands *commands, uint32_t system_order);
 /* Commands waiting for a merge. */
 uint32_t fol_commands_count(const fol_commands *commands);
 /* True when merging may need the host: a waiting command holds objects or a host call, or any
@@ -379,6 +395,12 @@ typedef struct fol_merge_report {
     /* Called for a failed custom command; may be NULL. */
     void (*on_error)(void *argument, uint32_t system_order, int status);
     void *on_error_argument;
+    /* Runs part(argument, index) once for every index below count, on any threads in any order, and
+     * returns when all are done; `state` is parallel_state. NULL: all on the caller's thread. Parts
+     * never call the host. */
+    void (*run_parallel)(void *state, uint32_t count, void (*part)(void *argument, uint32_t index),
+                         void *argument);
+    void *parallel_state;
 } fol_merge_report;
 
 /* Applies the buffers' commands in the order (system order, chunk, sequence within the chunk) as if
