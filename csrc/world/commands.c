@@ -216,13 +216,55 @@ void fol_commands_rollback(fol_commands *commands)
     give_back_spawns(commands, spawns);
 }
 
-void fol_commands_reset(fol_commands *commands)
+/* Starts over with records and payloads, which are all done with. */
+static void empty(fol_commands *commands)
 {
     FOL_ASSERT(commands->waiting == 0);
     FOL_ASSERT(commands->reserved == 0);
     atomic_store_explicit(&commands->record_count, 0, memory_order_relaxed);
     commands->stretch_count = 0;
     commands->arena_used = 0;
+}
+
+/* How many entities a record spawns. */
+static uint64_t spawns_of_record(const fol_record *record)
+{
+    if (record->kind == FOL_RECORD_SPAWN) {
+        return 1;
+    }
+    return record->kind == FOL_RECORD_SPAWN_MANY ? record->count : 0;
+}
+
+/* Provisional ids that are discarded stay unresolved, so commands that name them are dropped. */
+static void discard_records(fol_commands *commands, uint32_t first, uint32_t end)
+{
+    for (uint32_t i = first; i < end; i++) {
+        fol_record *record = &commands->records[i];
+        if (record->kind != FOL_RECORD_DONE) {
+            give_back_spawns(commands, spawns_of_record(record));
+            fol_record_finish(commands, record);
+        }
+    }
+}
+
+void fol_commands_discard(fol_commands *commands, uint32_t system_order)
+{
+    uint32_t count = commands->stretch_count;
+    for (uint32_t s = 0; s < count; s++) {
+        const fol_stretch *stretch = &commands->stretches[s];
+        if (stretch->round == commands->round && stretch->system_order == system_order) {
+            discard_records(commands, stretch->first, fol_stretch_end(commands, s));
+        }
+    }
+    /* A merge passes over a buffer where nothing waits, and would not empty it. */
+    if (commands->waiting == 0) {
+        empty(commands);
+    }
+}
+
+void fol_commands_reset(fol_commands *commands)
+{
+    empty(commands);
     commands->round = commands->world->merge_round;
 }
 

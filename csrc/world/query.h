@@ -57,7 +57,7 @@ struct fol_query {
     uint64_t *starts; /* as many as matches have room for */
     uint64_t row_count;
     _Atomic uint64_t starts_version; /* the world's row version they hold for; 0: none */
-    atomic_flag starts_are_made;     /* held by the thread that makes them */
+    _Atomic bool starts_are_made;    /* by the thread that set it, right now */
 };
 
 /* Brings matches, columns and `missing` up to date. -ENOMEM, and then they are as before or nearer.
