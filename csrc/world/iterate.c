@@ -21,6 +21,7 @@ int fol_query_begin(fol_query *query, uint64_t since, size_t max_rows, fol_query
     out->since = since;
     out->match = 0;
     out->end_match = UINT32_MAX;
+    out->plain_end = query->filter_count == 0 ? UINT32_MAX : 0;
     out->row = 0;
     out->max_rows = max_rows;
     return 0;
@@ -106,8 +107,9 @@ static bool next_in_table(fol_query_iterator *iterator, fol_match *match, fol_ru
     const fol_table *table = match->table;
     size_t row = iterator->row;
     size_t end = table->rows;
-    if (iterator->match == iterator->end_match && end > iterator->end_row) {
-        end = iterator->end_row;
+    if (FOL_UNLIKELY(iterator->match >= iterator->end_match)) {
+        size_t range_end = iterator->match > iterator->end_match ? 0 : iterator->end_row;
+        end = end < range_end ? end : range_end;
     }
     if (row >= end) {
         return false;
@@ -129,33 +131,18 @@ static bool next_in_table(fol_query_iterator *iterator, fol_match *match, fol_ru
     return true;
 }
 
-/* The last table of a range, of which the rows before the end belong to it. */
-static bool next_in_end_table(fol_query_iterator *iterator, fol_match *match, fol_run *out)
-{
-    if (iterator->match > iterator->end_match) {
-        return false;
-    }
-    if (match->version != match->table->version) {
-        fol_match_refresh(iterator->query, match);
-    }
-    return next_in_table(iterator, match, out);
-}
-
 bool fol_query_next(fol_query_iterator *iterator, fol_run *out)
 {
     const fol_query *query = iterator->query;
-    bool is_plain = query->filter_count == 0;
     size_t max_rows = iterator->max_rows == 0 ? SIZE_MAX : iterator->max_rows;
     while (iterator->match < query->match_count) {
         fol_match *match = &query->matches[iterator->match];
         const fol_table *table = match->table;
-        if (FOL_UNLIKELY(iterator->match >= iterator->end_match)) {
-            return next_in_end_table(iterator, match, out);
-        }
         if (FOL_UNLIKELY(match->version != table->version)) {
             fol_match_refresh(query, match);
         }
         size_t rows = table->rows;
+        bool is_plain = iterator->match < iterator->plain_end;
         if (FOL_LIKELY(is_plain && rows <= max_rows && iterator->row == 0)) {
             if (rows != 0) {
                 out->match = iterator->match++;
@@ -169,6 +156,8 @@ bool fol_query_next(fol_query_iterator *iterator, fol_run *out)
             }
         } else if (next_in_table(iterator, match, out)) {
             return true;
+        } else if (FOL_UNLIKELY(iterator->match >= iterator->end_match)) {
+            return false;
         }
         iterator->match++;
         iterator->row = 0;

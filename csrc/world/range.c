@@ -125,5 +125,6 @@ int fol_query_begin_range(fol_query *query, uint64_t since, size_t max_rows, uin
         query->match_count > WALKED_MATCHES && (starts_are_known(query) || make_starts(query));
     place_cut(query, first, is_searched, &out->match, &out->row);
     place_cut(query, end, is_searched, &out->end_match, &out->end_row);
+    out->plain_end = out->plain_end == 0 ? 0 : out->end_match;
     return 0;
 }

@@ -228,6 +228,7 @@ typedef struct fol_query_iterator {
     uint64_t since;                 /* observers' last tick, for CHANGED and ADDED */
     uint32_t match;                 /* next table */
     uint32_t end_match;             /* the table the range ends in; UINT32_MAX: no end */
+    uint32_t plain_end;             /* tables before this one are given whole if short enough */
     size_t row;                     /* next row of the table */
     size_t end_row;                 /* first row of the end table behind the range */
     size_t max_rows;                /* longest run to give; 0: no bound; may be set on the way */
