@@ -128,16 +128,25 @@ static void give_back_spawns(fol_commands *commands, uint64_t count)
     }
 }
 
-/* Finishes the records from `first` on and cuts them off. */
-static void truncate(fol_commands *commands, uint32_t first)
+/* How many entities a record spawns. */
+static uint64_t spawns_of_record(const fol_record *record)
 {
-    uint32_t end = fol_commands_records(commands);
+    if (record->kind == FOL_RECORD_SPAWN) {
+        return 1;
+    }
+    return record->kind == FOL_RECORD_SPAWN_MANY ? record->count : 0;
+}
+
+/* Provisional ids that no merge saw are unresolved: commands that name one are dropped. */
+static void discard_records(fol_commands *commands, uint32_t first, uint32_t end)
+{
     for (uint32_t i = first; i < end; i++) {
-        if (commands->records[i].kind != FOL_RECORD_DONE) {
-            fol_record_finish(commands, &commands->records[i]);
+        fol_record *record = &commands->records[i];
+        if (record->kind != FOL_RECORD_DONE) {
+            give_back_spawns(commands, spawns_of_record(record));
+            fol_record_finish(commands, record);
         }
     }
-    atomic_store_explicit(&commands->record_count, first, memory_order_relaxed);
 }
 
 void fol_commands_destroy(fol_commands *commands)
@@ -145,8 +154,8 @@ void fol_commands_destroy(fol_commands *commands)
     if (commands == NULL) {
         return;
     }
-    truncate(commands, 0);
-    give_back_spawns(commands, commands->reserved);
+    discard_records(commands, 0, fol_commands_records(commands));
+    FOL_ASSERT(commands->reserved == 0);
     unlink_from_world(commands);
     for (uint32_t i = 0; i < commands->component_count; i++) {
         fol_component_release(commands->components[i]);
@@ -206,14 +215,10 @@ void fol_commands_rollback(fol_commands *commands)
         return;
     }
     const fol_stretch *stretch = &commands->stretches[commands->stretch_count - 1];
-    uint64_t spawns = commands->spawn_count - stretch->first_spawn;
-    truncate(commands, stretch->first);
-    for (uint32_t i = stretch->first_spawn; i < commands->spawn_count; i++) {
-        commands->resolved[i] = 0;
-    }
+    discard_records(commands, stretch->first, fol_commands_records(commands));
+    atomic_store_explicit(&commands->record_count, stretch->first, memory_order_relaxed);
     commands->spawn_count = stretch->first_spawn;
     commands->arena_used = stretch->arena_start;
-    give_back_spawns(commands, spawns);
 }
 
 /* Starts over with records and payloads, which are all done with. */
@@ -224,27 +229,6 @@ static void empty(fol_commands *commands)
     atomic_store_explicit(&commands->record_count, 0, memory_order_relaxed);
     commands->stretch_count = 0;
     commands->arena_used = 0;
-}
-
-/* How many entities a record spawns. */
-static uint64_t spawns_of_record(const fol_record *record)
-{
-    if (record->kind == FOL_RECORD_SPAWN) {
-        return 1;
-    }
-    return record->kind == FOL_RECORD_SPAWN_MANY ? record->count : 0;
-}
-
-/* Provisional ids that are discarded stay unresolved, so commands that name them are dropped. */
-static void discard_records(fol_commands *commands, uint32_t first, uint32_t end)
-{
-    for (uint32_t i = first; i < end; i++) {
-        fol_record *record = &commands->records[i];
-        if (record->kind != FOL_RECORD_DONE) {
-            give_back_spawns(commands, spawns_of_record(record));
-            fol_record_finish(commands, record);
-        }
-    }
 }
 
 void fol_commands_discard(fol_commands *commands, uint32_t system_order)

@@ -10,7 +10,8 @@ enum {
     MAX_COMMANDS = 80,
     MAX_SPAWNS = 300,
     ROUNDS = 150,
-    SEEDS = 25
+    SEEDS = 25,
+    DOOMED_ORDER = 5 /* of a system that fails */
 };
 
 typedef enum kind {
@@ -228,6 +229,26 @@ static void record_in_vain(model *m, fol_commands *buffer)
     CHECK_EQ(fol_commands_count(buffer), before);
 }
 
+/* What a system records before it fails, on any worker and in any chunk. */
+static void record_doomed(model *m, fol_commands *buffer)
+{
+    values v;
+    fol_entity lost;
+    fol_entity some[3];
+    held *e = pick(m);
+    fill_values(m, &v, random_below(&m->random, 1u << COMPONENTS));
+    fol_source object = {&v.pointer, 0};
+    fol_bulk bulk = {m->components[O], &object};
+    fol_commands_begin(buffer, DOOMED_ORDER, random_below(&m->random, 3));
+    must(fol_commands_spawn(buffer, v.list, v.count, &lost));
+    must(fol_commands_spawn_many(buffer, 3, &bulk, 1, some));
+    must(fol_commands_add(buffer, some[1], v.list, v.count));
+    if (e != NULL) {
+        must(fol_commands_add(buffer, e->id, v.list, v.count));
+        must(fol_commands_despawn(buffer, e->id));
+    }
+}
+
 static void count_error(void *argument, uint32_t system_order, int status)
 {
     CHECK(system_order < 5);
@@ -242,11 +263,15 @@ static void run_program(model *m, runner *r, program *p)
         fol_commands *buffer = r->buffers[c->worker % r->buffer_count];
         if (c->sequence == 0) {
             record_in_vain(m, buffer);
+            record_doomed(m, buffer);
         }
         if (c->sequence == 0 || r->buffer_count == 1) {
             fol_commands_begin(buffer, c->order, c->chunk);
         }
         record(m, r, buffer, c);
+    }
+    for (size_t i = 0; i < r->buffer_count; i++) {
+        fol_commands_discard(r->buffers[i], DOOMED_ORDER);
     }
     r->errors = 0;
     r->report = (fol_merge_report){.on_error = count_error, .on_error_argument = r};
