@@ -126,6 +126,35 @@ pub fn invert_and_turn(transform: &mut Transform, position: &mut Position) {
     }
 }
 
+/// How many values of a column are what a number of swaps has made of `first` and `second`: the
+/// trace that a frame of swaps leaves.
+pub fn count_swapped(
+    column: impl Iterator<Item = f32>,
+    swaps: u64,
+    first: f32,
+    second: f32,
+) -> u64 {
+    let expected = if swaps.is_multiple_of(2) {
+        first
+    } else {
+        second
+    };
+    column.filter(|&value| value == expected).count() as u64
+}
+
+/// How many matrices are still the rotation they were, which an even number of inversions leaves
+/// them; an entity that a pass left out, or inverted by half, is not counted.
+pub fn count_intact<'a>(matrices: impl Iterator<Item = &'a Transform>) -> u64 {
+    let expected = rotation_about_x(1.2);
+    let is_intact = |matrix: &&Transform| {
+        let pairs = matrix.0.iter().zip(&expected);
+        pairs
+            .map(|(value, expected)| (value - expected).abs())
+            .all(|error| error < 0.05)
+    };
+    matrices.filter(is_intact).count() as u64
+}
+
 fn rotation_about_x(angle: f32) -> [f32; 16] {
     let (sine, cosine) = angle.sin_cos();
     let mut matrix = [0.0; 16];

@@ -45,6 +45,7 @@ fn run(peer: &str, workload: &str, rest: &[&str]) -> ExitCode {
         "workload": workload,
         "seconds": measurement.seconds,
         "inner": measurement.inner,
+        "checksum": measurement.checksum,
     });
     println!("{report}");
     ExitCode::SUCCESS

@@ -22,6 +22,21 @@ pub struct Measurement {
     pub inner: u64,
     /// Seconds per iteration, in the order taken.
     pub seconds: Vec<f64>,
+    /// How often the body ran altogether, warm-up included.
+    pub runs: u64,
+    /// What shows that the work was done, where a workload has such a number; the same for every
+    /// contender.
+    pub checksum: Option<u64>,
+}
+
+impl Measurement {
+    /// The same with a checksum.
+    pub fn with_checksum(self, checksum: u64) -> Self {
+        Self {
+            checksum: Some(checksum),
+            ..self
+        }
+    }
 }
 
 impl Sampler {
@@ -56,12 +71,22 @@ impl Sampler {
         })
     }
 
-    fn collect(&self, mut run: impl FnMut(u64) -> Duration) -> Measurement {
+    fn collect(&self, mut once: impl FnMut(u64) -> Duration) -> Measurement {
+        let mut runs = 0;
+        let mut run = |inner| {
+            runs += inner;
+            once(inner)
+        };
         let inner = self.calibrate(&mut run);
         let seconds = (0..self.samples)
             .map(|_| run(inner).as_secs_f64() / inner as f64)
             .collect();
-        Measurement { inner, seconds }
+        Measurement {
+            inner,
+            seconds,
+            runs,
+            checksum: None,
+        }
     }
 
     /// Doubles the iterations until a sample is long enough and the warm-up is over.

@@ -22,8 +22,10 @@ pub const WORKLOADS: &[&str] = &[
     "fragmented_iter",
     "add_remove",
     "heavy_compute",
+    "heavy_compute_single",
     "schedule_single",
     "schedule_multi",
+    "schedule_parallel",
     "empty_systems_10",
     "empty_systems_100",
     "empty_systems_1000",
@@ -49,9 +51,11 @@ pub fn run(workload: &str, sampler: &Sampler) -> Option<Measurement> {
         "simple_iter" => simple_iter(sampler),
         "fragmented_iter" => fragmented_iter(sampler),
         "add_remove" => add_remove(sampler),
-        "heavy_compute" => heavy_compute(sampler),
-        "schedule_single" => schedule(sampler, single_threaded()),
-        "schedule_multi" => schedule(sampler, multi_threaded()),
+        "heavy_compute" => heavy_compute(sampler, true),
+        "heavy_compute_single" => heavy_compute(sampler, false),
+        "schedule_single" => schedule(sampler, single_threaded(), false),
+        "schedule_multi" => schedule(sampler, multi_threaded(), false),
+        "schedule_parallel" => schedule(sampler, multi_threaded(), true),
         name if name.starts_with("empty_systems_multi") => {
             empty_systems(sampler, count, multi_threaded())
         }
@@ -134,17 +138,22 @@ fn add_remove(sampler: &Sampler) -> Measurement {
     })
 }
 
-fn heavy_compute(sampler: &Sampler) -> Measurement {
+fn heavy_compute(sampler: &Sampler, parallel: bool) -> Measurement {
     let mut world = simple_world(HEAVY_ENTITIES);
     let mut query = world.query::<(&mut Position, &mut Transform)>();
-    sampler.time(|| {
-        query
-            .par_iter_mut(&mut world)
-            .for_each(|(mut position, mut transform)| {
-                invert_and_turn(&mut transform, &mut position);
-            });
+    let compute = |(mut position, mut transform): (Mut<Position>, Mut<Transform>)| {
+        invert_and_turn(&mut transform, &mut position);
+    };
+    let measurement = sampler.time(|| {
+        if parallel {
+            query.par_iter_mut(&mut world).for_each(compute);
+        } else {
+            query.iter_mut(&mut world).for_each(compute);
+        }
         black_box(&mut world);
-    })
+    });
+    let intact = count_intact(world.query::<&Transform>().iter(&world));
+    measurement.with_checksum(intact)
 }
 
 fn swap<Left, Right>(mut query: Query<(&mut Left, &mut Right)>)
@@ -160,14 +169,40 @@ where
     }
 }
 
-fn schedule(sampler: &Sampler, mut schedule: Schedule) -> Measurement {
+/// The same with the rows of one query divided among the threads.
+fn swap_parallel<Left, Right>(mut query: Query<(&mut Left, &mut Right)>)
+where
+    Left: Scalar + Component<Mutability = bevy_ecs::component::Mutable>,
+    Right: Scalar + Component<Mutability = bevy_ecs::component::Mutable>,
+{
+    query.par_iter_mut().for_each(|(mut left, mut right)| {
+        swap_one(
+            left.bypass_change_detection(),
+            right.bypass_change_detection(),
+        );
+    });
+}
+
+fn schedule(sampler: &Sampler, mut schedule: Schedule, parallel: bool) -> Measurement {
     let mut world = World::new();
     world.spawn_batch((0..ENTITIES).map(|_| (A(0.0), B(1.0))));
     world.spawn_batch((0..ENTITIES).map(|_| (A(0.0), B(1.0), C(2.0))));
     world.spawn_batch((0..ENTITIES).map(|_| (A(0.0), B(1.0), C(2.0), D(3.0))));
     world.spawn_batch((0..ENTITIES).map(|_| (A(0.0), B(1.0), C(2.0), E(4.0))));
-    schedule.add_systems((swap::<A, B>, swap::<C, D>, swap::<C, E>));
-    sampler.time(|| schedule.run(&mut world))
+    if parallel {
+        schedule.add_systems((
+            swap_parallel::<A, B>,
+            swap_parallel::<C, D>,
+            swap_parallel::<C, E>,
+        ));
+    } else {
+        schedule.add_systems((swap::<A, B>, swap::<C, D>, swap::<C, E>));
+    }
+    let measurement = sampler.time(|| schedule.run(&mut world));
+    let runs = measurement.runs;
+    let mut query = world.query::<&A>();
+    let swapped = count_swapped(query.iter(&world).map(|a| a.0), runs, 0.0, 1.0);
+    measurement.with_checksum(swapped)
 }
 
 fn empty() {}

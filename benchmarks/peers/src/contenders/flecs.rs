@@ -25,6 +25,7 @@ pub const WORKLOADS: &[&str] = &[
     "add_remove_all",
     "add_remove_commit",
     "heavy_compute",
+    "heavy_compute_single",
     "schedule_single",
     "schedule_multi",
     "empty_systems_10",
@@ -51,7 +52,8 @@ pub fn run(workload: &str, sampler: &Sampler) -> Option<Measurement> {
         "add_remove" => add_remove(sampler),
         "add_remove_all" => add_remove_all(sampler),
         "add_remove_commit" => add_remove_commit(sampler),
-        "heavy_compute" => heavy_compute(sampler),
+        "heavy_compute" => heavy_compute(sampler, threads()),
+        "heavy_compute_single" => heavy_compute(sampler, 1),
         "schedule_single" => schedule(sampler, 1),
         "schedule_multi" => schedule(sampler, threads()),
         "empty_systems_multi_1000" => empty_systems(sampler, count, threads(), true),
@@ -140,6 +142,20 @@ impl World {
             configure(&mut description);
             sys::ecs_system_init(self.0, &description);
         }
+    }
+
+    /// What a function makes of each table's column of a component, added up.
+    fn sum_columns<T>(&self, id: sys::ecs_id_t, visit: impl Fn(&[T]) -> u64) -> u64 {
+        let query = self.query(&[(id, INOUT)]);
+        let mut sum = 0;
+        // SAFETY: the caller vouches that `id` is a component of `T`; no frame is running.
+        unsafe {
+            let mut iterator = sys::ecs_query_iter(self.0, query);
+            while sys::ecs_query_next(&mut iterator) {
+                sum += visit(column(&mut iterator, 0));
+            }
+        }
+        sum
     }
 
     fn progress(&self) {
@@ -347,15 +363,24 @@ unsafe extern "C-unwind" fn compute_system(iterator: *mut sys::ecs_iter_t) {
     }
 }
 
-fn heavy_compute(sampler: &Sampler) -> Measurement {
+fn heavy_compute(sampler: &Sampler, thread_count: usize) -> Measurement {
     let world = World::with_pipeline();
     let [transform, position, ..] = SimpleColumns::new(HEAVY_ENTITIES).spawn(&world);
-    world.system(&[(position, INOUT), (transform, INOUT)], true, |system| {
-        system.callback = Some(compute_system);
-    });
-    // SAFETY: no frame is running.
-    unsafe { sys::ecs_set_threads(world.0, threads() as i32) };
-    sampler.time(|| world.progress())
+    let parallel = thread_count > 1;
+    world.system(
+        &[(position, INOUT), (transform, INOUT)],
+        parallel,
+        |system| {
+            system.callback = Some(compute_system);
+        },
+    );
+    if parallel {
+        // SAFETY: no frame is running.
+        unsafe { sys::ecs_set_threads(world.0, thread_count as i32) };
+    }
+    let measurement = sampler.time(|| world.progress());
+    let intact = world.sum_columns::<Transform>(transform, |column| count_intact(column.iter()));
+    measurement.with_checksum(intact)
 }
 
 unsafe extern "C-unwind" fn swap_system(iterator: *mut sys::ecs_iter_t) {
@@ -367,9 +392,11 @@ fn schedule(sampler: &Sampler, thread_count: usize) -> Measurement {
     let world = World::with_pipeline();
     let [a, b, c, d, e] = std::array::from_fn(|_| world.component::<A>());
     for ids in [&[a, b][..], &[a, b, c], &[a, b, c, d], &[a, b, c, e]] {
-        let mut values = vec![A(1.0); ENTITIES];
-        let data = pointer(&mut values);
-        let mut columns: Vec<_> = ids.iter().map(|&id| (id, data)).collect();
+        let mut values: Vec<_> = (0..ids.len())
+            .map(|value| vec![A(value as f32); ENTITIES])
+            .collect();
+        let data = values.iter_mut().map(|column| pointer(column));
+        let mut columns: Vec<_> = ids.iter().copied().zip(data).collect();
         world.bulk(ENTITIES, &mut columns);
     }
     let parallel = thread_count > 1;
@@ -382,7 +409,12 @@ fn schedule(sampler: &Sampler, thread_count: usize) -> Measurement {
         // SAFETY: no frame is running.
         unsafe { sys::ecs_set_threads(world.0, thread_count as i32) };
     }
-    sampler.time(|| world.progress())
+    let measurement = sampler.time(|| world.progress());
+    let runs = measurement.runs;
+    let swapped = world.sum_columns::<A>(a, |column| {
+        count_swapped(column.iter().map(|a| a.0), runs, 0.0, 1.0)
+    });
+    measurement.with_checksum(swapped)
 }
 
 unsafe extern "C-unwind" fn empty_system(_: *mut sys::ecs_iter_t) {}

@@ -122,7 +122,7 @@ fn add_remove(sampler: &Sampler) -> Measurement {
 
 fn heavy_compute(sampler: &Sampler) -> Measurement {
     let mut world = simple_world(HEAVY_ENTITIES);
-    sampler.time(|| {
+    let measurement = sampler.time(|| {
         world
             .query_mut::<(&mut Position, &mut Transform)>()
             .into_iter_batched(64)
@@ -133,7 +133,9 @@ fn heavy_compute(sampler: &Sampler) -> Measurement {
                 }
             });
         black_box(&mut world);
-    })
+    });
+    let intact = count_intact(world.query_mut::<&Transform>().into_iter());
+    measurement.with_checksum(intact)
 }
 
 fn schedule(sampler: &Sampler) -> Measurement {
@@ -142,7 +144,7 @@ fn schedule(sampler: &Sampler) -> Measurement {
     world.spawn_batch((0..ENTITIES).map(|_| (A(0.0), B(1.0), C(2.0))));
     world.spawn_batch((0..ENTITIES).map(|_| (A(0.0), B(1.0), C(2.0), D(3.0))));
     world.spawn_batch((0..ENTITIES).map(|_| (A(0.0), B(1.0), C(2.0), E(4.0))));
-    sampler.time(|| {
+    let measurement = sampler.time(|| {
         let pairs = world.query_mut::<(&mut A, &mut B)>();
         pairs.into_iter().for_each(|(a, b)| swap_one(a, b));
         let pairs = world.query_mut::<(&mut C, &mut D)>();
@@ -150,5 +152,9 @@ fn schedule(sampler: &Sampler) -> Measurement {
         let pairs = world.query_mut::<(&mut C, &mut E)>();
         pairs.into_iter().for_each(|(c, e)| swap_one(c, e));
         black_box(&mut world);
-    })
+    });
+    let runs = measurement.runs;
+    let column = world.query_mut::<&A>().into_iter().map(|a| a.0);
+    let swapped = count_swapped(column, runs, 0.0, 1.0);
+    measurement.with_checksum(swapped)
 }

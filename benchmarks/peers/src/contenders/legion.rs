@@ -113,12 +113,14 @@ fn heavy_compute(sampler: &Sampler) -> Measurement {
     let mut world = World::default();
     extend_simple(&mut world, HEAVY_ENTITIES);
     let mut query = <(Write<Position>, Write<Transform>)>::query();
-    sampler.time(|| {
+    let measurement = sampler.time(|| {
         query.par_for_each_mut(&mut world, |(position, transform)| {
             invert_and_turn(transform, position);
         });
         black_box(&mut world);
-    })
+    });
+    let intact = count_intact(<Read<Transform>>::query().iter(&world));
+    measurement.with_checksum(intact)
 }
 
 macro_rules! swap_system {
@@ -135,7 +137,7 @@ macro_rules! swap_system {
 }
 
 fn schedule(sampler: &Sampler, thread_count: usize) -> Measurement {
-    time_frames(sampler, thread_count, || {
+    let build = || {
         let mut world = World::default();
         world.extend((0..ENTITIES).map(|_| (A(0.0), B(1.0))));
         world.extend((0..ENTITIES).map(|_| (A(0.0), B(1.0), C(2.0))));
@@ -147,7 +149,12 @@ fn schedule(sampler: &Sampler, thread_count: usize) -> Measurement {
             .add_system(swap_system!("ce", C, E))
             .build();
         (world, schedule)
-    })
+    };
+    let (measurement, world) = time_frames(sampler, thread_count, build);
+    let runs = measurement.runs;
+    let mut query = <Read<A>>::query();
+    let swapped = count_swapped(query.iter(&world).map(|a| a.0), runs, 0.0, 1.0);
+    measurement.with_checksum(swapped)
 }
 
 fn empty_system(index: usize) -> impl ParallelRunnable {
@@ -155,13 +162,14 @@ fn empty_system(index: usize) -> impl ParallelRunnable {
 }
 
 fn empty_systems(sampler: &Sampler, count: usize, thread_count: usize) -> Measurement {
-    time_frames(sampler, thread_count, || {
+    let build = || {
         let mut builder = Builder::default();
         for index in 0..count {
             builder.add_system(empty_system(index));
         }
         (World::default(), builder.build())
-    })
+    };
+    time_frames(sampler, thread_count, build).0
 }
 
 /// Times frames from inside the pool, so that no frame pays for entering it. A schedule may not
@@ -170,7 +178,7 @@ fn time_frames(
     sampler: &Sampler,
     thread_count: usize,
     build: impl FnOnce() -> (World, Schedule) + Send,
-) -> Measurement {
+) -> (Measurement, World) {
     let pool = ThreadPoolBuilder::new()
         .num_threads(thread_count)
         .build()
@@ -178,6 +186,7 @@ fn time_frames(
     pool.install(|| {
         let (mut world, mut schedule) = build();
         let mut resources = Resources::default();
-        sampler.time(|| schedule.execute(&mut world, &mut resources))
+        let measurement = sampler.time(|| schedule.execute(&mut world, &mut resources));
+        (measurement, world)
     })
 }

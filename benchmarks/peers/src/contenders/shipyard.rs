@@ -130,7 +130,7 @@ fn add_remove_all(sampler: &Sampler) -> Measurement {
 
 fn heavy_compute(sampler: &Sampler) -> Measurement {
     let world = simple_world(HEAVY_ENTITIES);
-    sampler.time(|| {
+    let measurement = sampler.time(|| {
         world.run(
             |mut positions: ViewMut<Position>, mut transforms: ViewMut<Transform>| {
                 (&mut positions, &mut transforms)
@@ -139,7 +139,9 @@ fn heavy_compute(sampler: &Sampler) -> Measurement {
             },
         );
         black_box(&world);
-    })
+    });
+    let intact = world.run(|transforms: View<Transform>| count_intact(transforms.iter()));
+    measurement.with_checksum(intact)
 }
 
 fn swap_ab(mut left: ViewMut<A>, mut right: ViewMut<B>) {
@@ -167,7 +169,11 @@ fn schedule(sampler: &Sampler, thread_count: usize) -> Measurement {
         .with_system(swap_ab)
         .with_system(swap_cd)
         .with_system(swap_ce);
-    time_frames(sampler, &world, workload, thread_count)
+    let measurement = time_frames(sampler, &world, workload, thread_count);
+    let runs = measurement.runs;
+    let swapped =
+        world.run(|column: View<A>| count_swapped(column.iter().map(|a| a.0), runs, 0.0, 1.0));
+    measurement.with_checksum(swapped)
 }
 
 fn empty_systems(sampler: &Sampler, count: usize, thread_count: usize) -> Measurement {

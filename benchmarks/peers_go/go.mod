@@ -1,0 +1,3 @@
+module foliot/benchmarks/peers
+
+go 1.21
