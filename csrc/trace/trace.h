@@ -4,9 +4,9 @@
  * is full, and counted. Writing one is a handful of stores, and stamps are shared with what is
  * measured anyway. Without a trace there are no buffers, and a test of a pointer is all it costs.
  *
- * One thread writes a ring; any thread may read it meanwhile: a reader takes the count, copies,
- * takes the count again, and drops what may have been overwritten while it copied (a sequence lock
- * whose unit is the record; words are relaxed atomics).
+ * One thread writes a ring; any thread may read it meanwhile: a reader takes the number of finished
+ * records, copies, takes the number of begun ones, and drops what may have been overwritten while
+ * it copied (a sequence lock whose unit is the record; words are relaxed atomics).
  */
 #ifndef FOL_TRACE_TRACE_H
 #define FOL_TRACE_TRACE_H
@@ -18,7 +18,8 @@
 
 typedef struct fol_trace fol_trace;
 
-/* capacity: records a worker, rounded up to a power of two. -ENOMEM. */
+/* capacity: records a worker, at least 1, rounded up to a power of two. -ENOMEM, also for more than
+ * 2^30. */
 int fol_trace_create(uint32_t workers, uint32_t capacity, fol_trace **out);
 void fol_trace_destroy(fol_trace *trace);
 
@@ -30,7 +31,7 @@ void fol_trace_write(fol_trace *trace, uint32_t worker, fol_trace_kind kind, uin
                      uint32_t detail, uint64_t start_cycles, uint64_t end_cycles);
 
 /* Any thread: copies up to `room` of the newest records of a worker, oldest first, and returns how
- * many. *lost gets how many were overwritten before. */
+ * many. *lost gets how many older ones, since the last clear, are not among them. */
 size_t fol_trace_read(const fol_trace *trace, uint32_t worker, fol_trace_record *out, size_t room,
                       uint64_t *lost);
 uint32_t fol_trace_capacity(const fol_trace *trace);
