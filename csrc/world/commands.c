@@ -119,7 +119,7 @@ static void unlink_from_world(fol_commands *commands)
     commands->world = NULL;
 }
 
-static void give_back_spawns(fol_commands *commands, uint64_t count)
+void fol_commands_give_back_spawns(fol_commands *commands, uint64_t count)
 {
     FOL_ASSERT(count <= commands->reserved);
     commands->reserved -= count;
@@ -143,7 +143,7 @@ static void discard_records(fol_commands *commands, uint32_t first, uint32_t end
     for (uint32_t i = first; i < end; i++) {
         fol_record *record = &commands->records[i];
         if (record->kind != FOL_RECORD_DONE) {
-            give_back_spawns(commands, spawns_of_record(record));
+            fol_commands_give_back_spawns(commands, spawns_of_record(record));
             fol_record_finish(commands, record);
         }
     }

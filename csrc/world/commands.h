@@ -37,11 +37,18 @@ typedef enum fol_record_kind {
     FOL_RECORD_DESPAWN_MANY,
 } fol_record_kind;
 
+/* What the plan of a running merge makes of a record. */
+typedef enum fol_record_fate {
+    FOL_FATE_APPLIED = 0,
+    FOL_FATE_DROPPED, /* its entity is gone, or lacks the component */
+    FOL_FATE_REFUSED, /* the world has no table for the set it leads to, or no number for a type */
+} fol_record_fate;
+
 typedef struct fol_record {
     uint8_t kind;
     bool is_owned;     /* the payload owns objects or prepared Bytes, or may */
     bool needs_host;   /* it holds objects or a host call */
-    bool is_dropped;   /* by the plan of the running merge */
+    uint8_t fate;      /* fol_record_fate */
     uint32_t count;    /* values, components, or entities of a many-command */
     fol_entity entity; /* the first provisional id of a spawn */
     void *payload;
@@ -150,6 +157,9 @@ bool fol_commands_name_component(const fol_commands *commands, uint32_t number);
 
 /* Marks a record done, and drops what its payload still owns. */
 void fol_record_finish(fol_commands *commands, fol_record *record);
+
+/* Gives places back that were reserved for spawns. */
+void fol_commands_give_back_spawns(fol_commands *commands, uint64_t count);
 
 /* Forgets everything recorded; every record is done. */
 void fol_commands_reset(fol_commands *commands);

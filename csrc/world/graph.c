@@ -10,7 +10,7 @@
 #define MIN_TABLES 16u
 
 /* A table with the hash may have another set: the list of equal hashes is walked. */
-static fol_table *find_table(const fol_world *world, const fol_set *set)
+fol_table *fol_graph_lookup(const fol_world *world, const fol_set *set)
 {
     uint32_t first = fol_map_find(&world->table_of, set->hash);
     if (first == FOL_MAP_ABSENT) {
@@ -95,7 +95,7 @@ static int make_table(fol_world *world, const fol_set *set, fol_table **out)
 
 int fol_graph_find(fol_world *world, const fol_set *set, fol_table **out)
 {
-    fol_table *table = find_table(world, set);
+    fol_table *table = fol_graph_lookup(world, set);
     if (table != NULL) {
         *out = table;
         return 0;

@@ -8,6 +8,9 @@
 
 #include "world/world.h"
 
+/* The table of a set, or NULL. */
+fol_table *fol_graph_lookup(const fol_world *world, const fol_set *set);
+
 /* The table of a set, made when there is none. -ENOMEM; FOL_E_CAPACITY for "max_tables". */
 int fol_graph_find(fol_world *world, const fol_set *set, fol_table **out);
 

@@ -67,9 +67,11 @@ static int grow_items(fol_merge *merge, uint32_t count)
 }
 
 /* The world's numbers of all components that waiting commands name. One that only a command rolled
- * back or refused has named needs no number, and must not hold up the others. */
+ * back or refused has named needs no number, and must not hold up the others; nor must one that
+ * comes when the world has all it may have. */
 static int register_components(fol_world *world, fol_commands *const *buffers, size_t count)
 {
+    world->merge->has_unknown = false;
     for (size_t b = 0; b < count; b++) {
         fol_commands *commands = buffers[b];
         for (uint32_t i = 0; i < commands->component_count; i++) {
@@ -78,9 +80,10 @@ static int register_components(fol_world *world, fol_commands *const *buffers, s
             }
             int status =
                 fol_world_register(world, commands->components[i], &commands->world_types[i]);
-            if (status < 0 && fol_commands_name_component(commands, i)) {
+            if (status == -ENOMEM && fol_commands_name_component(commands, i)) {
                 return status;
             }
+            world->merge->has_unknown = world->merge->has_unknown || status < 0;
         }
     }
     return 0;
@@ -184,7 +187,7 @@ static bool is_boundary(const fol_merge_item *item)
     return item->record->kind >= FOL_RECORD_CALL;
 }
 
-/* Groups and boundaries in turn, until the end or the first refusal. */
+/* Groups and boundaries in turn, until the end or the first that lacks memory. */
 static int run_items(fol_world *world, fol_merge_report *report)
 {
     fol_merge *merge = world->merge;
@@ -205,6 +208,7 @@ static int run_items(fol_world *world, fol_merge_report *report)
             end = begin + 1;
         }
         if (status < 0) {
+            FOL_ASSERT(status == -ENOMEM);
             return status;
         }
         begin = end;
@@ -238,6 +242,7 @@ static int prepare(fol_world *world, fol_commands *const *buffers, size_t count)
     collect_stretches(merge, buffers, count);
     sort_stretches(merge);
     list_items(merge);
+    merge->refused_stretch = FOL_NO_INDEX;
     return 0;
 }
 

@@ -2,7 +2,7 @@
  *
  * A *group* is what stands between two boundaries (custom commands and many-commands). It is
  * planned (which entities, what set of components each ends with), everything it needs is acquired,
- * and then it is applied, which cannot fail: so a group that is refused leaves nothing half done.
+ * and then it is applied, which cannot fail: so a group without memory leaves nothing half done.
  * Each entity of a group has one *entry*, with its records in a chain, and makes one move.
  *
  * Lists are scratch of the world: they grow at a merge and stay.
@@ -36,7 +36,8 @@ typedef struct fol_merge_entry {
     fol_table *to;
     uint32_t first; /* item */
     uint32_t last;
-    bool is_gone; /* despawned */
+    bool is_gone;    /* despawned */
+    bool is_refused; /* its spawn was: it never comes to be */
 } fol_merge_entry;
 
 struct fol_merge {
@@ -52,7 +53,9 @@ struct fol_merge {
     uint64_t *masks; /* of the entries, `words` each: the components they have so far */
     size_t mask_capacity;
     size_t words;
-    size_t spawn_count; /* of the group */
+    size_t spawn_count;       /* of the group, refused ones too */
+    bool has_unknown;         /* a buffer has components that the world has no number for */
+    uint32_t refused_stretch; /* the last one a refusal was reported of, or FOL_NO_INDEX */
     fol_touched touched;
 };
 
@@ -68,13 +71,50 @@ static inline uint32_t fol_recorded_type(const fol_commands *commands,
     return commands->world_types[value->type];
 }
 
-/* Plans items [begin, end) and acquires all they need. -ENOMEM, FOL_E_CAPACITY: nothing remains. */
+/* The set that has the bits of a mask of the merge. */
+void fol_merge_set_of_mask(const fol_world *world, const uint64_t *mask, fol_set *out);
+
+/* Follows what a record does to the set of its entity; false when it asks for what is not there. */
+static inline bool fol_merge_follow(const fol_commands *commands, const fol_record *record,
+                                    uint64_t *mask)
+{
+    const fol_recorded_value *values = record->payload;
+    if (record->kind == FOL_RECORD_SET || record->kind == FOL_RECORD_REMOVE) {
+        for (uint32_t i = 0; i < record->count; i++) {
+            if (!fol_bits_test(mask, fol_recorded_type(commands, &values[i]))) {
+                return false;
+            }
+        }
+    }
+    for (uint32_t i = 0; i < record->count; i++) {
+        uint32_t type = fol_recorded_type(commands, &values[i]);
+        if (record->kind == FOL_RECORD_REMOVE) {
+            fol_bits_reset(mask, type);
+        } else {
+            fol_bits_set(mask, type);
+        }
+    }
+    return true;
+}
+
+/* Whether a record names a component that the world has no number for. */
+bool fol_merge_names_unknown(const fol_commands *commands, const fol_record *record);
+
+/* Settles an entry whose set has no table and can get none; then the entry has one, or is refused.
+ */
+void fol_merge_refuse(fol_world *world, fol_merge_entry *entry);
+
+/* Reports a record that was refused as a failure of its system. */
+void fol_merge_report_refused(fol_world *world, const fol_merge_item *item,
+                              fol_merge_report *report);
+
+/* Plans items [begin, end) and acquires all they need. -ENOMEM: nothing remains. */
 int fol_merge_plan(fol_world *world, uint32_t begin, uint32_t end);
 
 /* Applies what was planned, and finishes the records. */
 void fol_merge_apply(fol_world *world, uint32_t begin, uint32_t end, fol_merge_report *report);
 
-/* Runs a boundary. -ENOMEM, FOL_E_CAPACITY: it waits for the next merge. */
+/* Runs a boundary. -ENOMEM: it waits for the next merge. */
 int fol_merge_run(fol_world *world, const fol_merge_item *item, fol_merge_report *report);
 
 #endif

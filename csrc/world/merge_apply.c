@@ -70,7 +70,8 @@ static void follow_adds(const fol_world *world, const fol_merge_entry *entry, si
         const fol_record *record = merge->items[i].record;
         const fol_commands *commands = fol_merge_commands(merge, &merge->items[i]);
         const fol_recorded_value *values = record->payload;
-        for (uint32_t v = 0; v < record->count; v++) {
+        uint32_t count = record->fate == FOL_FATE_APPLIED ? record->count : 0;
+        for (uint32_t v = 0; v < count; v++) {
             uint32_t type = fol_recorded_type(commands, &values[v]);
             if (record->kind == FOL_RECORD_REMOVE) {
                 fol_bits_reset(mask, type);
@@ -97,6 +98,9 @@ static void despawn_entry(fol_world *world, const fol_merge_entry *entry)
 static void apply_entry(fol_world *world, const fol_merge_entry *entry)
 {
     const fol_merge *merge = world->merge;
+    if (entry->is_refused) {
+        return;
+    }
     if (entry->is_gone) {
         despawn_entry(world, entry);
         return;
@@ -113,7 +117,7 @@ static void apply_entry(fol_world *world, const fol_merge_entry *entry)
     }
     for (uint32_t i = entry->first; i != FOL_NO_INDEX; i = merge->items[i].next) {
         const fol_record *record = merge->items[i].record;
-        if (record->kind != FOL_RECORD_REMOVE) {
+        if (record->kind != FOL_RECORD_REMOVE && record->fate == FOL_FATE_APPLIED) {
             write_record(world, fol_merge_commands(merge, &merge->items[i]), record, entry->to,
                          row);
         }
@@ -132,8 +136,11 @@ static void take_ids(fol_world *world, uint32_t begin, uint32_t end)
     }
     for (uint32_t i = begin; i < end; i++) {
         const fol_record *record = merge->items[i].record;
-        if (record->kind == FOL_RECORD_SPAWN) {
-            fol_commands *commands = fol_merge_commands(merge, &merge->items[i]);
+        fol_commands *commands = fol_merge_commands(merge, &merge->items[i]);
+        if (record->kind == FOL_RECORD_SPAWN && record->fate == FOL_FATE_REFUSED) {
+            FOL_ASSERT(commands->reserved != 0);
+            commands->reserved--;
+        } else if (record->kind == FOL_RECORD_SPAWN) {
             fol_entity *resolved = fol_commands_find_resolved(commands, record->entity);
             FOL_ASSERT(fol_entity_index(*resolved) - 1 < merge->entry_count);
             FOL_ASSERT(commands->reserved != 0);
@@ -184,13 +191,16 @@ void fol_merge_apply(fol_world *world, uint32_t begin, uint32_t end, fol_merge_r
     for (uint32_t i = begin; i < end; i++) {
         fol_record *record = merge->items[i].record;
         fol_commands *commands = fol_merge_commands(merge, &merge->items[i]);
-        if (record->kind == FOL_RECORD_INSERT) {
-            insert_resource(world, commands, record);
-        }
-        if (record->is_dropped) {
-            report->dropped++;
-        } else {
+        if (record->fate == FOL_FATE_APPLIED) {
+            if (record->kind == FOL_RECORD_INSERT) {
+                insert_resource(world, commands, record);
+            }
             report->applied[kind_of(record)]++;
+        } else {
+            report->dropped++;
+            if (FOL_UNLIKELY(record->fate == FOL_FATE_REFUSED)) {
+                fol_merge_report_refused(world, &merge->items[i], report);
+            }
         }
         fol_record_finish(commands, record);
     }

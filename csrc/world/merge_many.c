@@ -1,7 +1,8 @@
 /* The boundaries of a merge: custom commands, and commands on many entities.
  *
  * A many-command first drops the entities that are gone, or lack the component, from its own lists,
- * so that what is left can go the bulk way; a command that waits for another merge stays so.
+ * so that what is left can go the bulk way; a command that waits for another merge stays so. One
+ * that the world has no table or number for is refused whole.
  */
 
 #include <string.h>
@@ -88,12 +89,19 @@ static int change_many(fol_world *world, const fol_commands *commands, fol_recor
     if (record->kind == FOL_RECORD_REMOVE_MANY) {
         for (uint32_t i = 0; i < many->component_count; i++) {
             uint32_t type = fol_world_find_type(world, many->components[i]);
-            FOL_ASSERT(type != FOL_NO_INDEX);
+            /* Nothing has a component that the world does not know. */
+            if (type == FOL_NO_INDEX) {
+                report->dropped += record->count;
+                return 0;
+            }
             fol_set_add(&required, world, type);
         }
     }
     report->dropped += filter(world, commands, record, &required);
     FOL_ASSERT(record->count <= many->kept_count);
+    if (record->count == 0) {
+        return 0;
+    }
     uint32_t live = world->slots.live;
     uint64_t moves = world->moves;
     uint64_t applied = record->count;
@@ -143,6 +151,14 @@ int fol_merge_run(fol_world *world, const fol_merge_item *item, fol_merge_report
         status = spawn_many(world, commands, record, report);
     } else {
         status = change_many(world, commands, record, report);
+    }
+    if (status == FOL_E_CAPACITY) {
+        report->dropped += record->count;
+        if (record->kind == FOL_RECORD_SPAWN_MANY) {
+            fol_commands_give_back_spawns(commands, record->count);
+        }
+        fol_merge_report_refused(world, item, report);
+        status = 0;
     }
     if (status == 0) {
         fol_record_finish(commands, record);

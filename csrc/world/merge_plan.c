@@ -69,28 +69,7 @@ static uint32_t find_entry(fol_world *world, const fol_commands *commands, fol_e
     return merge->entries[index].is_gone ? FOL_NO_INDEX : index;
 }
 
-/* Follows what a record does to the set of its entity; false when it asks for what is not there. */
-static bool follow_set(const fol_commands *commands, const fol_record *record, uint64_t *mask)
-{
-    const fol_recorded_value *values = record->payload;
-    if (record->kind == FOL_RECORD_SET || record->kind == FOL_RECORD_REMOVE) {
-        for (uint32_t i = 0; i < record->count; i++) {
-            if (!fol_bits_test(mask, fol_recorded_type(commands, &values[i]))) {
-                return false;
-            }
-        }
-    }
-    for (uint32_t i = 0; i < record->count; i++) {
-        uint32_t type = fol_recorded_type(commands, &values[i]);
-        if (record->kind == FOL_RECORD_REMOVE) {
-            fol_bits_reset(mask, type);
-        } else {
-            fol_bits_set(mask, type);
-        }
-    }
-    return true;
-}
-
+/* Puts an item behind the others of its entity. */
 static void chain(fol_merge *merge, uint32_t entry, uint32_t item)
 {
     fol_merge_entry *to = &merge->entries[entry];
@@ -111,25 +90,39 @@ static void plan_item(fol_world *world, uint32_t index)
     fol_commands *commands = fol_merge_commands(merge, item);
     fol_record *record = item->record;
     uint32_t entry;
+    merge->spawn_count += record->kind == FOL_RECORD_SPAWN ? 1 : 0;
+    if (FOL_UNLIKELY(merge->has_unknown) && fol_merge_names_unknown(commands, record)) {
+        bool needs_number = record->kind != FOL_RECORD_SET && record->kind != FOL_RECORD_REMOVE;
+        record->fate = needs_number ? FOL_FATE_REFUSED : FOL_FATE_DROPPED;
+        return;
+    }
     if (record->kind == FOL_RECORD_INSERT) {
         return;
     }
     if (record->kind == FOL_RECORD_SPAWN) {
         entry = add_entry(merge, 0, NULL);
         *fol_commands_find_resolved(commands, record->entity) = (fol_entity)entry + 1;
-        merge->spawn_count++;
     } else {
         entry = find_entry(world, commands, record->entity);
     }
     if (entry == FOL_NO_INDEX) {
-        record->is_dropped = true;
-    } else if (record->kind == FOL_RECORD_DESPAWN) {
+        record->fate = FOL_FATE_DROPPED;
+        return;
+    }
+    chain(merge, entry, index);
+    if (record->kind == FOL_RECORD_DESPAWN) {
         merge->entries[entry].is_gone = true;
-        chain(merge, entry, index);
-    } else if (follow_set(commands, record, mask_of(merge, entry))) {
-        chain(merge, entry, index);
-    } else {
-        record->is_dropped = true;
+    } else if (!fol_merge_follow(commands, record, mask_of(merge, entry))) {
+        record->fate = FOL_FATE_DROPPED;
+    }
+}
+
+/* Counts an entry among the rows that come to its table. */
+static void bring_entry(fol_merge *merge, const fol_merge_entry *entry)
+{
+    if (!entry->is_refused && entry->to != entry->from) {
+        fol_touched_add(&merge->touched, entry->to);
+        entry->to->incoming++;
     }
 }
 
@@ -148,21 +141,19 @@ static int aim_entry(fol_world *world, uint32_t index, fol_table **last)
     }
     if (*last == NULL || !fol_bits_equal((*last)->mask, mask, merge->words)) {
         fol_set set;
-        fol_bits_copy(set.mask, mask, merge->words);
-        set.hash = 0;
-        size_t end = merge->words * FOL_WORD_BITS;
-        for (size_t type = fol_bits_next(mask, merge->words, 0); type < end;
-             type = fol_bits_next(mask, merge->words, type + 1)) {
-            set.hash += world->types[type].hash;
-        }
+        fol_merge_set_of_mask(world, mask, &set);
         int status = fol_graph_find(world, &set, last);
+        if (FOL_UNLIKELY(status == FOL_E_CAPACITY)) {
+            fol_merge_refuse(world, entry);
+            bring_entry(merge, entry);
+            return 0;
+        }
         if (status < 0) {
             return status;
         }
     }
     entry->to = *last;
-    fol_touched_add(&merge->touched, entry->to);
-    entry->to->incoming++;
+    bring_entry(merge, entry);
     return 0;
 }
 
@@ -206,10 +197,13 @@ static int prepare_values(fol_world *world, uint32_t begin, uint32_t end)
         fol_record *record = merge->items[i].record;
         const fol_commands *commands = fol_merge_commands(merge, &merge->items[i]);
         int status = 0;
+        if (record->fate != FOL_FATE_APPLIED) {
+            continue;
+        }
         if (record->kind == FOL_RECORD_INSERT) {
             status = fol_resource_reserve(world, fol_recorded_type(commands, record->payload));
         }
-        if (status == 0 && record->is_owned && !record->is_dropped) {
+        if (status == 0 && record->is_owned) {
             status = prepare_bytes(commands, record);
         }
         if (status < 0) {
@@ -230,7 +224,7 @@ static void forget_plan(fol_world *world, uint32_t begin, uint32_t end)
     }
     for (uint32_t i = begin; i < end; i++) {
         fol_record *record = merge->items[i].record;
-        record->is_dropped = false;
+        record->fate = FOL_FATE_APPLIED;
         if (record->kind == FOL_RECORD_SPAWN) {
             const fol_commands *commands = fol_merge_commands(merge, &merge->items[i]);
             *fol_commands_find_resolved(commands, record->entity) = 0;

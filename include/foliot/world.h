@@ -390,10 +390,11 @@ const char *fol_command_kind_name(fol_command_kind kind);
 
 typedef struct fol_merge_report {
     uint64_t applied[FOL_COMMAND_KINDS]; /* many-commands count one for each entity */
-    uint64_t dropped;                    /* on entities that were gone, or lacked the component */
-    uint64_t moves;                      /* rows moved between tables or created */
+    uint64_t dropped; /* on entities that were gone or lacked the component, or refused */
+    uint64_t moves;   /* rows moved between tables or created */
     uint64_t bytes_moved;
-    /* Called for a failed custom command; may be NULL. */
+    /* Called for each custom command that failed, and with FOL_E_CAPACITY once for each system of
+     * which the merge refuses commands; may be NULL. */
     void (*on_error)(void *argument, uint32_t system_order, int status);
     void *on_error_argument;
     /* Runs part(argument, index) once for every index below count, on any threads in any order, and
@@ -406,9 +407,15 @@ typedef struct fol_merge_report {
 
 /* Applies the buffers' commands in the order (system order, chunk, sequence within the chunk) as if
  * one after another; the commands of one entity between two custom commands become one move. The
- * report's counts are added to. On -ENOMEM or FOL_E_CAPACITY (tables) the commands that could not
- * be applied stay in their buffers, none half done, and the next merge tries again. Buffers are
- * empty after success; provisional ids stay resolvable until fol_commands_end_frame. */
+ * report's counts are added to. On -ENOMEM the commands that could not be applied stay in their
+ * buffers, none half done, and the next merge tries again. Buffers are empty after success;
+ * provisional ids stay resolvable until fol_commands_end_frame.
+ *
+ * Commands that lead to more component sets or types than the world may have (max_tables,
+ * max_components) are refused: they are dropped, and all others applied. An entity whose set can
+ * get no table any more keeps the longest part of its commands that ends in a set with a table;
+ * those behind that would change the set are refused. A many-command is refused whole. The entities
+ * named first get the last tables. fol_world_full_setting says in on_error what was full. */
 int fol_world_merge(fol_world *world, fol_commands *const *buffers, size_t count,
                     fol_merge_report *report);
 /* Forgets the provisional ids of the frame. */

@@ -390,7 +390,19 @@ static void test_a_many_command_keeps_each_living_entitys_own_value(void)
     fol_component_release(s);
 }
 
-static void test_a_merge_without_tables_left_waits(void)
+typedef struct failures {
+    uint32_t count;
+    uint32_t orders[8];
+} failures;
+
+static void note_failure(void *argument, uint32_t system_order, int status)
+{
+    failures *noted = argument;
+    CHECK_EQ(status, FOL_E_CAPACITY);
+    noted->orders[noted->count++ % 8] = system_order;
+}
+
+static void test_a_command_without_a_table_fails_alone(void)
 {
     fol_component *a = make_float("A");
     fol_component *b = make_float("B");
@@ -398,6 +410,8 @@ static void test_a_merge_without_tables_left_waits(void)
     fol_entity ids[2];
     fol_entity spawned;
     float value = 3;
+    failures noted = {0};
+    fol_merge_report report = {.on_error = note_failure, .on_error_argument = &noted};
     must(fol_world_create(&(fol_world_config){10, 10, 1}, &world));
     fol_commands *commands = make_commands(world, 0);
     must(fol_world_spawn(world, NULL, 0, &ids[0]));
@@ -405,56 +419,50 @@ static void test_a_merge_without_tables_left_waits(void)
     fol_commands_begin(commands, 9, 0);
     must(fol_commands_spawn_many(commands, 1, NULL, 0, NULL));
     must(fol_commands_spawn(commands, &(fol_value){b, &value}, 1, &spawned));
-    must(fol_commands_despawn(commands, ids[1]));
-    CHECK_EQ(fol_world_merge(world, &commands, 1, NULL), FOL_E_CAPACITY);
+    must(fol_commands_add(commands, spawned, &(fol_value){a, &value}, 1));
+    must(fol_commands_add(commands, ids[1], &(fol_value){a, &value}, 1));
+    must(fol_world_merge(world, &commands, 1, &report));
     CHECK_STR(fol_world_full_setting(world), "max_tables");
-    /* What stands before the refused group is done, the group itself untouched. */
-    CHECK_EQ(fol_commands_count(commands), 2);
+    CHECK_EQ(noted.count, 1);
+    CHECK_EQ(noted.orders[0], 9);
+    CHECK_EQ(report.dropped, 2);
+    CHECK_EQ(fol_commands_count(commands), 0);
     CHECK_EQ(fol_world_entity_count(world), 3);
-    CHECK(fol_world_is_alive(world, ids[1]));
+    CHECK(get_float(world, ids[1], a) == 3);
     CHECK_EQ(fol_commands_resolve(commands, spawned), spawned);
     fol_world_invariants(world);
-    /* The next frame's commands come behind. */
-    world->config.max_tables = 3;
-    fol_commands_end_frame(commands);
-    fol_commands_begin(commands, 1, 0);
-    must(fol_commands_despawn(commands, ids[1]));
-    fol_merge_report report = {0};
-    must(fol_world_merge(world, &commands, 1, &report));
-    CHECK_EQ(report.dropped, 1);
-    CHECK_EQ(report.applied[FOL_COMMAND_DESPAWN], 1);
-    CHECK(get_float(world, fol_commands_resolve(commands, spawned), b) == 3);
     fol_commands_destroy(commands);
     fol_world_destroy(world);
     fol_component_release(a);
     fol_component_release(b);
 }
 
-static void test_a_component_that_only_a_rollback_named_holds_nothing_up(void)
+static void test_a_component_without_a_number_holds_nothing_up(void)
 {
     fol_component *a = make_float("A");
     fol_component *b = make_float("B");
     fol_world *world;
     fol_entity id;
     const fol_bulk bulk = {b, NULL};
+    failures noted = {0};
+    fol_merge_report report = {.on_error = note_failure, .on_error_argument = &noted};
     must(fol_world_create(&(fol_world_config){10, 1, 10}, &world));
     fol_commands *commands = make_commands(world, 0);
     must(fol_world_spawn(world, &(fol_value){a, NULL}, 1, &id));
     fol_commands_begin(commands, 0, 0);
-    must(fol_commands_add(commands, id, &(fol_value){b, NULL}, 1));
+    must(fol_commands_remove(commands, id, &b, 1));
     must(fol_commands_remove_many(commands, &id, 1, &b, 1));
-    must(fol_commands_add_many(commands, &id, 1, &bulk, 1));
-    CHECK_EQ(fol_world_merge(world, &commands, 1, NULL), FOL_E_CAPACITY);
-    CHECK_STR(fol_world_full_setting(world), "max_components");
-    CHECK_EQ(fol_commands_count(commands), 3);
-    fol_commands_destroy(commands);
-    commands = make_commands(world, 0);
-    fol_commands_begin(commands, 0, 0);
-    must(fol_commands_remove_many(commands, &id, 1, &b, 1));
-    fol_commands_rollback(commands);
     fol_commands_begin(commands, 1, 0);
+    must(fol_commands_add(commands, id, &(fol_value){b, NULL}, 1));
+    fol_commands_begin(commands, 1, 1);
+    must(fol_commands_add_many(commands, &id, 1, &bulk, 1));
     must(fol_commands_despawn(commands, id));
-    must(fol_world_merge(world, &commands, 1, NULL));
+    must(fol_world_merge(world, &commands, 1, &report));
+    CHECK_STR(fol_world_full_setting(world), "max_components");
+    CHECK_EQ(fol_commands_count(commands), 0);
+    CHECK_EQ(report.dropped, 4);
+    CHECK_EQ(noted.count, 1);
+    CHECK_EQ(noted.orders[0], 1);
     CHECK_EQ(fol_world_entity_count(world), 0);
     fol_commands_destroy(commands);
     fol_world_destroy(world);
@@ -572,8 +580,8 @@ int main(void)
     RUN(test_the_last_resource_stays);
     RUN(test_a_custom_command_runs_between_its_neighbours);
     RUN(test_a_many_command_keeps_each_living_entitys_own_value);
-    RUN(test_a_merge_without_tables_left_waits);
-    RUN(test_a_component_that_only_a_rollback_named_holds_nothing_up);
+    RUN(test_a_command_without_a_table_fails_alone);
+    RUN(test_a_component_without_a_number_holds_nothing_up);
     RUN(test_a_buffer_may_outlive_its_world);
     RUN(test_the_api_table_records);
     RUN(test_threads_record_at_once_into_one_order);

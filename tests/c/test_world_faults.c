@@ -190,6 +190,20 @@ static void prepare_group(scene *s)
     record_group(s);
 }
 
+/* The world has no table left, and then no number for a component either. */
+static void prepare_refused(scene *s)
+{
+    prepare_group(s);
+    s->world->config.max_tables = s->world->table_count;
+    s->world->config.max_components = s->world->type_count + 1;
+}
+
+static void prepare_unknown(scene *s)
+{
+    prepare_group(s);
+    s->world->config.max_components = s->world->type_count;
+}
+
 static void record_many(scene *s)
 {
     fol_source source = {s->texts, sizeof(fol_bytes)};
@@ -242,6 +256,8 @@ static const operation operations[] = {
     {"begin", prepare_nothing, do_begin},
     {"commands", prepare_nothing, do_commands},
     {"merge a group", prepare_group, do_merge},
+    {"merge a refused group", prepare_refused, do_merge},
+    {"merge an unknown component", prepare_unknown, do_merge},
     {"merge add many", prepare_add_many, do_merge},
     {"merge spawn many", prepare_spawn_many, do_merge},
 };

@@ -32,7 +32,7 @@ static void open_scene(scene *s, uint64_t seed)
     s->world = make_world();
     s->a = make_float("A");
     for (int i = 0; i < TAGS; i++) {
-        char name[8];
+        char name[16];
         snprintf(name, sizeof(name), "T%d", i);
         s->tags[i] = make_tag(name);
     }
