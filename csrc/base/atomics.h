@@ -15,7 +15,8 @@
 
 #if defined(FOL_MODEL)
 
-#include "model/atomics_model.h"
+/* The header that supplies them. */
+#include FOL_MODEL
 
 #else
 
