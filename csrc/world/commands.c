@@ -3,6 +3,7 @@
 #include "world/commands.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "base/memory.h"
 
@@ -76,10 +77,12 @@ int fol_commands_create(fol_world *world, const fol_commands_config *config, fol
         config->max_bytes > PTRDIFF_MAX || config->worker >= FOL_COMMANDS_WORKERS) {
         return FOL_E_VALUE;
     }
-    fol_commands *commands = fol_alloc_zeroed(1, sizeof(*commands));
+    /* Workers record at once: no two buffers share a cache line. */
+    fol_commands *commands = fol_alloc_aligned(sizeof(*commands));
     if (commands == NULL) {
         return -ENOMEM;
     }
+    memset(commands, 0, sizeof(*commands));
     commands->world = world;
     commands->worker = config->worker;
     commands->max_commands = config->max_commands;
@@ -189,7 +192,7 @@ static void open_stretch(fol_commands *commands)
         .system_order = commands->system_order,
         .chunk = commands->chunk,
         .first = fol_commands_records(commands),
-        .first_spawn = commands->spawn_count,
+        .first_spawn = fol_commands_spawned(commands),
         .arena_start = commands->arena_used,
     };
 }
@@ -217,14 +220,14 @@ void fol_commands_rollback(fol_commands *commands)
     const fol_stretch *stretch = &commands->stretches[commands->stretch_count - 1];
     discard_records(commands, stretch->first, fol_commands_records(commands));
     atomic_store_explicit(&commands->record_count, stretch->first, memory_order_relaxed);
-    commands->spawn_count = stretch->first_spawn;
+    fol_commands_set_spawned(commands, stretch->first_spawn);
     commands->arena_used = stretch->arena_start;
 }
 
 /* Starts over with records and payloads, which are all done with. */
 static void empty(fol_commands *commands)
 {
-    FOL_ASSERT(commands->waiting == 0);
+    FOL_ASSERT(fol_commands_waiting(commands) == 0);
     FOL_ASSERT(commands->reserved == 0);
     atomic_store_explicit(&commands->record_count, 0, memory_order_relaxed);
     commands->stretch_count = 0;
@@ -241,7 +244,7 @@ void fol_commands_discard(fol_commands *commands, uint32_t system_order)
         }
     }
     /* A merge passes over a buffer where nothing waits, and would not empty it. */
-    if (commands->waiting == 0) {
+    if (fol_commands_waiting(commands) == 0) {
         empty(commands);
     }
 }
@@ -254,19 +257,19 @@ void fol_commands_reset(fol_commands *commands)
 
 void fol_commands_end_frame(fol_commands *commands)
 {
-    if (commands->waiting != 0) {
+    if (fol_commands_waiting(commands) != 0) {
         return;
     }
-    for (uint32_t i = 0; i < commands->spawn_count; i++) {
+    for (uint32_t i = 0; i < fol_commands_spawned(commands); i++) {
         commands->resolved[i] = 0;
     }
-    commands->spawn_base += commands->spawn_count;
-    commands->spawn_count = 0;
+    commands->spawn_base += fol_commands_spawned(commands);
+    fol_commands_set_spawned(commands, 0);
 }
 
 uint32_t fol_commands_count(const fol_commands *commands)
 {
-    return commands->waiting;
+    return fol_commands_waiting(commands);
 }
 
 /* A command on an entity may drop objects that the world holds, so with object types about every
@@ -274,7 +277,7 @@ uint32_t fol_commands_count(const fol_commands *commands)
 bool fol_commands_need_host(const fol_commands *commands)
 {
     return atomic_load_explicit(&commands->host_count, memory_order_relaxed) != 0 ||
-           (commands->waiting != 0 && commands->world != NULL &&
+           (fol_commands_waiting(commands) != 0 && commands->world != NULL &&
             commands->world->object_type_count != 0);
 }
 
@@ -297,7 +300,7 @@ fol_entity *fol_commands_find_resolved(const fol_commands *commands, fol_entity 
     }
     /* Ids of earlier frames come out far above the count, round the end of the numbers. */
     uint32_t number = (fol_entity_index(entity) - commands->spawn_base) & (FOL_PROVISIONAL_MAX - 1);
-    return number < commands->spawn_count ? &commands->resolved[number] : NULL;
+    return number < fol_commands_spawned(commands) ? &commands->resolved[number] : NULL;
 }
 
 fol_entity fol_commands_resolve(const fol_commands *commands, fol_entity entity)
@@ -316,7 +319,7 @@ void fol_commands_publish(fol_commands *commands, const fol_record *record,
     FOL_ASSERT_HOT(is_stretch_open(commands));
     commands->arena_used = (size_t)(payload_end - commands->arena);
     commands->records[count] = *record;
-    commands->waiting++;
+    fol_commands_set_waiting(commands, fol_commands_waiting(commands) + 1);
     /* Pairs with the acquire in fol_commands_visit: who sees the count sees the record. */
     atomic_store_explicit(&commands->record_count, count + 1, memory_order_release);
     if (record->needs_host) {
@@ -380,7 +383,7 @@ int fol_commands_reserve_spawns(fol_commands *commands, size_t count)
     fol_world *world = commands->world;
     uint64_t room = world->config.max_entities - world->slots.live;
     uint64_t pending = atomic_load_explicit(&world->pending_spawns, memory_order_relaxed);
-    if (count > commands->max_spawns - commands->spawn_count) {
+    if (count > commands->max_spawns - fol_commands_spawned(commands)) {
         commands->full_setting = "max_entities";
         return FOL_E_CAPACITY;
     }

@@ -99,7 +99,7 @@ struct fol_commands {
 
     fol_record *records;
     _Atomic uint32_t record_count; /* written by the owner, read by visits from any thread */
-    uint32_t waiting;              /* records not yet done */
+    _Atomic uint32_t waiting;      /* records not yet done; asked for from any thread */
     _Atomic uint32_t host_count;   /* records that need the host */
     uint8_t *arena;
     size_t arena_used;
@@ -110,8 +110,9 @@ struct fol_commands {
     uint32_t chunk;
 
     fol_entity *resolved; /* by the number of the spawn */
-    uint32_t spawn_count; /* provisional ids given in this frame */
-    uint32_t spawn_base;  /* given in the frames before, so that their ids do not come again soon */
+    _Atomic uint32_t
+        spawn_count;     /* provisional ids given in this frame; read by others' resolves */
+    uint32_t spawn_base; /* given in the frames before, so that their ids do not come again soon */
     uint64_t reserved; /* spawns recorded and not merged: the buffer's part of the world's count */
 
     fol_map type_of; /* component address -> the buffer's number */
@@ -125,6 +126,27 @@ struct fol_commands {
 static inline uint32_t fol_commands_records(const fol_commands *commands)
 {
     return atomic_load_explicit(&commands->record_count, memory_order_relaxed);
+}
+
+static inline uint32_t fol_commands_waiting(const fol_commands *commands)
+{
+    return atomic_load_explicit(&commands->waiting, memory_order_relaxed);
+}
+
+static inline uint32_t fol_commands_spawned(const fol_commands *commands)
+{
+    return atomic_load_explicit(&commands->spawn_count, memory_order_relaxed);
+}
+
+/* Only the owner counts, so a load and a store do. The counts publish nothing. */
+static inline void fol_commands_set_waiting(fol_commands *commands, uint32_t waiting)
+{
+    atomic_store_explicit(&commands->waiting, waiting, memory_order_relaxed);
+}
+
+static inline void fol_commands_set_spawned(fol_commands *commands, uint32_t spawned)
+{
+    atomic_store_explicit(&commands->spawn_count, spawned, memory_order_relaxed);
 }
 
 /* The records of a stretch end where the next one's begin. */

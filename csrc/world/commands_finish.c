@@ -114,7 +114,7 @@ void fol_record_finish(fol_commands *commands, fol_record *record)
 {
     fol_record done = *record;
     FOL_ASSERT(done.kind != FOL_RECORD_DONE);
-    FOL_ASSERT(commands->waiting != 0);
+    FOL_ASSERT(fol_commands_waiting(commands) != 0);
     if (done.is_owned && has_values(&done)) {
         release_bytes(commands, &done);
         drop_objects(commands, &done);
@@ -122,7 +122,7 @@ void fol_record_finish(fol_commands *commands, fol_record *record)
         drop_objects_of_many(done.payload);
     }
     record->kind = FOL_RECORD_DONE;
-    commands->waiting--;
+    fol_commands_set_waiting(commands, fol_commands_waiting(commands) - 1);
     if (done.kind == FOL_RECORD_CALL) {
         const fol_recorded_call *call = done.payload;
         if (call->drop != NULL) {

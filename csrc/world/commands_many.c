@@ -194,8 +194,9 @@ static int record_many(fol_commands *commands, const many *many)
         if (status < 0) {
             return status;
         }
-        record.entity = fol_provisional_make(commands, commands->spawn_count);
-        commands->spawn_count += (uint32_t)many->count;
+        uint32_t first = fol_commands_spawned(commands);
+        record.entity = fol_provisional_make(commands, first);
+        fol_commands_set_spawned(commands, first + (uint32_t)many->count);
     }
     record.payload = payload;
     layout kept = {payload, 0, false};
@@ -207,7 +208,7 @@ static int record_many(fol_commands *commands, const many *many)
 int fol_commands_spawn_many(fol_commands *commands, size_t count, const fol_bulk *bulks,
                             size_t bulk_count, fol_entity *ids_out)
 {
-    uint32_t first = commands->spawn_count;
+    uint32_t first = fol_commands_spawned(commands);
     int status = record_many(commands, &(many){.kind = FOL_RECORD_SPAWN_MANY,
                                                .count = count,
                                                .bulks = bulks,

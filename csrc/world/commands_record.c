@@ -136,7 +136,9 @@ static int record_values(fol_commands *commands, fol_record_kind kind, fol_entit
         if (status < 0) {
             return status;
         }
-        entity = fol_provisional_make(commands, commands->spawn_count++);
+        uint32_t number = fol_commands_spawned(commands);
+        entity = fol_provisional_make(commands, number);
+        fol_commands_set_spawned(commands, number + 1);
     }
     fol_record record = {
         .kind = (uint8_t)kind,
@@ -155,7 +157,7 @@ static int record_values(fol_commands *commands, fol_record_kind kind, fol_entit
 int fol_commands_spawn(fol_commands *commands, const fol_value *values, size_t count,
                        fol_entity *out)
 {
-    uint32_t number = commands->spawn_count;
+    uint32_t number = fol_commands_spawned(commands);
     int status = record_values(commands, FOL_RECORD_SPAWN, 0, values, count);
     if (status == 0) {
         *out = fol_provisional_make(commands, number);

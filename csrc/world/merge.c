@@ -97,7 +97,7 @@ static void count_stretches(fol_commands *const *buffers, size_t count, uint32_t
     *items = 0;
     for (size_t b = 0; b < count; b++) {
         *stretches += buffers[b]->stretch_count;
-        *items += buffers[b]->waiting;
+        *items += fol_commands_waiting(buffers[b]);
     }
 }
 
@@ -249,7 +249,7 @@ static int prepare(fol_world *world, fol_commands *const *buffers, size_t count)
 static bool has_work(fol_commands *const *buffers, size_t count)
 {
     for (size_t b = 0; b < count; b++) {
-        if (buffers[b]->waiting != 0) {
+        if (fol_commands_waiting(buffers[b]) != 0) {
             return true;
         }
     }

@@ -19,10 +19,11 @@ int fol_world_create(const fol_world_config *config, fol_world **out)
         used->max_tables == 0 || used->max_tables >= FOL_NO_INDEX) {
         return FOL_E_VALUE;
     }
-    fol_world *world = fol_alloc_zeroed(1, sizeof(*world));
+    fol_world *world = fol_alloc_aligned(sizeof(*world));
     if (world == NULL) {
         return -ENOMEM;
     }
+    memset(world, 0, sizeof(*world));
     world->config = *used;
     world->full_setting = "";
     world->tick = 1; /* later than 0, the last tick of an observer that never looked */

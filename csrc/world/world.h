@@ -12,6 +12,7 @@
 
 #include <stdatomic.h>
 
+#include "base/memory.h"
 #include "foliot/status.h"
 #include "foliot/world.h"
 #include "structures/map.h"
@@ -71,9 +72,12 @@ struct fol_world {
     fol_map edges;    /* single steps, see graph.c */
 
     fol_slots slots;
-    _Atomic uint64_t pending_spawns; /* recorded and not merged */
 
-    uint64_t moves; /* rows moved between tables or created, ever */
+    /* Recorded and not merged. Recording threads write it while all read what stands round it, so
+     * it has a cache line of its own. */
+    _Alignas(FOL_CACHE_LINE) _Atomic uint64_t pending_spawns;
+
+    _Alignas(FOL_CACHE_LINE) uint64_t moves; /* rows moved between tables or created, ever */
     uint64_t bytes_moved;
 
     fol_merge *merge;

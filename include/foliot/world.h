@@ -9,6 +9,19 @@
  * the frame holds it, and only queries, column access and recording commands are allowed to
  * systems; structural functions then belong to merges and exclusive systems.
  *
+ * Workers. While nothing structural happens, the workers of a frame may call at once:
+ *  - fol_query_begin, _begin_range and _row_count on one query, once one thread began it since the
+ *    last structural change; and on different queries from the first on, also right after a merge;
+ *  - fol_query_next on iterators of their own, and fol_query_mark on runs of their own;
+ *  - fol_query_needs_marks, _missing, _column_of, _block, and the retains and releases;
+ *  - fol_world_resource and fol_world_mark_resource; fol_world_is_alive, _has, _get of components
+ *    that nobody writes meanwhile, _components_of, _entity_count and _tick;
+ *  - the recording functions, each buffer by one thread at a time; fol_commands_count, _need_host
+ *    and fol_commands_resolve on any buffer.
+ * Making and destroying queries and buffers, fol_world_set_tick, discarding and merging belong to
+ * the thread that holds the world, while no worker is in it. What starts and ends the workers' turn
+ * must order memory, as a lock or a join does.
+ *
  * All-or-nothing. A function that returns a negative status has changed nothing, unless its comment
  * says otherwise; only the component types it named may stay registered. -ENOMEM is returned when
  * memory is refused.
