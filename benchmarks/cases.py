@@ -1,7 +1,8 @@
 """What is compared with what, and the ratio each comparison must reach: data only.
 
 A `Row` names our side, the others' side and, where the project set itself one, the limit: our
-time may be at most ``limit`` times that of the fastest of the others named there.
+time may be at most ``limit`` times that of the fastest of the others named there. `exec_cases` has
+the rows of tasks and of frames on several workers.
 """
 
 from __future__ import annotations
@@ -23,7 +24,12 @@ class Case:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the comparison. ``group`` names the rows whose processes run interleaved."""
+    """One line of the comparison. ``group`` names the rows whose processes run interleaved.
+
+    ``goal`` says the limit in other words than "at most so many times". Time is compared with that
+    of the ``"fastest"`` of the others, or of the ``"slowest"``. A contender whose checksum is not
+    ``checksum`` did not do the work, and is not measured.
+    """
 
     group: str
     what: str
@@ -31,6 +37,9 @@ class Row:
     others: tuple[Case, ...]
     limit: float | None = None
     samples: int = 10
+    goal: str | None = None
+    against: str = "fastest"
+    checksum: int | None = None
 
 
 def peer(name: str, workload: str, label: str | None = None) -> Case:

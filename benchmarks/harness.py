@@ -23,6 +23,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from cases import ROWS, Case, Row
 from tables import Comparison, Noise, Summary, render_markdown, render_text
@@ -67,10 +68,11 @@ def spread(values: Sequence[float]) -> float:
     return statistics.median(abs(value - middle) for value in values) / middle
 
 
-def run_once(case: Case, samples: int) -> float:
+def run_once(case: Case, samples: int, checksum: int | None = None) -> float:
     """One process of a case: the median of its samples, in seconds per iteration.
 
-    Raises RuntimeError with the reason when the program is absent, fails or takes too long.
+    Raises RuntimeError with the reason when the program is absent, fails, takes too long or prints
+    another checksum.
     """
     command = [*PROGRAMS[case.program], *case.arguments, str(samples)]
     try:
@@ -84,15 +86,18 @@ def run_once(case: Case, samples: int) -> float:
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines()
         raise RuntimeError(lines[-1] if lines else f"exit code {done.returncode}")
-    seconds: list[float] = json.loads(done.stdout)["seconds"]
-    return statistics.median(seconds)
+    report: dict[str, Any] = json.loads(done.stdout)
+    if checksum is not None and report.get("checksum") != checksum:
+        raise RuntimeError(f"its checksum is {report.get('checksum')}, not {checksum}")
+    return statistics.median(report["seconds"])
 
 
 def measure_group(
     rows: Sequence[Row], rounds: int, samples: int | None, spins: list[float]
 ) -> dict[Case, Record]:
     """Run all cases of a group, one process each per round, in rotating order."""
-    cases = list(dict.fromkeys(case for row in rows for case in (row.ours, *row.others)))
+    checksums = {case: row.checksum for row in rows for case in (row.ours, *row.others)}
+    cases = list(checksums)
     count = samples or min(row.samples for row in rows)
     records = {case: Record() for case in cases}
     for turn in range(rounds):
@@ -103,7 +108,7 @@ def measure_group(
                 continue
             spins.append(spin())
             try:
-                record.rounds.append(run_once(case, count))
+                record.rounds.append(run_once(case, count, checksums[case]))
             except RuntimeError as error:
                 record.missing = str(error)
     return records
@@ -117,7 +122,7 @@ def summarise(case: Case, record: Record) -> Summary:
 
 
 def compare(row: Row, records: dict[Case, Record]) -> Comparison:
-    """Our side of a row against the fastest of the others."""
+    """Our side of a row against the fastest of the others, or the slowest."""
     others = [summarise(case, records[case]) for case in row.others]
     measured = [
         (other.seconds, case)
@@ -125,20 +130,27 @@ def compare(row: Row, records: dict[Case, Record]) -> Comparison:
         if other.seconds is not None
     ]
     ours = summarise(row.ours, records[row.ours])
-    ratio = None
+    ratio, ratio_spread = None, None
     if measured and ours.seconds is not None:
-        fastest = min(measured, key=lambda pair: pair[0])[1]
-        pairs = zip(records[row.ours].rounds, records[fastest].rounds, strict=True)
-        ratio = statistics.median(mine / theirs for mine, theirs in pairs)
-    return Comparison(row.group, row.what, row.limit, ours, others, ratio)
+        choose = min if row.against == "fastest" else max
+        rival = choose(measured, key=lambda pair: pair[0])[1]
+        pairs = zip(records[row.ours].rounds, records[rival].rounds, strict=True)
+        ratios = [mine / theirs for mine, theirs in pairs]
+        ratio, ratio_spread = statistics.median(ratios), spread(ratios)
+    return Comparison(row.group, row.what, row.limit, ours, others, ratio, ratio_spread, row.goal)
+
+
+def locked_versions(lock: Path, names: set[str]) -> dict[str, str]:
+    """The versions of these packages in a lock file of cargo."""
+    with lock.open("rb") as file:
+        packages = tomllib.load(file)["package"]
+    return {entry["name"]: entry["version"] for entry in packages if entry["name"] in names}
 
 
 def peer_versions() -> dict[str, str]:
     """The versions of the libraries compared with, from the lock file and what is installed."""
     names = {"bevy_ecs", "flecs_ecs_sys", "hecs", "legion", "shipyard"}
-    with (HERE / "peers" / "Cargo.lock").open("rb") as file:
-        packages = tomllib.load(file)["package"]
-    versions = {entry["name"]: entry["version"] for entry in packages if entry["name"] in names}
+    versions = locked_versions(HERE / "peers" / "Cargo.lock", names)
     for name in ("esper", "numpy", "foliot"):
         try:
             versions[name] = metadata.version(name)

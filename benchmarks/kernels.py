@@ -12,12 +12,20 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from cffi import FFI
 
 HERE = Path(__file__).resolve().parent
 SOURCE = HERE / "c" / "kernels.c"
 OUTPUT = HERE.parent / "build" / "bench"
-NAMES = ("bench_empty", "bench_advance", "bench_double", "bench_swap", "bench_compute")
+NAMES = (
+    "bench_empty",
+    "bench_spin",
+    "bench_advance",
+    "bench_double",
+    "bench_swap",
+    "bench_compute",
+)
 SIGNATURE = "(void **columns, ptrdiff_t rows, void *user);"
 # The Rust contenders are compiled for this processor too.
 FLAGS = ["-O3", "-march=native"]
@@ -48,7 +56,23 @@ def _pointer(name: str) -> Any:
     return _MODULE.ffi.addressof(_MODULE.lib, name)
 
 
+def steps(count: int) -> Any:
+    """What ``SPIN`` takes as its user data; the caller keeps it alive."""
+    return _MODULE.ffi.new("int64_t *", count)
+
+
+def columns_of(*arrays: np.ndarray[Any, Any]) -> Any:
+    """The first argument of a kernel called by hand; the caller keeps the arrays alive."""
+    return _MODULE.ffi.new("void *[]", [_MODULE.ffi.from_buffer(array) for array in arrays])
+
+
+def compute(columns: Any, rows: int) -> int:
+    """Call ``COMPUTE``; cffi gives the interpreter lock back meanwhile."""
+    return _MODULE.lib.bench_compute(columns, rows, _MODULE.ffi.NULL)
+
+
 EMPTY = _pointer("bench_empty")
+SPIN = _pointer("bench_spin")
 ADVANCE = _pointer("bench_advance")
 DOUBLE = _pointer("bench_double")
 SWAP = _pointer("bench_swap")

@@ -21,7 +21,10 @@ class Summary:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One row measured; ``ratio`` is our time over that of the fastest other."""
+    """One row measured; ``ratio`` is our time over that of the other that counts.
+
+    ``ratio_spread`` is the ratio's median absolute deviation over the rounds, relative to it.
+    """
 
     group: str
     what: str
@@ -29,6 +32,8 @@ class Comparison:
     ours: Summary
     others: list[Summary]
     ratio: float | None
+    ratio_spread: float | None = None
+    goal: str | None = None
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,8 @@ def read_comparisons(results: Mapping[str, Any]) -> list[Comparison]:
             ours=Summary(**entry["ours"]),
             others=[Summary(**other) for other in entry["others"]],
             ratio=entry["ratio"],
+            ratio_spread=entry.get("ratio_spread"),
+            goal=entry.get("goal"),
         )
         for entry in results["comparisons"]
     ]
@@ -73,10 +80,20 @@ def show_seconds(seconds: float | None) -> str:
 
 def show_goal(comparison: Comparison) -> str:
     """The limit in words."""
+    if comparison.goal is not None:
+        return comparison.goal
     if comparison.limit is None:
         return "—"
     names = {other.label.partition(",")[0] for other in comparison.others}
     return f"≤ {comparison.limit:g} × {names.pop() if len(names) == 1 else 'fastest'}"
+
+
+def show_ratio(comparison: Comparison) -> str:
+    """The ratio, and what it varied by from round to round."""
+    if comparison.ratio is None:
+        return "—"
+    varied = comparison.ratio_spread
+    return f"{comparison.ratio:.3g}" + ("" if varied is None else f" ± {varied:.0%}")
 
 
 def show_met(comparison: Comparison) -> str:
@@ -104,8 +121,7 @@ def render_text(results: Mapping[str, Any]) -> str:
     """All contenders of all rows, aligned for a terminal."""
     lines = [["what", "contender", "median", "spread", "ratio", "goal", "met?"]]
     for comparison in read_comparisons(results):
-        ratio = "" if comparison.ratio is None else f"{comparison.ratio:.3g}"
-        verdict = [ratio, show_goal(comparison), show_met(comparison)]
+        verdict = [show_ratio(comparison), show_goal(comparison), show_met(comparison)]
         lines.append([comparison.what, *show_contender(comparison.ours), *verdict])
         lines.extend(["", *show_contender(other)] for other in by_speed(comparison.others))
     widths = [max(len(line[i]) for line in lines if i < len(line)) for i in range(7)]
@@ -113,7 +129,8 @@ def render_text(results: Mapping[str, Any]) -> str:
         "  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=False)).rstrip()
         for line in lines
     )
-    return "\n".join([table, "", *show_missing(results), show_noise(results)])
+    notes = results.get("notes", [])
+    return "\n".join([table, "", *show_missing(results), *notes, show_noise(results)])
 
 
 def show_missing(results: Mapping[str, Any]) -> list[str]:
@@ -150,13 +167,12 @@ def render_markdown(results: Mapping[str, Any]) -> str:
         others = "; ".join(
             f"{other.label} {show_seconds(other.seconds)}" for other in by_speed(comparison.others)
         )
-        ratio = "—" if comparison.ratio is None else f"{comparison.ratio:.3g}"
         cells = [
             comparison.what,
             show_goal(comparison),
             show_seconds(comparison.ours.seconds),
             others,
-            ratio,
+            show_ratio(comparison),
             show_met(comparison),
         ]
         lines.append(f"| {' | '.join(cells)} |")
@@ -166,6 +182,7 @@ def render_markdown(results: Mapping[str, Any]) -> str:
         "",
         f"{machine['processor']}, {machine['cpus']} CPUs, Linux {machine['kernel']}, "
         f"Python {machine['python']}; {versions}. {show_noise(results)}",
+        *(f"\n{note}" for note in results.get("notes", [])),
         "",
     ]
     return "\n".join(lines)
