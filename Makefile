@@ -103,6 +103,7 @@ bench: .venv/stamp-bench build ## Benchmarks against the peers, with ratios
 		echo "No cargo here, so the Rust peers are left out: install Rust 1.85 or newer for them."; \
 		$(PY) benchmarks/harness.py; \
 	fi
+	@$(PY) benchmarks/bench_exec.py --build
 
 docs: .venv/stamp-docs build ## The documentation site, in site/
 	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet && echo "docs: site/index.html"

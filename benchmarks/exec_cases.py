@@ -70,8 +70,17 @@ def task_row(
 
 
 TASK_ROWS = (
+    Row(
+        "deque_push_pop",
+        "deque: push and pop, owner alone, as a fork and its join",
+        tasks("deque_fork_join"),
+        (rust("crossbeam", "deque_push_pop", "crossbeam-deque"),),
+        limit=0.8,
+        samples=5,
+        checksum=CHECKSUMS["deque_push_pop"],
+    ),
     task_row(
-        "deque: push and pop, owner alone",
+        "deque: push and pop, owner alone, each item public at once",
         "deque_push_pop",
         (rust("crossbeam", "deque_push_pop", "crossbeam-deque"),),
         limit=0.8,

@@ -41,7 +41,7 @@ export TSAN_OPTIONS ?= halt_on_error=1:second_deadlock_stack=1
 .PHONY: lib tests run-c-tests bench
 lib: $(LIBRARY)
 tests: $(TESTS)
-bench: build/bench/c_add_remove
+bench: $(patsubst benchmarks/c/%.c,build/bench/c_%,$(wildcard benchmarks/c/add_*.c benchmarks/c/exec_*.c))
 
 # The archive is made anew, so that an object whose source has gone does not stay in it.
 $(LIBRARY): $(OBJECTS) $(OUT)/sources.list
@@ -63,11 +63,12 @@ $(OUT)/test_%: tests/c/test_%.c $(LIBRARY) tests/c/build.mk $(OUT)/flags
 	@echo "  link  $@"
 	@$(COMPILER) $(FLAGS) -MMD -MP -MF $@.d $< $(LIBRARY) $(LDFLAGS_$(VARIANT)) $(LIBS) -o $@
 
-# The plain-C benchmark programs, of the release variant.
-build/bench/c_%: benchmarks/c/%.c $(LIBRARY) tests/c/build.mk
+# The plain-C benchmark programs, on the library of the release variant. The programs themselves are
+# compiled for this processor, as those of the peers are.
+build/bench/c_%: benchmarks/c/%.c $(wildcard benchmarks/c/*.h) $(LIBRARY) tests/c/build.mk
 	@mkdir -p $(@D)
 	@echo "  link  $@"
-	@$(COMPILER) $(FLAGS) $< $(LIBRARY) $(LDFLAGS_$(VARIANT)) $(LIBS) -o $@
+	@$(COMPILER) $(FLAGS) -O3 -march=native $< $(LIBRARY) $(LDFLAGS_$(VARIANT)) $(LIBS) -o $@
 
 # Holds the command line, and is touched only when that changes.
 $(OUT)/flags: FORCE

@@ -1,0 +1,111 @@
+/* The deque alone on one thread, as benchmarks/peers_tasks/src/crossbeam_peer.rs has it: push and
+ * pop of batches, and the steal of one item at a time.
+ *
+ * deque_push_pop makes each item visible to thieves at once, as crossbeam-deque does.
+ * deque_fork_join pushes privately and shares when no public item is left, as a worker's fork does.
+ */
+#include "exec_sampler.h"
+#include "structures/deque.h"
+
+#define BATCH 1024
+
+/* Items are told apart by where they lie. */
+static uint64_t items[BATCH];
+
+typedef struct state {
+    fol_deque deque;
+    uint64_t sum;
+} state;
+
+static uint64_t index_of(const void *item)
+{
+    return (uint64_t)((const uint64_t *)item - items);
+}
+
+static void pop_all(state *self)
+{
+    self->sum = 0;
+    void *item = fol_deque_pop_owner(&self->deque);
+    while (item != NULL) {
+        self->sum += index_of(item);
+        item = fol_deque_pop_owner(&self->deque);
+    }
+}
+
+static uint64_t push_and_pop(void *argument)
+{
+    state *self = argument;
+    for (size_t i = 0; i < BATCH; i++) {
+        (void)fol_deque_push_owner(&self->deque, &items[i]);
+    }
+    pop_all(self);
+    return 0;
+}
+
+static uint64_t fork_and_join(void *argument)
+{
+    state *self = argument;
+    for (size_t i = 0; i < BATCH; i++) {
+        (void)fol_deque_push_private_owner(&self->deque, &items[i]);
+        (void)fol_deque_share_owner(&self->deque);
+    }
+    pop_all(self);
+    return 0;
+}
+
+/* Filling the deque is not counted. */
+static uint64_t fill_and_steal(void *argument)
+{
+    state *self = argument;
+    for (size_t i = 0; i < BATCH; i++) {
+        (void)fol_deque_push_owner(&self->deque, &items[i]);
+    }
+    bool contended = false;
+    self->sum = 0;
+    const uint64_t start_ns = bench_now_ns();
+    void *item = fol_deque_steal_thief(&self->deque, &contended);
+    while (item != NULL) {
+        self->sum += index_of(item);
+        item = fol_deque_steal_thief(&self->deque, &contended);
+    }
+    return bench_now_ns() - start_ns;
+}
+
+static int run(const bench_sampler *sampler, bench_body body, bench_outcome *outcome,
+               uint64_t *checksum)
+{
+    static state self;
+    const int status = fol_deque_init(&self.deque, BATCH);
+    if (status != 0) {
+        return status;
+    }
+    bench_time(sampler, BATCH, body, &self, outcome);
+    *checksum = self.sum;
+    fol_deque_deinit(&self.deque);
+    return 0;
+}
+
+static int run_push_pop(const bench_sampler *sampler, bench_outcome *outcome, uint64_t *checksum)
+{
+    return run(sampler, push_and_pop, outcome, checksum);
+}
+
+static int run_fork_join(const bench_sampler *sampler, bench_outcome *outcome, uint64_t *checksum)
+{
+    return run(sampler, fork_and_join, outcome, checksum);
+}
+
+static int run_steal(const bench_sampler *sampler, bench_outcome *outcome, uint64_t *checksum)
+{
+    return run(sampler, fill_and_steal, outcome, checksum);
+}
+
+int main(int argc, char **argv)
+{
+    static const bench_workload workloads[] = {
+        {"deque_push_pop", run_push_pop},
+        {"deque_fork_join", run_fork_join},
+        {"deque_steal", run_steal},
+    };
+    return bench_main(argc, argv, workloads, sizeof workloads / sizeof workloads[0]);
+}
