@@ -85,6 +85,15 @@ TASK_ROWS = (
         (rust("crossbeam", "deque_push_pop", "crossbeam-deque"),),
         limit=0.8,
     ),
+    Row(
+        "deque_push_pop",
+        "deque: the same beside another owner, against alone",
+        tasks("deque_beside"),
+        (tasks("deque_fork_join", "foliot, alone"),),
+        limit=1.05,
+        samples=5,
+        checksum=CHECKSUMS["deque_push_pop"],
+    ),
     task_row(
         "deque: steal one",
         "deque_steal",

@@ -62,6 +62,26 @@ def spin() -> float:
     return time.perf_counter() - start
 
 
+def busy_seconds() -> tuple[float, float]:
+    """Seconds that all processors have worked, and that they have worked for this program.
+
+    Waiting for a processor that the machine's host gave to somebody else counts as work.
+    """
+    fields = Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()
+    user, nice, system, _, _, interrupts, soft, stolen = map(int, fields[1:9])
+    ticks = user + nice + system + interrupts + soft + stolen
+    times = os.times()
+    own = times.user + times.system + times.children_user + times.children_system
+    return ticks / os.sysconf("SC_CLK_TCK"), own
+
+
+def others_share(began: tuple[float, float], began_at: float) -> float:
+    """The part of the processors' time since then that went to other programs."""
+    work, own = (now - then for now, then in zip(busy_seconds(), began, strict=True))
+    available = (time.perf_counter() - began_at) * (os.cpu_count() or 1)
+    return max(0.0, min(1.0, (work - own) / available))
+
+
 def spread(values: Sequence[float]) -> float:
     """Median absolute deviation, relative to the median."""
     middle = statistics.median(values)
@@ -180,13 +200,20 @@ def run_rows(rows: Iterable[Row], rounds: int, samples: int | None) -> dict[str,
     groups: dict[str, list[Row]] = {}
     for row in rows:
         groups.setdefault(row.group, []).append(row)
+    began, began_at = busy_seconds(), time.perf_counter()
     spins = [spin()]
     comparisons: list[Comparison] = []
     for name, members in groups.items():
         print(f"{name} …", file=sys.stderr, flush=True)
         records = measure_group(members, rounds, samples, spins)
         comparisons.extend(compare(row, records) for row in members)
-    noise = Noise(len(spins), statistics.median(spins), spread(spins), max(spins) / min(spins))
+    noise = Noise(
+        count=len(spins),
+        seconds=statistics.median(spins),
+        spread=spread(spins),
+        slowest_over_fastest=max(spins) / min(spins),
+        others=others_share(began, began_at),
+    )
     return {
         "machine": machine(),
         "versions": peer_versions(),

@@ -38,12 +38,16 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Noise:
-    """The spin loop over the whole run: what the machine itself varies by."""
+    """The spin loop over the whole run: what the machine itself varies by.
+
+    ``others`` is the part of the processors' time that programs outside of the run took.
+    """
 
     count: int
     seconds: float
     spread: float
     slowest_over_fastest: float
+    others: float | None = None
 
 
 def read_comparisons(results: Mapping[str, Any]) -> list[Comparison]:
@@ -150,10 +154,11 @@ def show_missing(results: Mapping[str, Any]) -> list[str]:
 def show_noise(results: Mapping[str, Any]) -> str:
     """One sentence about the machine while it ran."""
     noise = Noise(**results["noise"])
+    others = "" if noise.others is None else f" Other programs had {noise.others:.0%} of its time."
     return (
         f"Machine noise: a spin loop of {show_seconds(noise.seconds)} varied by "
         f"± {noise.spread:.1%} (median absolute deviation of {noise.count}), "
-        f"slowest over fastest {noise.slowest_over_fastest:.2f}."
+        f"slowest over fastest {noise.slowest_over_fastest:.2f}.{others}"
     )
 
 

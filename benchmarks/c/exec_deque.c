@@ -3,7 +3,12 @@
  *
  * deque_push_pop makes each item visible to thieves at once, as crossbeam-deque does.
  * deque_fork_join pushes privately and shares when no public item is left, as a worker's fork does.
+ * deque_beside is the same while another thread does it too, on the deque that lies next in memory:
+ * if the two shared a cache line, it would show.
  */
+#include <pthread.h>
+#include <stdatomic.h>
+
 #include "exec_sampler.h"
 #include "structures/deque.h"
 
@@ -13,9 +18,13 @@
 static uint64_t items[BATCH];
 
 typedef struct state {
-    fol_deque deque;
+    fol_deque *deque;
     uint64_t sum;
 } state;
+
+/* The one that is timed, and its neighbour. */
+static fol_deque deques[2];
+static atomic_bool is_over;
 
 static uint64_t index_of(const void *item)
 {
@@ -25,10 +34,10 @@ static uint64_t index_of(const void *item)
 static void pop_all(state *self)
 {
     self->sum = 0;
-    void *item = fol_deque_pop_owner(&self->deque);
+    void *item = fol_deque_pop_owner(self->deque);
     while (item != NULL) {
         self->sum += index_of(item);
-        item = fol_deque_pop_owner(&self->deque);
+        item = fol_deque_pop_owner(self->deque);
     }
 }
 
@@ -36,7 +45,7 @@ static uint64_t push_and_pop(void *argument)
 {
     state *self = argument;
     for (size_t i = 0; i < BATCH; i++) {
-        (void)fol_deque_push_owner(&self->deque, &items[i]);
+        (void)fol_deque_push_owner(self->deque, &items[i]);
     }
     pop_all(self);
     return 0;
@@ -46,8 +55,8 @@ static uint64_t fork_and_join(void *argument)
 {
     state *self = argument;
     for (size_t i = 0; i < BATCH; i++) {
-        (void)fol_deque_push_private_owner(&self->deque, &items[i]);
-        (void)fol_deque_share_owner(&self->deque);
+        (void)fol_deque_push_private_owner(self->deque, &items[i]);
+        (void)fol_deque_share_owner(self->deque);
     }
     pop_all(self);
     return 0;
@@ -58,15 +67,15 @@ static uint64_t fill_and_steal(void *argument)
 {
     state *self = argument;
     for (size_t i = 0; i < BATCH; i++) {
-        (void)fol_deque_push_owner(&self->deque, &items[i]);
+        (void)fol_deque_push_owner(self->deque, &items[i]);
     }
     bool contended = false;
     self->sum = 0;
     const uint64_t start_ns = bench_now_ns();
-    void *item = fol_deque_steal_thief(&self->deque, &contended);
+    void *item = fol_deque_steal_thief(self->deque, &contended);
     while (item != NULL) {
         self->sum += index_of(item);
-        item = fol_deque_steal_thief(&self->deque, &contended);
+        item = fol_deque_steal_thief(self->deque, &contended);
     }
     return bench_now_ns() - start_ns;
 }
@@ -74,15 +83,42 @@ static uint64_t fill_and_steal(void *argument)
 static int run(const bench_sampler *sampler, bench_body body, bench_outcome *outcome,
                uint64_t *checksum)
 {
-    static state self;
-    const int status = fol_deque_init(&self.deque, BATCH);
+    state self = {.deque = &deques[0]};
+    const int status = fol_deque_init(self.deque, BATCH);
     if (status != 0) {
         return status;
     }
     bench_time(sampler, BATCH, body, &self, outcome);
     *checksum = self.sum;
-    fol_deque_deinit(&self.deque);
+    fol_deque_deinit(self.deque);
     return 0;
+}
+
+static void *be_the_neighbour(void *argument)
+{
+    state self = {.deque = &deques[1]};
+    /* Nothing is handed over: the thread only has to end some time after it is told to. */
+    while (!atomic_load_explicit(&is_over, memory_order_relaxed)) {
+        fork_and_join(&self);
+    }
+    return argument;
+}
+
+static int run_beside(const bench_sampler *sampler, bench_outcome *outcome, uint64_t *checksum)
+{
+    pthread_t neighbour;
+    int status = fol_deque_init(&deques[1], BATCH);
+    if (status != 0) {
+        return status;
+    }
+    status = -pthread_create(&neighbour, NULL, be_the_neighbour, NULL);
+    if (status == 0) {
+        status = run(sampler, fork_and_join, outcome, checksum);
+        atomic_store_explicit(&is_over, true, memory_order_relaxed);
+        pthread_join(neighbour, NULL);
+    }
+    fol_deque_deinit(&deques[1]);
+    return status;
 }
 
 static int run_push_pop(const bench_sampler *sampler, bench_outcome *outcome, uint64_t *checksum)
@@ -105,6 +141,7 @@ int main(int argc, char **argv)
     static const bench_workload workloads[] = {
         {"deque_push_pop", run_push_pop},
         {"deque_fork_join", run_fork_join},
+        {"deque_beside", run_beside},
         {"deque_steal", run_steal},
     };
     return bench_main(argc, argv, workloads, sizeof workloads / sizeof workloads[0]);
