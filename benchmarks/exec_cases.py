@@ -89,7 +89,7 @@ TASK_ROWS = (
         "deque_push_pop",
         "deque: the same beside another owner, against alone",
         tasks("deque_beside"),
-        (tasks("deque_fork_join", "foliot, alone"),),
+        (tasks("deque_alone", "foliot, alone"),),
         limit=1.05,
         samples=5,
         checksum=CHECKSUMS["deque_push_pop"],

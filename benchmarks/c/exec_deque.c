@@ -3,16 +3,18 @@
  *
  * deque_push_pop makes each item visible to thieves at once, as crossbeam-deque does.
  * deque_fork_join pushes privately and shares when no public item is left, as a worker's fork does.
- * deque_beside is the same while another thread does it too, on the deque that lies next in memory:
- * if the two shared a cache line, it would show.
+ * deque_alone and deque_beside are the same in processor time, the latter while another thread does
+ * it too, on the deque that lies next in memory: if the two shared a cache line, it would show.
  */
 #include <pthread.h>
 #include <stdatomic.h>
+#include <time.h>
 
 #include "exec_sampler.h"
 #include "structures/deque.h"
 
-#define BATCH 1024
+#define BATCH   1024
+#define BATCHES 100
 
 /* Items are told apart by where they lie. */
 static uint64_t items[BATCH];
@@ -62,6 +64,22 @@ static uint64_t fork_and_join(void *argument)
     return 0;
 }
 
+static uint64_t thread_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static uint64_t fork_and_join_batches(void *argument)
+{
+    const uint64_t start_ns = thread_ns();
+    for (int i = 0; i < BATCHES; i++) {
+        fork_and_join(argument);
+    }
+    return thread_ns() - start_ns;
+}
+
 /* Filling the deque is not counted. */
 static uint64_t fill_and_steal(void *argument)
 {
@@ -80,18 +98,23 @@ static uint64_t fill_and_steal(void *argument)
     return bench_now_ns() - start_ns;
 }
 
-static int run(const bench_sampler *sampler, bench_body body, bench_outcome *outcome,
-               uint64_t *checksum)
+static int run(const bench_sampler *sampler, uint64_t units, bench_body body,
+               bench_outcome *outcome, uint64_t *checksum)
 {
     state self = {.deque = &deques[0]};
     const int status = fol_deque_init(self.deque, BATCH);
     if (status != 0) {
         return status;
     }
-    bench_time(sampler, BATCH, body, &self, outcome);
+    bench_time(sampler, units, body, &self, outcome);
     *checksum = self.sum;
     fol_deque_deinit(self.deque);
     return 0;
+}
+
+static int run_alone(const bench_sampler *sampler, bench_outcome *outcome, uint64_t *checksum)
+{
+    return run(sampler, BATCH * BATCHES, fork_and_join_batches, outcome, checksum);
 }
 
 static void *be_the_neighbour(void *argument)
@@ -113,7 +136,7 @@ static int run_beside(const bench_sampler *sampler, bench_outcome *outcome, uint
     }
     status = -pthread_create(&neighbour, NULL, be_the_neighbour, NULL);
     if (status == 0) {
-        status = run(sampler, fork_and_join, outcome, checksum);
+        status = run_alone(sampler, outcome, checksum);
         atomic_store_explicit(&is_over, true, memory_order_relaxed);
         pthread_join(neighbour, NULL);
     }
@@ -123,25 +146,24 @@ static int run_beside(const bench_sampler *sampler, bench_outcome *outcome, uint
 
 static int run_push_pop(const bench_sampler *sampler, bench_outcome *outcome, uint64_t *checksum)
 {
-    return run(sampler, push_and_pop, outcome, checksum);
+    return run(sampler, BATCH, push_and_pop, outcome, checksum);
 }
 
 static int run_fork_join(const bench_sampler *sampler, bench_outcome *outcome, uint64_t *checksum)
 {
-    return run(sampler, fork_and_join, outcome, checksum);
+    return run(sampler, BATCH, fork_and_join, outcome, checksum);
 }
 
 static int run_steal(const bench_sampler *sampler, bench_outcome *outcome, uint64_t *checksum)
 {
-    return run(sampler, fill_and_steal, outcome, checksum);
+    return run(sampler, BATCH, fill_and_steal, outcome, checksum);
 }
 
 int main(int argc, char **argv)
 {
     static const bench_workload workloads[] = {
-        {"deque_push_pop", run_push_pop},
-        {"deque_fork_join", run_fork_join},
-        {"deque_beside", run_beside},
+        {"deque_push_pop", run_push_pop}, {"deque_fork_join", run_fork_join},
+        {"deque_alone", run_alone},       {"deque_beside", run_beside},
         {"deque_steal", run_steal},
     };
     return bench_main(argc, argv, workloads, sizeof workloads / sizeof workloads[0]);
