@@ -1,9 +1,16 @@
 /* The inside of a scheduler, shared by the files of frame/.
  *
  * A program is what a plan and its systems become for running: nodes in running order, phase by
- * phase and, inside a phase, segment by segment. It is immutable while a frame runs except for the
- * counters of its nodes, which only the thread that runs the node touches. A replan builds a new
- * program and swaps it in whole, so a failed replan leaves the old one untouched.
+ * phase and, inside a phase, segment by segment. A replan builds a new program and swaps it in
+ * whole, so a failed replan leaves the old one untouched.
+ *
+ * Who writes what while a frame runs. The program and the scheduler's description of the running
+ * phase are read by all workers and written by none; the caller writes them between runs of a
+ * phase. The lower part of a node belongs to the worker that runs the node, and passes with the
+ * node: two workers never have one node, except for its pieces, whose counters are atomic. A runner
+ * belongs to its worker; the caller looks into the command buffers of all of them only when no node
+ * runs. Errors are kept in one list under a lock: they are rare, and the frame's end puts them in
+ * order. What the backend does between two nodes (its queues, its counts) orders these accesses.
  *
  * Ticks. A run of a phase takes one tick for each node and each merge, in running order, whether
  * or not the node runs; so ticks, and with them change detection, do not depend on timing.
@@ -11,10 +18,15 @@
 #ifndef FOL_FRAME_FRAME_H
 #define FOL_FRAME_FRAME_H
 
+#include <assert.h>
+#include <pthread.h>
+#include <stdalign.h>
 #include <stdatomic.h>
 
 #include "backend/backend.h"
+#include "base/memory.h"
 #include "foliot/scheduler.h"
+#include "trace/trace.h"
 
 /* A resource that a native system without component terms gets as columns. */
 typedef struct fol_resource_column {
@@ -27,19 +39,46 @@ typedef struct fol_resource_column {
  */
 #define FOL_FIRST_ROWS 1024u
 
-/* One system in running order. */
+/* No piece: the node runs whole, or none of its pieces failed. */
+#define FOL_NO_PIECE UINT32_MAX
+
+/* What a node did in the frame of this number plus one; of another frame, nothing yet. */
+typedef struct fol_node_frame {
+    uint64_t number;
+    uint64_t cycles;
+    uint64_t rows;
+    uint32_t tasks;
+    uint16_t worker; /* that began it */
+    uint8_t state;   /* fol_run_state */
+} fol_node_frame;
+
+/* The pieces of a node that is cut, from its begin to its end. */
+typedef struct fol_pieces {
+    _Atomic uint64_t cycles; /* sums over all pieces */
+    _Atomic uint64_t rows;
+    _Atomic uint32_t tasks;
+    _Atomic uint32_t failed; /* the lowest that failed so far, or FOL_NO_PIECE */
+    int status;              /* of that one; both under the scheduler's lock */
+    int code;
+    uint32_t count;
+    uint64_t row_count; /* of the query's tables, for the cuts */
+} fol_pieces;
+
+/* One system in running order. Each of the three parts has its own cache lines; a small system on
+ * one worker touches the first two. */
 typedef struct fol_node {
-    fol_system_kind kind;
+    alignas(FOL_CACHE_LINE) uint8_t kind; /* fol_system_kind */
     bool needs_host;
     bool condition_needs_host;
+    bool in_lane;
     bool records_commands;
     bool is_exclusive;
     bool has_components; /* its default query names a component */
-    bool is_disabled;
-    bool is_quarantined;
-    uint32_t system;     /* index in the plan */
-    uint32_t max_rows;   /* as the system said; 0: paced_rows */
-    uint32_t paced_rows; /* so many take about as long as the host may wait */
+    bool has_filters;    /* it gives only rows that changed */
+    _Atomic bool is_disabled;
+    uint32_t system; /* index in the plan */
+    uint32_t query_count;
+    uint32_t column_count; /* of the default query */
     union {
         fol_columns_kernel columns_kernel;
         fol_chunk_kernel chunk_kernel;
@@ -47,58 +86,136 @@ typedef struct fol_node {
     } function;
     void *user;
     fol_condition_function condition;
-    void *condition_user;
-    fol_query **queries; /* owned; slices of the program's query array */
-    uint32_t query_count;
-    uint32_t column_count; /* of the default query */
-    uint32_t component_count;
-    fol_component **components;            /* retained: declared writes, then reads */
+    fol_query **queries;                   /* owned; slices of the program's query array */
     fol_resource_column *resource_columns; /* column_count, when has_components is false */
+
+    /* Of the worker that runs the node, but for what stays as it is. */
+    alignas(FOL_CACHE_LINE) fol_node_frame frame;
     uint64_t last_tick;
-    uint64_t failures;
-    double mean_cycles; /* running mean of the cost of a run */
+    _Atomic double mean_cycles;  /* running mean of the cost of a run */
+    float mean_rows;             /* and of the rows that took it, of a system over rows */
+    _Atomic uint32_t paced_rows; /* so many take about as long as the host may wait */
+    uint32_t max_rows;           /* as the system said; 0: paced_rows */
+    _Atomic bool is_quarantined;
+    bool must_discard; /* it failed, and the merge drops what it recorded */
+
+    alignas(FOL_CACHE_LINE) fol_pieces pieces;
+    uint32_t failures;
+    uint32_t component_count;
+    fol_component **components; /* retained: declared writes, then reads */
+    void *condition_user;
 } fol_node;
 
-/* What a node did in this frame. */
-typedef struct fol_node_frame {
-    uint64_t cycles;
-    uint64_t rows;
-    uint32_t tasks;
-    fol_run_state state;
-} fol_node_frame;
+static_assert(offsetof(fol_node, pieces) == 2 * FOL_CACHE_LINE, "two hot lines");
 
 /* One phase of a program. */
 typedef struct fol_phase {
     uint32_t first; /* node */
     uint32_t count;
     uint32_t *segment_ends; /* relative to first */
-    uint32_t segment_count;
+    uint32_t *successor_starts;
+    uint32_t *successors;
+    uint32_t *stages;
+    uint8_t *in_lane;
+    fol_work work; /* over the arrays above */
+    bool is_prepared;
     fol_phase_rate rate;
     double
         owed; /* seconds a fixed-rate phase has not stepped yet, or (below 0) before their time */
 } fol_phase;
 
+/* Where in a frame something happened, whoever did it: runs of phases count through the frame, and
+ * within one the node of index i stands at 2i + 1, the merge behind the first n nodes at 2n. */
+typedef struct fol_place {
+    uint64_t run;
+    uint32_t place;
+} fol_place;
+
+typedef struct fol_kept_quarantine {
+    fol_place at;
+    uint32_t system;
+} fol_kept_quarantine;
+
 typedef struct fol_program {
     const fol_plan *plan;
+    fol_backend *backend; /* its phases are prepared for */
     fol_node *nodes;
     uint32_t node_count;
     uint32_t *node_of_system;
     fol_phase *phases;
     uint32_t phase_count;
-    fol_node_frame *frames;     /* one a node */
     fol_system_timing *timings; /* one a system: the frame's result */
     uint64_t *phase_cycles;
     uint64_t *phase_ns;
     uint32_t *phase_steps;
-    uint32_t *quarantined; /* node_count of room */
+    fol_kept_quarantine *quarantines; /* as they came; node_count of room */
+    uint32_t *quarantined;            /* their systems, in order */
 } fol_program;
+
+/* One worker's part of the running frame. Counters are written by the worker alone (`commands` by
+ * the caller, at merges) and read by anybody. */
+typedef struct fol_runner {
+    alignas(FOL_CACHE_LINE) fol_commands *commands;
+    uint64_t stamp; /* cycles when the last node ended; on several workers, when this run began */
+    uint32_t worker;
+    bool is_attached;
+    uint32_t depth; /* kernels on this worker's stack: one that waits may run other nodes */
+    uint32_t order; /* of the stretch that is recorded now */
+    uint32_t chunk;
+    uint32_t waiting; /* commands that a failed merge left in the buffer */
+    uint64_t nested_runs;
+    uint64_t nested_cycles; /* spent in them */
+    _Atomic uint64_t systems;
+    _Atomic uint64_t cut; /* of them, left to pieces */
+    _Atomic uint64_t pieces;
+    _Atomic uint64_t skipped;
+    _Atomic uint64_t failed;
+    _Atomic uint64_t recorded; /* commands that came to a merge */
+    _Atomic uint64_t busy_cycles;
+    _Atomic uint64_t host_switches;
+    _Atomic uint64_t host_wait_cycles;
+    fol_task task;
+    fol_chunk chunk_seen; /* what chunk kernels get */
+} fol_runner;
+
+/* Adds to a counter that only this thread writes. */
+static inline void fol_count(_Atomic uint64_t *counter, uint64_t by)
+{
+    uint64_t value = atomic_load_explicit(counter, memory_order_relaxed);
+    atomic_store_explicit(counter, value + by, memory_order_relaxed);
+}
+
+static inline uint64_t fol_counted(const _Atomic uint64_t *counter)
+{
+    return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+/* Written by the caller, read by anybody. */
+typedef struct fol_frame_counters {
+    _Atomic uint64_t frames;
+    _Atomic uint64_t wall_ns;
+    _Atomic uint64_t merges;
+    _Atomic uint64_t commands_applied;
+    _Atomic uint64_t commands_dropped;
+    _Atomic uint64_t parallel_phases;
+    _Atomic uint64_t serial_phases;
+} fol_frame_counters;
+
+typedef struct fol_kept_error {
+    fol_place at;
+    uint32_t number; /* in the order they came */
+    fol_frame_error error;
+} fol_kept_error;
 
 struct fol_scheduler {
     fol_world *world;
     fol_scheduler_config config;
     fol_backend backend;
     fol_program *program;
-    fol_commands *commands;
+    fol_runner *runners;    /* one a worker; the first is the caller's */
+    fol_commands **buffers; /* theirs */
+    uint32_t worker_count;
+    fol_trace *trace;     /* NULL: none */
     uint32_t first_order; /* commands are stamped with it plus the node; older stamps were recorded
                            * under an earlier program and still wait */
     uint64_t fork_generation;
@@ -106,28 +223,55 @@ struct fol_scheduler {
 
     uint64_t frame_number;
     double time;
-    double ns_per_cycle; /* of the last frame measured */
+    _Atomic double ns_per_cycle; /* of the last frame measured */
+    double target_cycles;        /* of a piece */
+    uint64_t poll_cycles;
+    uint64_t origin_cycles; /* of the trace's time */
+    uint64_t origin_ns;
 
-    /* The running frame. */
+    /* The running phase: set by the caller between runs. */
     fol_phase *phase;
     fol_node *phase_nodes;
-    fol_node_frame *phase_frames;
-    fol_task task;
-    fol_chunk chunk;
     uint64_t tick_base;
-    uint64_t stamp;     /* cycles when the last node ended */
-    uint64_t last_poll; /* cycles */
-    uint64_t poll_cycles;
-    bool is_attached;
-    bool is_interrupted;
-
-    fol_frame result;
-    fol_frame_error *errors;
-    uint32_t error_room;
-    bool lost_errors; /* no memory to record one: the frame returns -ENOMEM */
+    uint64_t frame_mark; /* the frame's number plus one */
+    uint64_t run_number; /* of the phase in the frame */
+    double step_dt;
+    double step_time;
+    bool is_parallel;      /* nodes run on any worker */
+    bool was_parallel;     /* did so in this run of the phase */
+    bool is_merging;       /* the host may not run */
+    uint64_t last_poll;    /* cycles */
+    uint64_t segment_from; /* cycles when the segment began */
     uint64_t merge_cycles;
-    fol_scheduler_stats stats;
+    fol_place merge_place;
+
+    alignas(FOL_CACHE_LINE) atomic_bool is_interrupted; /* from any worker; rises once a frame */
+    _Atomic uint32_t discards;                          /* nodes of the segment that must_discard */
+    _Atomic uint32_t attached_helpers; /* workers but the caller that hold the host */
+
+    pthread_mutex_t lock; /* of the errors and quarantines of the frame, and of failing pieces */
+    fol_frame result;
+    fol_kept_error *kept;    /* result.error_count of them, as they came */
+    fol_frame_error *errors; /* in order */
+    uint32_t error_room;     /* of both */
+    bool lost_errors;        /* no memory to record one: the frame returns -ENOMEM */
+    fol_frame_counters counters;
 };
+
+static inline bool fol_is_interrupted(const fol_scheduler *scheduler)
+{
+    return atomic_load_explicit(&scheduler->is_interrupted, memory_order_relaxed);
+}
+
+static inline void fol_interrupt(fol_scheduler *scheduler)
+{
+    atomic_store_explicit(&scheduler->is_interrupted, true, memory_order_relaxed);
+}
+
+static inline double fol_ns_per_cycle(const fol_scheduler *scheduler)
+{
+    return atomic_load_explicit(&scheduler->ns_per_cycle, memory_order_relaxed);
+}
 
 /* Nodes take the even ticks after the base, the merge behind a node the odd one after it. */
 static inline uint64_t fol_node_tick(const fol_scheduler *scheduler, uint32_t node)
@@ -141,24 +285,107 @@ static inline uint64_t fol_merge_tick(const fol_scheduler *scheduler, uint32_t e
     return scheduler->tick_base + 2 * (uint64_t)end - 1;
 }
 
+static inline fol_place fol_place_of_node(const fol_scheduler *scheduler, uint32_t index)
+{
+    return (fol_place){scheduler->run_number, 2 * index + 1};
+}
+
 /* program.c */
-int fol_program_create(fol_world *world, const fol_plan *plan, const fol_system *systems,
-                       const fol_phase_rate *rates, fol_program **out);
-void fol_program_destroy(fol_program *program);
+int fol_program_create(fol_world *world, fol_backend *backend, const fol_plan *plan,
+                       const fol_system *systems, const fol_phase_rate *rates, fol_program **out);
+/* backend_is_left: what the backend prepared is not to be touched. */
+void fol_program_destroy(fol_program *program, bool backend_is_left);
 /* Continues what the systems of `old` that the new ones carry had learned. */
 void fol_program_carry(fol_program *program, const fol_program *old, const fol_system *systems);
 
-/* run_node.c: the backend's callback for one node of the running phase. */
-void fol_run_node(void *state, uint32_t node, uint32_t worker);
-/* Attach to or detach from the host unless that is so already. */
-void fol_host_set_attached(fol_scheduler *scheduler, bool attached);
-/* Ask the host, when it is time, whether the frame should stop. */
-void fol_host_poll(fol_scheduler *scheduler, uint64_t now_cycles);
-/* system UINT32_MAX: none. */
-void fol_record_error(fol_scheduler *scheduler, uint32_t system, int status, int code,
-                      bool is_merge);
+/* work.c: a phase as the backend sees it. On failure the phase is left for deinit. */
+int fol_phase_init(fol_phase *phase, const fol_plan *plan, uint32_t index,
+                   const fol_phase_rate *rate, const fol_system *systems);
+void fol_phase_deinit(fol_phase *phase);
 
-/* merge.c: the backend's callback for the merge after a segment. */
+/* runner.c */
+int fol_runners_create(fol_scheduler *scheduler);
+void fol_runners_destroy(fol_scheduler *scheduler);
+
+/* host.c: attach to or detach from the host unless that is so already. */
+void fol_host_switch(fol_scheduler *scheduler, fol_runner *runner, bool attached);
+static inline void fol_host_set_attached(fol_scheduler *scheduler, fol_runner *runner,
+                                         bool attached)
+{
+    if (runner->is_attached != attached) {
+        fol_host_switch(scheduler, runner, attached);
+    }
+}
+/* Ask the host, when it is time, whether the frame should stop. The caller. */
+void fol_host_ask(fol_scheduler *scheduler, uint64_t now_cycles);
+static inline void fol_host_poll(fol_scheduler *scheduler, uint64_t now_cycles)
+{
+    if (__builtin_expect(now_cycles - scheduler->last_poll >= scheduler->poll_cycles, 0)) {
+        fol_host_ask(scheduler, now_cycles);
+    }
+}
+/* The backend's calls of the same names. */
+void fol_release_host(void *state, uint32_t worker);
+void fol_poll(void *state);
+
+/* errors.c. system UINT32_MAX: none. Any worker. */
+void fol_record_error(fol_scheduler *scheduler, fol_place at, const fol_frame_error *error);
+/* Counts and records the failure of a node, or that it was interrupted; what it recorded is not
+ * dealt with. */
+void fol_node_fail(fol_scheduler *scheduler, fol_runner *runner, uint32_t index, int status,
+                   int code);
+/* Puts errors and quarantines in the order in which one worker would have met them. */
+void fol_publish_errors(fol_scheduler *scheduler);
+
+/* kernel.c: calls the kernel of a native node for all rows or those of a piece; rows are added to
+ * the runner's task. */
+int fol_run_kernel(fol_scheduler *scheduler, fol_runner *runner, fol_node *node, uint32_t piece,
+                   uint32_t *tasks, int *code);
+
+/* run_node.c: the backend's calls for one node of the running phase. */
+void fol_run_node(void *state, uint32_t index, uint32_t worker);
+uint32_t fol_begin_node(void *state, uint32_t index, uint32_t worker);
+void fol_prepare_task(const fol_scheduler *scheduler, fol_runner *runner, const fol_node *node,
+                      uint32_t index);
+/* What tasks of one run of a phase share; on the caller alone it is set once a run. */
+static inline void fol_prepare_step(const fol_scheduler *scheduler, fol_runner *runner)
+{
+    runner->task.dt = scheduler->step_dt;
+    runner->task.time = scheduler->step_time;
+    runner->task.frame = scheduler->frame_number;
+}
+/* A run that ended well took so long over so many rows. */
+void fol_node_learn(fol_node *node, uint64_t cycles, uint64_t rows);
+
+/* piece.c: the backend's calls for pieces, and how many there are. */
+void fol_run_piece(void *state, uint32_t index, uint32_t piece, uint32_t worker);
+void fol_end_node(void *state, uint32_t index, uint32_t worker);
+double fol_node_cost(void *state, uint32_t index, uint32_t *pieces);
+/* 0: it runs whole, where it began. */
+uint32_t fol_cut_node(const fol_scheduler *scheduler, fol_node *node);
+
+/* nested.c: round each run of a node or piece while nodes run on any worker. */
+typedef struct fol_outer_run {
+    uint64_t start;  /* cycles, of the run that begins */
+    uint64_t nested; /* the runner's nested_cycles then */
+    uint64_t stamp;  /* what follows: of the run that was interrupted, when there is one */
+    uint32_t order;
+    uint32_t chunk;
+    fol_task task;
+    fol_chunk chunk_seen;
+} fol_outer_run;
+void fol_enter_run(fol_runner *runner, fol_outer_run *outer);
+/* What the run has taken so far, without the runs that it waited in. */
+uint64_t fol_own_cycles(const fol_runner *runner, const fol_outer_run *outer, uint64_t now);
+/* Ends the run; the caller of the frame looks at its host. */
+void fol_leave_run(fol_scheduler *scheduler, fol_runner *runner, const fol_outer_run *outer,
+                   uint64_t now);
+
+/* merge.c: the backend's call for the merge after a segment, and round runs on several workers. */
 void fol_run_merge(void *state, uint32_t segment);
+/* The segment's merge drops what the node recorded, on all workers. */
+void fol_discard_later(fol_scheduler *scheduler, fol_node *node);
+void fol_begin_parallel(void *state);
+void fol_end_parallel(void *state);
 
 #endif

@@ -86,21 +86,26 @@ static int init_queries(fol_world *world, fol_node *node, const fol_system *syst
     }
     node->has_components = fol_query_has_components(node->queries[0]);
     node->column_count = fol_query_column_count(node->queries[0]);
+    for (size_t i = 0; i < system->queries[0].count; i++) {
+        fol_term_kind kind = system->queries[0].terms[i].kind;
+        node->has_filters = node->has_filters || kind == FOL_TERM_CHANGED || kind == FOL_TERM_ADDED;
+    }
     return FOL_OK;
 }
 
 /* On failure the node is left for deinit_node. */
 static int init_node(fol_world *world, fol_node *node, const fol_plan *plan, uint32_t index,
-                     const fol_system *system)
+                     const fol_system *system, bool in_lane)
 {
     node->kind = system->kind;
     node->needs_host = system->needs_host;
     node->condition_needs_host = system->condition_needs_host;
+    node->in_lane = in_lane;
     node->records_commands = fol_plan_system_records(plan, index);
     node->is_exclusive = fol_plan_system_is_exclusive(plan, index);
     node->system = index;
     node->max_rows = system->max_rows;
-    node->paced_rows = FOL_FIRST_ROWS;
+    atomic_init(&node->paced_rows, FOL_FIRST_ROWS);
     node->user = system->user;
     node->condition = system->condition;
     node->condition_user = system->condition_user;
@@ -125,28 +130,6 @@ static int init_node(fol_world *world, fol_node *node, const fol_plan *plan, uin
     return status;
 }
 
-static int init_phase(fol_phase *phase, const fol_plan *plan, uint32_t index,
-                      const fol_phase_rate *rate)
-{
-    fol_plan_phase_range(plan, index, &phase->first, &phase->count);
-    phase->rate = *rate;
-    uint32_t segments = fol_plan_segment_count(plan, index);
-    phase->segment_count = segments == 0 ? 1 : segments;
-    phase->segment_ends = fol_alloc_zeroed(phase->segment_count, sizeof(*phase->segment_ends));
-    if (phase->segment_ends == NULL) {
-        return -ENOMEM;
-    }
-    const uint32_t *order = fol_plan_order(plan) + phase->first;
-    for (uint32_t i = 0; i < phase->count; i++) {
-        phase->segment_ends[fol_plan_system_segment(plan, order[i])]++;
-    }
-    for (uint32_t segment = 1; segment < phase->segment_count; segment++) {
-        phase->segment_ends[segment] += phase->segment_ends[segment - 1];
-    }
-    FOL_ASSERT(phase->segment_ends[phase->segment_count - 1] == phase->count);
-    return FOL_OK;
-}
-
 static int init_phase_nodes(fol_world *world, fol_program *program, const fol_phase *phase,
                             const fol_system *systems)
 {
@@ -155,8 +138,8 @@ static int init_phase_nodes(fol_world *world, fol_program *program, const fol_ph
         uint32_t system = order[node];
         FOL_ASSERT(node < program->node_count && system < program->node_count);
         program->node_of_system[system] = node;
-        int status =
-            init_node(world, &program->nodes[node], program->plan, system, &systems[system]);
+        int status = init_node(world, &program->nodes[node], program->plan, system,
+                               &systems[system], phase->in_lane[node - phase->first] != 0);
         if (status != FOL_OK) {
             return status;
         }
@@ -168,24 +151,40 @@ static int allocate_program(fol_program *program)
 {
     uint32_t nodes = program->node_count;
     uint32_t phases = program->phase_count;
-    program->nodes = fol_alloc_zeroed(nodes, sizeof(*program->nodes));
+    program->nodes = fol_alloc_aligned(nodes * sizeof(*program->nodes));
     program->node_of_system = fol_alloc_zeroed(nodes, sizeof(*program->node_of_system));
-    program->frames = fol_alloc_zeroed(nodes, sizeof(*program->frames));
     program->timings = fol_alloc_zeroed(nodes, sizeof(*program->timings));
+    program->quarantines = fol_alloc_zeroed(nodes, sizeof(*program->quarantines));
     program->quarantined = fol_alloc_zeroed(nodes, sizeof(*program->quarantined));
     program->phases = fol_alloc_zeroed(phases, sizeof(*program->phases));
     program->phase_cycles = fol_alloc_zeroed(phases, sizeof(*program->phase_cycles));
     program->phase_ns = fol_alloc_zeroed(phases, sizeof(*program->phase_ns));
     program->phase_steps = fol_alloc_zeroed(phases, sizeof(*program->phase_steps));
+    if (program->nodes != NULL) {
+        memset(program->nodes, 0, nodes * sizeof(*program->nodes));
+    }
     bool is_complete =
-        program->nodes != NULL && program->node_of_system != NULL && program->frames != NULL &&
-        program->timings != NULL && program->quarantined != NULL && program->phases != NULL &&
+        program->nodes != NULL && program->node_of_system != NULL && program->timings != NULL &&
+        program->quarantines != NULL && program->quarantined != NULL && program->phases != NULL &&
         program->phase_cycles != NULL && program->phase_ns != NULL && program->phase_steps != NULL;
     return is_complete ? FOL_OK : -ENOMEM;
 }
 
-int fol_program_create(fol_world *world, const fol_plan *plan, const fol_system *systems,
-                       const fol_phase_rate *rates, fol_program **out)
+static int prepare_phases(fol_program *program)
+{
+    for (uint32_t i = 0; i < program->phase_count; i++) {
+        fol_phase *phase = &program->phases[i];
+        int status = fol_backend_prepare(program->backend, &phase->work);
+        if (status != FOL_OK) {
+            return status;
+        }
+        phase->is_prepared = true;
+    }
+    return FOL_OK;
+}
+
+int fol_program_create(fol_world *world, fol_backend *backend, const fol_plan *plan,
+                       const fol_system *systems, const fol_phase_rate *rates, fol_program **out)
 {
     const fol_phase_rate every_frame = {.kind = FOL_RATE_FRAMES, .every = 1};
     fol_program *program = fol_alloc_zeroed(1, sizeof(*program));
@@ -193,35 +192,44 @@ int fol_program_create(fol_world *world, const fol_plan *plan, const fol_system 
         return -ENOMEM;
     }
     program->plan = plan;
+    program->backend = backend;
     program->node_count = fol_plan_system_count(plan);
     program->phase_count = fol_plan_phase_count(plan);
     int status = allocate_program(program);
     for (uint32_t i = 0; status == FOL_OK && i < program->phase_count; i++) {
-        status = init_phase(&program->phases[i], plan, i, rates == NULL ? &every_frame : &rates[i]);
+        status = fol_phase_init(&program->phases[i], plan, i,
+                                rates == NULL ? &every_frame : &rates[i], systems);
         if (status == FOL_OK) {
             status = init_phase_nodes(world, program, &program->phases[i], systems);
         }
     }
+    if (status == FOL_OK) {
+        status = prepare_phases(program);
+    }
     if (status != FOL_OK) {
-        fol_program_destroy(program);
+        fol_program_destroy(program, false);
         return status;
     }
     *out = program;
     return FOL_OK;
 }
 
-void fol_program_destroy(fol_program *program)
+void fol_program_destroy(fol_program *program, bool backend_is_left)
 {
+    for (uint32_t i = 0; program->phases != NULL && i < program->phase_count; i++) {
+        fol_phase *phase = &program->phases[i];
+        if (phase->is_prepared && !backend_is_left) {
+            fol_backend_unprepare(program->backend, &phase->work);
+        }
+        fol_phase_deinit(phase);
+    }
     for (uint32_t i = 0; program->nodes != NULL && i < program->node_count; i++) {
         deinit_node(&program->nodes[i]);
     }
-    for (uint32_t i = 0; program->phases != NULL && i < program->phase_count; i++) {
-        fol_free(program->phases[i].segment_ends);
-    }
     fol_free(program->nodes);
     fol_free(program->node_of_system);
-    fol_free(program->frames);
     fol_free(program->timings);
+    fol_free(program->quarantines);
     fol_free(program->quarantined);
     fol_free(program->phases);
     fol_free(program->phase_cycles);
@@ -241,6 +249,20 @@ static const fol_phase *find_phase(const fol_program *program, const char *name)
     return NULL;
 }
 
+static void carry_node(fol_node *node, const fol_node *source)
+{
+    node->last_tick = source->last_tick;
+    node->failures = source->failures;
+    node->mean_rows = source->mean_rows;
+    atomic_init(&node->mean_cycles,
+                atomic_load_explicit(&source->mean_cycles, memory_order_relaxed));
+    atomic_init(&node->paced_rows, atomic_load_explicit(&source->paced_rows, memory_order_relaxed));
+    atomic_init(&node->is_disabled,
+                atomic_load_explicit(&source->is_disabled, memory_order_relaxed));
+    atomic_init(&node->is_quarantined,
+                atomic_load_explicit(&source->is_quarantined, memory_order_relaxed));
+}
+
 void fol_program_carry(fol_program *program, const fol_program *old, const fol_system *systems)
 {
     for (uint32_t i = 0; i < program->node_count; i++) {
@@ -250,12 +272,7 @@ void fol_program_carry(fol_program *program, const fol_program *old, const fol_s
         }
         const fol_node *source = &old->nodes[old->node_of_system[from]];
         fol_node *node = &program->nodes[program->node_of_system[i]];
-        node->last_tick = source->last_tick;
-        node->failures = source->failures;
-        node->mean_cycles = source->mean_cycles;
-        node->paced_rows = source->paced_rows;
-        node->is_disabled = source->is_disabled;
-        node->is_quarantined = source->is_quarantined;
+        carry_node(node, source);
     }
     for (uint32_t i = 0; i < program->phase_count; i++) {
         const fol_phase *source = find_phase(old, fol_plan_phase_name(program->plan, i));

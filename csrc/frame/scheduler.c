@@ -7,7 +7,7 @@
 #include "base/assert.h"
 #include "base/cycles.h"
 #include "base/fork.h"
-#include "base/memory.h"
+#include "foliot/machine.h"
 #include "foliot/status.h"
 #include "frame/frame.h"
 
@@ -44,7 +44,8 @@ static int check_arguments(const fol_plan *plan, const fol_phase_rate *rates,
         }
     }
     bool is_valid = isfinite(config->max_dt) && config->max_dt >= 0.0 && config->max_commands > 0 &&
-                    config->command_bytes > 0 &&
+                    config->command_bytes > 0 && isfinite(config->target_task_seconds) &&
+                    config->target_task_seconds > 0.0 &&
                     (config->errors != FOL_ERRORS_QUARANTINE || config->quarantine_after > 0);
     return is_valid ? FOL_OK : FOL_E_VALUE;
 }
@@ -59,8 +60,78 @@ static void calibrate_cycles(fol_scheduler *scheduler)
         now_ns = fol_clock_monotonic.now_ns(NULL);
     }
     uint64_t cycles = fol_cycles_now() - start;
-    scheduler->ns_per_cycle = cycles == 0 ? 1.0 : (double)(now_ns - start_ns) / (double)cycles;
-    scheduler->poll_cycles = (uint64_t)((double)POLL_NS / scheduler->ns_per_cycle);
+    double scale = cycles == 0 ? 1.0 : (double)(now_ns - start_ns) / (double)cycles;
+    atomic_init(&scheduler->ns_per_cycle, scale);
+    scheduler->poll_cycles = (uint64_t)(POLL_NS / scale);
+    scheduler->target_cycles = scheduler->config.target_task_seconds * 1e9 / scale;
+    scheduler->origin_cycles = start;
+    scheduler->origin_ns = start_ns;
+}
+
+/* A ring for each worker there will be: their number has to be known before the backend is. */
+static int create_trace(fol_scheduler *scheduler, uint32_t *workers)
+{
+    if (scheduler->config.trace_records == 0) {
+        return FOL_OK;
+    }
+    if (*workers == 0) {
+        fol_topology machine;
+        int status = fol_topology_read(&machine);
+        *workers = status == FOL_OK ? machine.usable : 1;
+    }
+    *workers = *workers < FOL_TEAM_MAX_WORKERS ? *workers : FOL_TEAM_MAX_WORKERS;
+    return fol_trace_create(*workers, scheduler->config.trace_records, &scheduler->trace);
+}
+
+static int init_backend(fol_scheduler *scheduler, uint32_t workers)
+{
+    const fol_scheduler_config *config = &scheduler->config;
+    const fol_backend_config backend = {
+        .name = config->backend,
+        .workers = workers,
+        .require_workers = config->require_workers,
+        .steal_batch = config->steal_batch,
+        .seed = config->seed,
+        .calls = {.state = scheduler,
+                  .run_node = fol_run_node,
+                  .begin_node = fol_begin_node,
+                  .run_piece = fol_run_piece,
+                  .end_node = fol_end_node,
+                  .merge = fol_run_merge,
+                  .release_host = fol_release_host,
+                  .poll = fol_poll,
+                  .begin_parallel = fol_begin_parallel,
+                  .end_parallel = fol_end_parallel,
+                  .node_cost = fol_node_cost},
+        .poll_ns = POLL_NS,
+        .trace = scheduler->trace,
+    };
+    return fol_backend_init(&scheduler->backend, &backend);
+}
+
+static fol_scheduler *allocate_scheduler(fol_world *world, const fol_scheduler_config *config)
+{
+    fol_scheduler *scheduler = fol_alloc_aligned(sizeof(*scheduler));
+    if (scheduler == NULL) {
+        return NULL;
+    }
+    memset(scheduler, 0, sizeof(*scheduler));
+    pthread_mutex_init(&scheduler->lock, NULL);
+    scheduler->world = world;
+    scheduler->config = *config;
+    if (config->clock.now_ns == NULL) {
+        scheduler->config.clock = fol_clock_monotonic;
+    }
+    scheduler->fork_generation = fol_fork_generation();
+    return scheduler;
+}
+
+static void free_scheduler(fol_scheduler *scheduler)
+{
+    pthread_mutex_destroy(&scheduler->lock);
+    fol_free(scheduler->kept);
+    fol_free(scheduler->errors);
+    fol_free(scheduler);
 }
 
 int fol_scheduler_create(fol_world *world, const fol_plan *plan, const fol_system *systems,
@@ -75,33 +146,26 @@ int fol_scheduler_create(fol_world *world, const fol_plan *plan, const fol_syste
     if (status != FOL_OK) {
         return status;
     }
-    fol_scheduler *scheduler = fol_alloc_zeroed(1, sizeof(*scheduler));
+    uint32_t workers = config->workers;
+    fol_scheduler *scheduler = allocate_scheduler(world, config);
     if (scheduler == NULL) {
         return -ENOMEM;
     }
-    scheduler->world = world;
-    scheduler->config = *config;
-    if (config->clock.now_ns == NULL) {
-        scheduler->config.clock = fol_clock_monotonic;
-    }
-    scheduler->task.world = world;
-    scheduler->fork_generation = fol_fork_generation();
     calibrate_cycles(scheduler);
-    const fol_backend_config backend = {
-        .name = config->backend,
-        .workers = config->workers,
-        .calls = {.state = scheduler, .run_node = fol_run_node, .merge = fol_run_merge}};
-    status = fol_backend_init(&scheduler->backend, &backend);
+    status = create_trace(scheduler, &workers);
+    if (status != FOL_OK) {
+        goto fail_trace;
+    }
+    status = init_backend(scheduler, workers);
     if (status != FOL_OK) {
         goto fail_backend;
     }
-    const fol_commands_config commands = {
-        .max_commands = config->max_commands, .max_bytes = config->command_bytes, .worker = 0};
-    status = fol_commands_create(world, &commands, &scheduler->commands);
+    status = fol_runners_create(scheduler);
     if (status != FOL_OK) {
-        goto fail_commands;
+        goto fail_runners;
     }
-    status = fol_program_create(world, plan, systems, rates, &scheduler->program);
+    status =
+        fol_program_create(world, &scheduler->backend, plan, systems, rates, &scheduler->program);
     if (status != FOL_OK) {
         goto fail_program;
     }
@@ -109,11 +173,13 @@ int fol_scheduler_create(fol_world *world, const fol_plan *plan, const fol_syste
     return FOL_OK;
 
 fail_program:
-    fol_commands_destroy(scheduler->commands);
-fail_commands:
+    fol_runners_destroy(scheduler);
+fail_runners:
     fol_backend_deinit(&scheduler->backend);
 fail_backend:
-    fol_free(scheduler);
+    fol_trace_destroy(scheduler->trace);
+fail_trace:
+    free_scheduler(scheduler);
     return status;
 }
 
@@ -122,18 +188,27 @@ void fol_scheduler_destroy(fol_scheduler *scheduler)
     if (scheduler == NULL) {
         return;
     }
+    bool is_forked = fol_fork_generation() != scheduler->fork_generation;
     bool is_driven = atomic_load_explicit(&scheduler->is_driven, memory_order_relaxed);
-    if (is_driven && fol_fork_generation() != scheduler->fork_generation) {
+    if (is_driven && is_forked) {
         /* Copied in the middle of a frame of a thread that this process does not have: nothing here
          * can be trusted, so it is left as it is. */
         return;
     }
     FOL_ASSERT(!is_driven);
-    fol_program_destroy(scheduler->program);
-    fol_commands_destroy(scheduler->commands);
+    /* So is a team in the child: its helpers, and what they held at that moment, are not here. */
+    bool backend_is_left = is_forked && scheduler->backend.team != NULL;
+    fol_program_destroy(scheduler->program, backend_is_left);
+    if (backend_is_left) {
+        for (uint32_t i = 0; i < scheduler->worker_count; i++) {
+            fol_commands_destroy(scheduler->buffers[i]);
+        }
+        return;
+    }
     fol_backend_deinit(&scheduler->backend);
-    fol_free(scheduler->errors);
-    fol_free(scheduler);
+    fol_runners_destroy(scheduler);
+    fol_trace_destroy(scheduler->trace);
+    free_scheduler(scheduler);
 }
 
 /* Between frames: keeps a tick out while the scheduler changes. */
@@ -160,7 +235,11 @@ static uint32_t next_first_order(const fol_scheduler *scheduler)
 {
     uint64_t next = (uint64_t)scheduler->first_order + scheduler->program->node_count;
     bool has_room = next + FOL_SCHEDULE_MAX_SYSTEMS <= UINT32_MAX;
-    return fol_commands_count(scheduler->commands) != 0 && has_room ? (uint32_t)next : 0;
+    bool waits = false;
+    for (uint32_t i = 0; i < scheduler->worker_count; i++) {
+        waits = waits || fol_commands_count(scheduler->buffers[i]) != 0;
+    }
+    return waits && has_room ? (uint32_t)next : 0;
 }
 
 int fol_scheduler_replan(fol_scheduler *scheduler, const fol_plan *plan, const fol_system *systems,
@@ -176,11 +255,12 @@ int fol_scheduler_replan(fol_scheduler *scheduler, const fol_plan *plan, const f
     status = fol_world_lock(scheduler->world);
     if (status == FOL_OK) {
         fol_program *program = NULL;
-        status = fol_program_create(scheduler->world, plan, systems, rates, &program);
+        status = fol_program_create(scheduler->world, &scheduler->backend, plan, systems, rates,
+                                    &program);
         if (status == FOL_OK) {
             fol_program_carry(program, scheduler->program, systems);
             scheduler->first_order = next_first_order(scheduler);
-            fol_program_destroy(scheduler->program);
+            fol_program_destroy(scheduler->program, false);
             scheduler->program = program;
             scheduler->result = (fol_frame){.frame = scheduler->frame_number};
         }
@@ -222,9 +302,9 @@ int fol_scheduler_enable(fol_scheduler *scheduler, uint32_t system, bool enabled
         return status;
     }
     fol_node *node = node_of(scheduler, system);
-    node->is_disabled = !enabled;
+    atomic_store_explicit(&node->is_disabled, !enabled, memory_order_relaxed);
     if (enabled) {
-        node->is_quarantined = false;
+        atomic_store_explicit(&node->is_quarantined, false, memory_order_relaxed);
         node->failures = 0;
     }
     end_change(scheduler);
@@ -234,25 +314,21 @@ int fol_scheduler_enable(fol_scheduler *scheduler, uint32_t system, bool enabled
 bool fol_scheduler_is_enabled(const fol_scheduler *scheduler, uint32_t system)
 {
     const fol_node *node = node_of(scheduler, system);
-    return !node->is_disabled && !node->is_quarantined;
+    return !atomic_load_explicit(&node->is_disabled, memory_order_relaxed) &&
+           !atomic_load_explicit(&node->is_quarantined, memory_order_relaxed);
 }
 
 void fol_scheduler_costs(const fol_scheduler *scheduler, double *out)
 {
     const fol_program *program = scheduler->program;
+    double scale = fol_ns_per_cycle(scheduler) * 1e-9;
     for (uint32_t i = 0; i < program->node_count; i++) {
-        out[program->nodes[i].system] =
-            program->nodes[i].mean_cycles * scheduler->ns_per_cycle * 1e-9;
+        const fol_node *node = &program->nodes[i];
+        out[node->system] = atomic_load_explicit(&node->mean_cycles, memory_order_relaxed) * scale;
     }
 }
 
 fol_commands *fol_scheduler_commands(const fol_scheduler *scheduler, uint32_t worker)
 {
-    return worker == 0 ? scheduler->commands : NULL;
-}
-
-void fol_scheduler_read_stats(const fol_scheduler *scheduler, fol_scheduler_stats *out)
-{
-    *out = scheduler->stats;
-    out->tasks = out->systems_run;
+    return worker < scheduler->worker_count ? scheduler->buffers[worker] : NULL;
 }

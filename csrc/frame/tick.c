@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -33,12 +32,13 @@ static uint64_t clock_now(const fol_scheduler *scheduler)
 static void clear_frame(fol_scheduler *scheduler, double dt)
 {
     fol_program *program = scheduler->program;
-    memset(program->frames, 0, program->node_count * sizeof(*program->frames));
     memset(program->phase_cycles, 0, program->phase_count * sizeof(*program->phase_cycles));
     memset(program->phase_steps, 0, program->phase_count * sizeof(*program->phase_steps));
     scheduler->result =
         (fol_frame){.frame = scheduler->frame_number, .dt = dt, .time = scheduler->time};
-    scheduler->is_interrupted = false;
+    scheduler->frame_mark = scheduler->frame_number + 1;
+    scheduler->run_number = 0;
+    atomic_store_explicit(&scheduler->is_interrupted, false, memory_order_relaxed);
     scheduler->lost_errors = false;
     scheduler->merge_cycles = 0;
 }
@@ -82,55 +82,62 @@ static uint32_t steps_due(fol_scheduler *scheduler, fol_phase *phase, double dt)
 
 static void run_phase_once(fol_scheduler *scheduler, fol_phase *phase)
 {
+    uint64_t start = scheduler->runners[0].stamp;
     scheduler->tick_base = fol_world_tick(scheduler->world) + 1;
-    const fol_work work = {.node_count = phase->count,
-                           .segment_ends = phase->segment_ends,
-                           .segment_count = phase->segment_count};
-    fol_backend_run(&scheduler->backend, &work);
+    scheduler->run_number++;
+    scheduler->was_parallel = false;
+    scheduler->segment_from = start;
+    fol_prepare_step(scheduler, &scheduler->runners[0]);
+    fol_backend_run(&scheduler->backend, &phase->work);
+    FOL_ASSERT(!scheduler->is_parallel);
     /* What happens between frames counts as later than every system of this one. */
     fol_world_set_tick(scheduler->world, scheduler->tick_base + 2 * (uint64_t)phase->count + 1);
+    fol_count(scheduler->was_parallel ? &scheduler->counters.parallel_phases
+                                      : &scheduler->counters.serial_phases,
+              1);
+    if (FOL_UNLIKELY(scheduler->trace != NULL)) {
+        fol_trace_write(scheduler->trace, 0, FOL_TRACE_PHASE,
+                        (uint32_t)(phase - scheduler->program->phases), scheduler->was_parallel,
+                        start, scheduler->runners[0].stamp);
+    }
 }
 
-static void run_phases(fol_scheduler *scheduler, double dt)
+static void run_phase(fol_scheduler *scheduler, uint32_t number, double dt)
 {
     fol_program *program = scheduler->program;
-    for (uint32_t i = 0; i < program->phase_count; i++) {
-        fol_phase *phase = &program->phases[i];
-        uint32_t steps = steps_due(scheduler, phase, dt);
-        scheduler->phase = phase;
-        scheduler->phase_nodes = program->nodes + phase->first;
-        scheduler->phase_frames = program->frames + phase->first;
-        bool is_fixed = phase->rate.kind == FOL_RATE_FIXED;
-        scheduler->task.dt = is_fixed ? phase->rate.step_seconds : dt;
-        uint64_t start = scheduler->stamp;
-        uint32_t step = 0;
-        while (step < steps) {
-            scheduler->task.time =
-                scheduler->time + (is_fixed ? (double)step * phase->rate.step_seconds : 0.0);
-            run_phase_once(scheduler, phase);
-            step++;
-            if (step % STEPS_A_POLL == 0) {
-                fol_host_poll(scheduler, fol_cycles_now());
-            }
-            /* One more round tells who did not run; thousands would only delay the end. */
-            if (scheduler->is_interrupted) {
-                break;
-            }
+    fol_phase *phase = &program->phases[number];
+    bool is_fixed = phase->rate.kind == FOL_RATE_FIXED;
+    uint32_t steps = steps_due(scheduler, phase, dt);
+    uint64_t start = scheduler->runners[0].stamp;
+    uint32_t step = 0;
+    scheduler->phase = phase;
+    scheduler->phase_nodes = program->nodes + phase->first;
+    scheduler->step_dt = is_fixed ? phase->rate.step_seconds : dt;
+    while (step < steps) {
+        scheduler->step_time =
+            scheduler->time + (is_fixed ? (double)step * phase->rate.step_seconds : 0.0);
+        run_phase_once(scheduler, phase);
+        step++;
+        if (step % STEPS_A_POLL == 0) {
+            fol_host_poll(scheduler, fol_cycles_now());
         }
-        program->phase_steps[i] = step;
-        program->phase_cycles[i] = scheduler->stamp - start;
+        /* One more round tells who did not run; thousands would only delay the end. */
+        if (fol_is_interrupted(scheduler)) {
+            break;
+        }
     }
+    program->phase_steps[number] = step;
+    program->phase_cycles[number] = scheduler->runners[0].stamp - start;
 }
 
-/* By system, then as they happened: the library's sort need not be stable. */
-static int compare_errors(const void *a, const void *b)
+/* Cycles in which other workers than the caller ran nodes, ever. */
+static uint64_t helper_cycles(const fol_scheduler *scheduler)
 {
-    const fol_frame_error *first = a;
-    const fol_frame_error *second = b;
-    if (first->system != second->system) {
-        return first->system < second->system ? -1 : 1;
+    uint64_t cycles = 0;
+    for (uint32_t i = 1; i < scheduler->worker_count; i++) {
+        cycles += fol_counted(&scheduler->runners[i].busy_cycles);
     }
-    return first->sequence < second->sequence ? -1 : 1;
+    return cycles;
 }
 
 /* Turns counters into the frame's result. */
@@ -138,24 +145,23 @@ static void publish_result(fol_scheduler *scheduler, uint64_t wall_ns, uint64_t 
 {
     fol_program *program = scheduler->program;
     fol_frame *result = &scheduler->result;
-    FOL_ASSERT(result->quarantined_count <= program->node_count);
-    FOL_ASSERT(result->error_count <= scheduler->error_room);
-    double scale = scheduler->ns_per_cycle;
+    double scale = fol_ns_per_cycle(scheduler);
     for (uint32_t i = 0; i < program->node_count; i++) {
-        const fol_node_frame *frame = &program->frames[i];
-        program->timings[program->nodes[i].system] =
+        const fol_node_frame nothing = {0};
+        const fol_node *node = &program->nodes[i];
+        const fol_node_frame *frame =
+            node->frame.number == scheduler->frame_mark ? &node->frame : &nothing;
+        program->timings[node->system] =
             (fol_system_timing){.wall_ns = fol_cycles_scale(0, frame->cycles, scale),
                                 .rows = frame->rows,
                                 .tasks = frame->tasks,
-                                .worker = 0,
-                                .state = frame->state};
+                                .worker = frame->worker,
+                                .state = (fol_run_state)frame->state};
     }
     for (uint32_t i = 0; i < program->phase_count; i++) {
         program->phase_ns[i] = fol_cycles_scale(0, program->phase_cycles[i], scale);
     }
-    if (result->error_count > 1) {
-        qsort(scheduler->errors, result->error_count, sizeof(*scheduler->errors), compare_errors);
-    }
+    fol_publish_errors(scheduler);
     result->wall_ns = wall_ns;
     result->cpu_ns = cpu_ns;
     result->systems = program->timings;
@@ -164,25 +170,25 @@ static void publish_result(fol_scheduler *scheduler, uint64_t wall_ns, uint64_t 
     result->phase_steps = program->phase_steps;
     result->phase_count = program->phase_count;
     result->merge_ns = fol_cycles_scale(0, scheduler->merge_cycles, scale);
-    result->errors = scheduler->errors;
-    result->quarantined = program->quarantined;
-    result->was_interrupted = scheduler->is_interrupted;
+    result->was_interrupted = fol_is_interrupted(scheduler);
 }
 
 static void count_frame(fol_scheduler *scheduler, uint64_t wall_ns)
 {
-    fol_scheduler_stats *stats = &scheduler->stats;
-    stats->frames++;
-    stats->wall_ns += wall_ns;
+    fol_frame_counters *counters = &scheduler->counters;
+    uint64_t applied = 0;
     for (uint32_t kind = 0; kind < FOL_COMMAND_KINDS; kind++) {
-        stats->commands_applied += scheduler->result.merged.applied[kind];
+        applied += scheduler->result.merged.applied[kind];
     }
-    stats->commands_dropped += scheduler->result.merged.dropped;
+    fol_count(&counters->frames, 1);
+    fol_count(&counters->wall_ns, wall_ns);
+    fol_count(&counters->commands_applied, applied);
+    fol_count(&counters->commands_dropped, scheduler->result.merged.dropped);
 }
 
 static int frame_status(const fol_scheduler *scheduler)
 {
-    if (scheduler->is_interrupted) {
+    if (fol_is_interrupted(scheduler)) {
         return FOL_E_INTERRUPTED;
     }
     if (scheduler->lost_errors) {
@@ -193,30 +199,51 @@ static int frame_status(const fol_scheduler *scheduler)
     return must_raise ? FOL_E_FRAME : FOL_OK;
 }
 
+/* Runs the phases and what ends a frame; returns the cycles it began and ended at. */
+static uint64_t run_phases(fol_scheduler *scheduler, double dt, uint64_t *end)
+{
+    uint64_t start = fol_cycles_now();
+    uint64_t runs = 0;
+    clear_frame(scheduler, dt);
+    scheduler->runners[0].stamp = start;
+    if (FOL_UNLIKELY(scheduler->trace != NULL)) {
+        fol_trace_set_frame(scheduler->trace, scheduler->frame_number);
+    }
+    for (uint32_t i = 0; i < scheduler->program->phase_count; i++) {
+        run_phase(scheduler, i, dt);
+        runs += scheduler->program->phase_steps[i] != 0;
+    }
+    for (uint32_t i = 0; i < scheduler->worker_count; i++) {
+        fol_commands_end_frame(scheduler->buffers[i]);
+    }
+    *end = fol_cycles_now();
+    if (FOL_UNLIKELY(scheduler->trace != NULL)) {
+        fol_trace_write(scheduler->trace, 0, FOL_TRACE_FRAME, (uint32_t)runs,
+                        (uint32_t)scheduler->frame_number, start, *end);
+    }
+    return start;
+}
+
 /* Runs a frame; its full result is made only when somebody can look at it: when it is the last of
  * its batch, or failed. */
 static int run_frame(fol_scheduler *scheduler, double dt, bool is_last)
 {
     if (is_last) {
         /* The clock may be the host's. */
-        fol_host_set_attached(scheduler, true);
+        fol_host_set_attached(scheduler, &scheduler->runners[0], true);
     }
     uint64_t cpu_start = is_last ? thread_cpu_ns() : 0;
     uint64_t wall_start = is_last ? clock_now(scheduler) : 0;
-    uint64_t start = fol_cycles_now();
-    clear_frame(scheduler, dt);
-    scheduler->stamp = start;
-    scheduler->task.frame = scheduler->frame_number;
-    run_phases(scheduler, dt);
-    fol_commands_end_frame(scheduler->commands);
-
-    uint64_t end = fol_cycles_now();
+    uint64_t helped = helper_cycles(scheduler);
+    uint64_t end;
+    uint64_t start = run_phases(scheduler, dt, &end);
     fol_host_poll(scheduler, end);
     if (is_last) {
-        fol_host_set_attached(scheduler, true);
+        fol_host_set_attached(scheduler, &scheduler->runners[0], true);
     }
-    uint64_t wall_ns = is_last ? clock_now(scheduler) - wall_start
-                               : fol_cycles_scale(start, end, scheduler->ns_per_cycle);
+    double scale = fol_ns_per_cycle(scheduler);
+    uint64_t wall_ns =
+        is_last ? clock_now(scheduler) - wall_start : fol_cycles_scale(start, end, scale);
     scheduler->frame_number++;
     scheduler->time += dt;
     count_frame(scheduler, wall_ns);
@@ -226,9 +253,12 @@ static int run_frame(fol_scheduler *scheduler, double dt, bool is_last)
          * ratio is better than this frame's. */
         if (is_last && scheduler->config.clock.now_ns == fol_clock_monotonic.now_ns &&
             end > start && wall_ns > 10000) {
-            scheduler->ns_per_cycle = (double)wall_ns / (double)(end - start);
+            scale = (double)wall_ns / (double)(end - start);
+            atomic_store_explicit(&scheduler->ns_per_cycle, scale, memory_order_relaxed);
         }
-        publish_result(scheduler, wall_ns, is_last ? thread_cpu_ns() - cpu_start : wall_ns);
+        uint64_t cpu_ns = is_last ? thread_cpu_ns() - cpu_start : wall_ns;
+        cpu_ns += fol_cycles_scale(helped, helper_cycles(scheduler), scale);
+        publish_result(scheduler, wall_ns, cpu_ns);
     }
     return status;
 }
@@ -251,7 +281,7 @@ static int begin_drive(fol_scheduler *scheduler, double dt)
         atomic_store_explicit(&scheduler->is_driven, false, memory_order_release);
         return status;
     }
-    scheduler->is_attached = true;
+    scheduler->runners[0].is_attached = true;
     scheduler->last_poll = fol_cycles_now();
     return FOL_OK;
 }
@@ -259,7 +289,7 @@ static int begin_drive(fol_scheduler *scheduler, double dt)
 static void end_drive(fol_scheduler *scheduler)
 {
     FOL_ASSERT(atomic_load_explicit(&scheduler->is_driven, memory_order_relaxed));
-    fol_host_set_attached(scheduler, true);
+    fol_host_set_attached(scheduler, &scheduler->runners[0], true);
     fol_world_unlock(scheduler->world);
     /* Release pairs with the acquire in begin_drive. */
     atomic_store_explicit(&scheduler->is_driven, false, memory_order_release);
