@@ -10,11 +10,15 @@
 #include "foliot/status.h"
 #include "frame/frame.h"
 
+/* The steps of a run on the caller alone are one stretch of code; the calls alone would cost a
+ * fifth of a small system. */
+#define HOT static inline __attribute__((always_inline))
+
 /* A new cost counts this much in the running mean. */
 #define MEAN_WEIGHT 0.125
 
 /* Whether the node may run now; if not, why is in its frame's state. */
-static bool node_is_due(const fol_scheduler *scheduler, fol_node *node)
+HOT bool node_is_due(const fol_scheduler *scheduler, fol_node *node)
 {
     fol_node_frame *frame = &node->frame;
     if (frame->number != scheduler->frame_mark) {
@@ -40,7 +44,7 @@ static bool node_is_due(const fol_scheduler *scheduler, fol_node *node)
     return frame->state != FOL_RUN_FAILED;
 }
 
-void fol_prepare_task(const fol_scheduler *scheduler, fol_runner *runner, const fol_node *node,
+HOT void prepare_task(const fol_scheduler *scheduler, fol_runner *runner, const fol_node *node,
                       uint32_t index)
 {
     fol_task *task = &runner->task;
@@ -51,6 +55,12 @@ void fol_prepare_task(const fol_scheduler *scheduler, fol_runner *runner, const 
     task->since = node->last_tick;
     task->tick = fol_node_tick(scheduler, index);
     task->rows = 0;
+}
+
+void fol_prepare_task(const fol_scheduler *scheduler, fol_runner *runner, const fol_node *node,
+                      uint32_t index)
+{
+    prepare_task(scheduler, runner, node, index);
 }
 
 /* 1 when the node's condition lets it run, 0 when it does not, or a failure. */
@@ -72,10 +82,9 @@ static int ask_condition(fol_scheduler *scheduler, fol_runner *runner, fol_node 
 
 /* What comes before the function of a node that is due. 1 when it is to be called, 0 when not, or
  * a failure. */
-static int begin_due_node(fol_scheduler *scheduler, fol_runner *runner, fol_node *node,
-                          uint32_t index)
+HOT int begin_due_node(fol_scheduler *scheduler, fol_runner *runner, fol_node *node, uint32_t index)
 {
-    fol_prepare_task(scheduler, runner, node, index);
+    prepare_task(scheduler, runner, node, index);
     if (node->records_commands) {
         runner->order = scheduler->first_order + scheduler->phase->first + index;
         runner->chunk = 0;
@@ -93,7 +102,7 @@ static int begin_due_node(fol_scheduler *scheduler, fol_runner *runner, fol_node
     return answer;
 }
 
-static int call_function(fol_scheduler *scheduler, fol_runner *runner, fol_node *node, int *code)
+HOT int call_function(fol_scheduler *scheduler, fol_runner *runner, fol_node *node, int *code)
 {
     int status;
     uint32_t tasks = 1;
@@ -129,7 +138,7 @@ static void drop_commands(fol_scheduler *scheduler, fol_runner *runner, fol_node
     fol_commands_rollback(runner->commands);
 }
 
-void fol_node_learn(fol_node *node, uint64_t cycles, uint64_t rows)
+HOT void learn(fol_node *node, uint64_t cycles, uint64_t rows)
 {
     double mean = atomic_load_explicit(&node->mean_cycles, memory_order_relaxed);
     bool is_first = mean == 0.0;
@@ -142,19 +151,24 @@ void fol_node_learn(fol_node *node, uint64_t cycles, uint64_t rows)
     }
 }
 
+void fol_node_learn(fol_node *node, uint64_t cycles, uint64_t rows)
+{
+    learn(node, cycles, rows);
+}
+
 static uint32_t rows_traced(uint64_t rows)
 {
     return rows < UINT32_MAX ? (uint32_t)rows : UINT32_MAX;
 }
 
 /* What a run that began at `start` cost. */
-static void account_run(fol_scheduler *scheduler, fol_runner *runner, fol_node *node,
-                        uint64_t start, uint64_t now, uint64_t cycles, bool went_well)
+HOT void account_run(fol_scheduler *scheduler, fol_runner *runner, fol_node *node, uint64_t start,
+                     uint64_t now, uint64_t cycles, bool went_well)
 {
     node->frame.cycles += cycles;
     node->frame.rows += runner->task.rows;
     if (went_well) {
-        fol_node_learn(node, cycles, runner->task.rows);
+        learn(node, cycles, runner->task.rows);
     }
     if (FOL_UNLIKELY(scheduler->trace != NULL)) {
         fol_trace_write(scheduler->trace, runner->worker, FOL_TRACE_SYSTEM, node->system,
