@@ -23,9 +23,9 @@ typedef struct fol_pool fol_pool;
 
 #define FOL_POOL_MAX_THREADS 255u
 
-/* A pool without threads; grow starts them. -ENOMEM. */
+/* A pool without threads; grow starts them. -ENOMEM, or what the system refused. */
 int fol_pool_create(fol_pool **out);
-/* Stops and joins the threads. No team is left. */
+/* Stops and joins the threads, whatever they are at. No team is left. */
 void fol_pool_destroy(fol_pool *pool);
 
 /* Makes the pool at least `threads` large. Returns how many there are, which is fewer when the
@@ -35,12 +35,15 @@ uint32_t fol_pool_thread_count(const fol_pool *pool);
 /* Threads that are parked at this moment. */
 uint32_t fol_pool_parked_count(const fol_pool *pool);
 
-/* The process's own pool, made when first asked for; a forked child gets a new one. -ENOMEM. Users
- * hold it from acquire to release; it stays, parked, when nobody does. */
+/* The process's own pool, made when first asked for. -ENOMEM. Users hold it from acquire to
+ * release; it stays, parked, when nobody does. A forked child gets a new one; there the parent's
+ * may be released and destroyed, which leaves the parent's threads alone, and used for nothing
+ * else. */
 int fol_pool_acquire(fol_pool **out);
 void fol_pool_release(fol_pool *pool);
-/* Ends the process's own pool if nobody holds it; else its last release does. Later acquires make a
- * new one. For the interpreter's exit. */
+/* Ends the process's own pool if nobody holds it; else its last release does, and until then
+ * acquire gives the same one. Later acquires make a new one. Waits for the threads, and so for
+ * their function at_thread_end. For the interpreter's exit. */
 void fol_pool_shutdown(void);
 
 /* Called on every thread of any pool just before it ends (a host frees its state there). Set once,

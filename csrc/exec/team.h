@@ -5,14 +5,18 @@
  * injector for work from any thread, and a source, which is whatever work its user keeps in another
  * form (the Python lane).
  *
- * A worker looks for work in this order: the job it kept, its own deque, (place 0: the source), the
- * injector, victims by distance from a random start, (others: the source). Every 61st job it looks
- * at the injector and at the oldest of its own deque first, so no job waits for more than
- * FOL_FAIR_INTERVAL * (jobs before it in its queue + 1) jobs of the workers that can take it.
+ * A worker looks for work in this order: the job it kept, (place 0: the source), its own deque, the
+ * injector, victims by distance from a random start, (others: the source). In FOL_FAIR_INTERVAL
+ * jobs it looks once at the injector first, and once at the oldest of its own deque, so no job
+ * waits for more than FOL_FAIR_INTERVAL * (jobs before it in its queue + 1) jobs of a worker that
+ * can take it.
  *
  * Who may call what: functions with a worker run on the thread that stands at its place; inject and
  * notify and the readers of counters from any thread; create and destroy as for any object. One
- * thread at a time is the caller.
+ * thread at a time is the caller. Work that is left when the caller is in no wait goes to helpers.
+ *
+ * In a forked child a team that was copied may be destroyed, which gives back its memory, and used
+ * for nothing else.
  */
 #ifndef FOL_EXEC_TEAM_H
 #define FOL_EXEC_TEAM_H
@@ -31,13 +35,15 @@ typedef struct fol_team fol_team;
 #define FOL_FAIR_INTERVAL    61u
 #define FOL_TEAM_MAX_WORKERS 254u
 
-/* Work in another form. Both functions are called by any worker of the team, at any time between
- * create and destroy, also when there is nothing to do. */
+/* Work in another form. Both functions are called at any time between create and destroy, also when
+ * there is nothing to do, and must not wait for long. When is_ready says yes to a worker, take
+ * gives it a job soon, or is_ready comes to say no. */
 typedef struct fol_team_source {
     void *state;
     /* A job for this worker, or NULL. */
     fol_job *(*take)(void *state, fol_worker *worker);
-    /* Whether take would give this worker one: the last look before parking. */
+    /* Whether take would give this worker one: the last look before parking. Called by any thread;
+     * worker is the caller's, or stands for any other, so only whether its place is 0 counts. */
     bool (*is_ready)(void *state, fol_worker *worker);
 } fol_team_source;
 
@@ -64,8 +70,8 @@ uint32_t fol_team_worker_count(const fol_team *team);
 fol_worker *fol_team_worker(fol_team *team, uint32_t place);
 uint32_t fol_worker_place(const fol_worker *worker);
 fol_team *fol_worker_team(const fol_worker *worker);
-/* Helpers at their places that look for work at this moment: an answer within a microsecond is
- * likely. */
+/* Somebody looks for work at this moment: an answer within a microsecond is likely. The caller asks
+ * between waits, so it means helpers. */
 bool fol_team_is_hot(const fol_team *team);
 /* The caller runs a job, so it cannot look at the source before that ends. When the caller becomes
  * busy it looks at the source once more afterwards and wakes a helper if that is ready, so a job
@@ -78,13 +84,16 @@ bool fol_team_caller_is_busy(const fol_team *team);
 int fol_worker_push(fol_worker *worker, fol_job *job);
 int fol_worker_push_many(fol_worker *worker, fol_job *const *jobs, uint32_t count);
 /* Runs next on this worker, before its deque. At most three in a row: then it is pushed like any
- * other. Nobody else can take it, so only from within a job that is about to return. */
+ * other, as is the one before when a job keeps two. Nobody else can take it, so only from within a
+ * job that is about to return. */
 void fol_worker_keep(fol_worker *worker, fol_job *job);
 /* Own jobs are taken oldest first while this is on (list scheduling), newest first else. */
 void fol_worker_set_oldest_first(fol_worker *worker, bool is_on);
 /* From any thread. False when the injector is full. */
 bool fol_team_inject(fol_team *team, fol_job *job);
-/* Tells sleepers that a source has work, or that what somebody waits for has come. */
+/* Tells sleepers that a source has work, or that what somebody waits for has come: the caller if it
+ * is parked (also when helpers search, since a source may keep work for it), else somebody if
+ * nobody searches. */
 void fol_team_notify(fol_team *team);
 void fol_team_notify_all(fol_team *team);
 
@@ -105,10 +114,12 @@ static inline bool fol_latch_is_open(const fol_latch *latch)
     return atomic_load_explicit(&latch->count, memory_order_acquire) == 0;
 }
 
-/* The latch may be gone as soon as its count is 0: only the team is touched after that. */
+/* The latch may be gone as soon as its count is 0: only the team is touched after that. So who
+ * calls it stands at a place of the team, or knows by other means that the team stays. */
 void fol_latch_count_down(fol_latch *latch, fol_team *team, uint32_t by);
 
-/* Runs jobs of the team until the latch is open; parks when there is nothing to run. */
+/* Runs jobs of the team until the latch is open; parks when there is nothing to run. From inside of
+ * a job it does the same, so other jobs run nested in that one: joins of parallel.h do not. */
 void fol_worker_wait(fol_worker *worker, fol_latch *latch);
 /* Runs one job if there is one. */
 bool fol_worker_run_one(fol_worker *worker);
@@ -116,8 +127,8 @@ bool fol_worker_run_one(fol_worker *worker);
 /* What a worker did since the team began. Written by the worker alone, read by anybody at any time:
  * each number is whole, together they may be an instant apart. Always on. */
 typedef struct fol_worker_counters {
-    uint64_t jobs;           /* run */
-    uint64_t stolen;         /* taken from other workers */
+    uint64_t jobs;   /* run; branches that were joined where they were forked are not counted */
+    uint64_t stolen; /* taken from other workers */
     uint64_t steal_attempts; /* victims looked at */
     uint64_t steal_misses;   /* victims that had nothing */
     uint64_t contended;      /* lost to another thief or the owner */
@@ -130,8 +141,9 @@ typedef struct fol_worker_counters {
     uint64_t wakes_sent;
     uint64_t wakes_saved; /* not sent because somebody was searching */
     uint64_t joins;       /* times a thread took this place */
-    uint64_t busy_cycles; /* running jobs; of the caller, inside of waits only */
-    uint64_t idle_cycles; /* searching and parked */
+    /* Running jobs, joins inside of them too; of the caller, inside of waits only. */
+    uint64_t busy_cycles;
+    uint64_t idle_cycles; /* searching and parked; an unfinished stretch is not in it yet */
     uint64_t queue_depth; /* at this moment */
 } fol_worker_counters;
 

@@ -192,6 +192,19 @@ static uint32_t count_affinity(void)
     return count;
 }
 
+uint32_t fol_topology_read_usable(void)
+{
+    uint64_t quota_us;
+    uint64_t period_us;
+    uint32_t affinity = count_affinity();
+    if (affinity == 0) {
+        long online = sysconf(_SC_NPROCESSORS_ONLN);
+        affinity = online > 0 ? (uint32_t)online : 1;
+    }
+    fol_topology_read_quota("", &quota_us, &period_us);
+    return fol_topology_usable(affinity, quota_us, period_us);
+}
+
 static void add_cache(fol_topology *topology, const fol_cache *cache)
 {
     for (uint32_t index = 0; index < topology->cache_count; index++) {

@@ -1,0 +1,128 @@
+/* Whom to steal from: the nearest first, each distance from a random start.
+ *
+ * A thief that lost a race for an item goes on to the next victim; when a whole round brought
+ * nothing and races were lost, it pauses, twice as long each time up to a bound, so that thieves
+ * do not keep a busy deque's line moving.
+ */
+#include <sched.h>
+
+#include "exec/worker.h"
+
+#define PAUSES_MAX 64u
+/* A worker with jobs of its own takes from a victim that has this many batches. */
+#define PLENTY_BATCHES 4u
+
+void fol_worker_order_victims(fol_worker *worker)
+{
+    fol_team *team = worker->team;
+    int32_t own = sched_getcpu();
+    uint8_t count = 0;
+    fol_atomic_store(&worker->processor, own, memory_order_relaxed);
+    for (uint32_t distance = 0; distance < FOL_DISTANCES; distance++) {
+        for (uint32_t place = 0; place < team->worker_count; place++) {
+            int32_t other = fol_atomic_load(&team->workers[place].processor, memory_order_relaxed);
+            if (place != worker->place && fol_topology_distance(own, other) == distance) {
+                worker->order[count++] = (uint8_t)place;
+            }
+        }
+        worker->order_ends[distance] = count;
+    }
+}
+
+static void count_steal(fol_worker *worker, const fol_worker *victim, uint32_t count,
+                        uint64_t start)
+{
+    fol_worker_numbers *numbers = &worker->numbers;
+    fol_number_add(&numbers->stolen, count);
+    if (count > 1) {
+        fol_number_add(&numbers->batches, 1);
+        if (fol_atomic_load(&numbers->largest_batch, memory_order_relaxed) < count) {
+            fol_atomic_store(&numbers->largest_batch, count, memory_order_relaxed);
+        }
+    }
+    if (worker->team->trace != NULL) {
+        fol_trace_write(worker->team->trace, worker->place, FOL_TRACE_STEAL, victim->place, count,
+                        start, fol_cycles_now());
+    }
+}
+
+/* One look at one victim. */
+static fol_job *steal_from(fol_worker *worker, fol_worker *victim, bool *contended)
+{
+    uint32_t count = 0;
+    fol_number_add(&worker->numbers.steal_attempts, 1);
+    *contended = false;
+    if (fol_deque_public_count(&victim->deque) == 0) {
+        fol_number_add(&worker->numbers.steal_misses, 1);
+        return NULL;
+    }
+    uint64_t start = worker->team->trace == NULL ? 0 : fol_cycles_now();
+    /* Branches go one by one: the oldest is the largest, and who waits for one should find it
+     * running, not in a queue. */
+    void *item = fol_deque_steal_marked_thief(&victim->deque, contended);
+    if (item != NULL) {
+        count = 1;
+    } else if (!*contended) {
+        item = fol_deque_steal_batch_thief(&victim->deque, &worker->deque,
+                                           worker->team->steal_batch, &count, contended);
+    }
+    if (item != NULL) {
+        count_steal(worker, victim, count, start);
+        return fol_job_of_item(item);
+    }
+    fol_number_add(*contended ? &worker->numbers.contended : &worker->numbers.steal_misses, 1);
+    return NULL;
+}
+
+static void back_off(fol_worker *worker)
+{
+    worker->pauses = worker->pauses == 0 ? 1 : 2 * worker->pauses;
+    if (worker->pauses > PAUSES_MAX) {
+        worker->pauses = PAUSES_MAX;
+    }
+    for (uint32_t i = 0; i < worker->pauses; i++) {
+        fol_pause();
+    }
+}
+
+fol_job *fol_worker_steal(fol_worker *worker)
+{
+    fol_team *team = worker->team;
+    bool was_contended = false;
+    uint32_t begin = 0;
+    for (uint32_t distance = 0; distance < FOL_DISTANCES; distance++) {
+        uint32_t count = worker->order_ends[distance] - begin;
+        uint32_t start = count > 1 ? fol_rng_below(&worker->rng, count) : 0;
+        for (uint32_t i = 0; i < count; i++) {
+            uint32_t at = start + i < count ? start + i : start + i - count;
+            bool contended;
+            fol_job *job =
+                steal_from(worker, &team->workers[worker->order[begin + at]], &contended);
+            if (job != NULL) {
+                worker->pauses = 0;
+                return job;
+            }
+            was_contended = was_contended || contended;
+        }
+        begin = worker->order_ends[distance];
+    }
+    if (was_contended) {
+        back_off(worker);
+    }
+    return NULL;
+}
+
+fol_job *fol_worker_steal_plenty(fol_worker *worker)
+{
+    fol_team *team = worker->team;
+    uint32_t count = worker->order_ends[FOL_DISTANCES - 1];
+    bool contended;
+    if (count == 0) {
+        return NULL;
+    }
+    fol_worker *victim = &team->workers[worker->order[fol_rng_below(&worker->rng, count)]];
+    if (fol_deque_public_count(&victim->deque) / PLENTY_BATCHES < team->steal_batch) {
+        return NULL;
+    }
+    return steal_from(worker, victim, &contended);
+}
