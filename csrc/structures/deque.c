@@ -2,7 +2,10 @@
 
 #include "structures/deque.h"
 
-#define CAPACITY_MIN 64u
+/* Smaller ones are for models, where growth must come early. */
+#ifndef FOL_DEQUE_CAPACITY_MIN
+#define FOL_DEQUE_CAPACITY_MIN 64u
+#endif
 
 /* An empty array, or NULL. */
 static fol_deque_array *create_array(uint64_t capacity)
@@ -22,7 +25,7 @@ static fol_deque_array *create_array(uint64_t capacity)
 
 int fol_deque_init(fol_deque *deque, uint32_t capacity)
 {
-    uint64_t rounded = CAPACITY_MIN;
+    uint64_t rounded = FOL_DEQUE_CAPACITY_MIN;
     while (rounded < capacity) {
         rounded *= 2;
     }

@@ -48,7 +48,7 @@ def matches(pattern: str, code: str, message: str) -> Iterator[Violation]:
         yield code.count("\n", 0, match.start()) + 1, message.format(match[0].strip())
 
 
-C_FILES = r"^(csrc|include|tests|benchmarks)/.*\.[ch]$"
+C_FILES = r"^(csrc|include|tests|benchmarks)/.*\.[ch]$|^tests/.*\.(?:cpp|pml)$"
 PYTHON_FILES = r"^(python|tests|benchmarks|notebooks)/.*\.pyi?$|^setup\.py$|^\.ci/.*\.py$"
 CODE = rf"{C_FILES}|{PYTHON_FILES}"
 # The rules themselves name what they forbid.
@@ -72,7 +72,7 @@ def file_is_short(_: str, text: str) -> Iterator[Violation]:
     good=("csrc/base/a.c", "int f(void)\n{\n" + "    g();\n" * 67 + "}\n"),
 )
 def function_is_short(path: str, text: str) -> Iterator[Violation]:
-    find = sources.c_functions if path.endswith((".c", ".h")) else sources.python_functions
+    find = sources.python_functions if path.endswith((".py", ".pyi")) else sources.c_functions
     for function in find(text):
         if function.line_count > FUNCTION_LINES_MAX:
             yield (
@@ -200,7 +200,7 @@ def no_swallowed_error(_: str, text: str) -> Iterator[Violation]:
 
 
 @rule(
-    r"^tests/.*\.(py|[ch])$",
+    r"^tests/.*\.(py|[ch]|cpp)$",
     bad=("tests/unit/a.py", "import time\ntime.sleep(1)\n"),
     good=("tests/unit/a.py", "clock.advance(1)\n"),
 )

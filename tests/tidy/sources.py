@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("csrc", "include", "python", "tests", "benchmarks", "notebooks", ".ci", "docs")
-SUFFIXES = {".c", ".h", ".py", ".pyi", ".mk", ".md", ".toml", ".rs", ".yml", ""}
+SUFFIXES = {".c", ".cpp", ".h", ".pml", ".py", ".pyi", ".mk", ".md", ".toml", ".rs", ".yml", ""}
 TOP_FILES = ("Makefile", "setup.py", "pyproject.toml", "README.md", "CHANGELOG.md", "mkdocs.yml")
 BUILT = {"target", "__pycache__", "build", "results", "site"}
 
@@ -62,7 +62,7 @@ def without_comments(text: str, *, keep_literals: bool = False) -> str:
 def comments(path: str, text: str) -> list[tuple[int, str]]:
     """Comment lines with their numbers, without the comment signs."""
     found = []
-    if path.endswith((".c", ".h")):
+    if path.endswith((".c", ".cpp", ".h", ".pml")):
         for match in _TOKEN.finditer(text):
             if match["comment"] is None:
                 continue

@@ -1,0 +1,124 @@
+"""Run the models of the shared structures, and show that each catches the bugs planted for it.
+
+``python3 tests/model/check_models.py [relacy] [fuzz] [spin]`` builds below ``build/models``, with
+two compilations at a time. FOLIOT_STRESS=1 makes the runs of what must hold a hundred times longer.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import planted
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = ROOT / "build/models"
+STRESS = 100 if os.environ.get("FOLIOT_STRESS") else 1
+RUN_LIMIT_S = 3600
+
+CXX = ["g++", "-std=c++17", "-w", '-DFOL_MODEL="atomics_model.h"']
+CXX += ["-DFOL_DEQUE_CAPACITY_MIN=2u"]
+RELACY_RUNS = {"deque": 20_000, "injector": 40_000, "event_count": 40_000}
+RELACY_RUNS_PLANTED = 200_000
+
+
+class Outcome(NamedTuple):
+    """What became of one check: a line to print, and whether it is as it must be."""
+
+    line: str
+    is_good: bool
+
+
+def run(*words: object) -> subprocess.CompletedProcess[str]:
+    """Run a program of the build and collect what it says."""
+    return subprocess.run(
+        [str(word) for word in words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=RUN_LIMIT_S,
+    )
+
+
+def must_build(*words: object) -> None:
+    """Run a compiler; its complaints end everything."""
+    answer = run(*words)
+    if answer.returncode != 0:
+        raise SystemExit(f"{' '.join(map(str, words))}\n{answer.stdout}{answer.stderr}")
+
+
+def last_line(answer: subprocess.CompletedProcess[str]) -> str:
+    """The closing words of a program."""
+    lines = (answer.stdout + answer.stderr).strip().splitlines()
+    return lines[-1].strip() if lines else f"status {answer.returncode}"
+
+
+def with_bug(bug: planted.Planted, folder: Path) -> Path:
+    """A folder to include from ahead of csrc/, with the one file that has the bug."""
+    target = folder / bug.path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(planted.plant((ROOT / bug.path).read_text(), bug))
+    return folder / "csrc"
+
+
+def relacy_program(model: str, folder: Path, optimise: str, *includes: Path) -> Path:
+    """Build one Relacy model, with the sources found first in the given folders."""
+    folder.mkdir(parents=True, exist_ok=True)
+    program = folder / model
+    places = [f"-I{place}" for place in (*includes, "csrc", "include", "tests/model")]
+    must_build(*CXX, optimise, *places, f"tests/model/model_{model}.cpp", "-o", program)
+    return program
+
+
+def relacy_holds(model: str) -> Outcome:
+    """The model of what is shipped."""
+    runs = RELACY_RUNS[model] * STRESS
+    answer = run(relacy_program(model, BUILD / "relacy", "-O1"), runs)
+    is_good = answer.returncode == 0
+    return Outcome(f"relacy {model}: {last_line(answer)}", is_good)
+
+
+def relacy_finds(bug: planted.Planted, model: str) -> Outcome:
+    """The model of what is broken."""
+    folder = BUILD / "relacy" / bug.name
+    # Most are found at once, so compiling costs more than running.
+    program = relacy_program(model, folder, "-O0", with_bug(bug, folder))
+    answer = run(program, RELACY_RUNS_PLANTED)
+    is_found = answer.returncode == 1
+    said = last_line(answer) if is_found else f"NOT FOUND ({last_line(answer)})"
+    return Outcome(f"relacy {model}: {bug.name}: {said}", is_found)
+
+
+def relacy_checks():
+    """All there is to do with Relacy."""
+    for model in RELACY_RUNS:
+        yield lambda model=model: relacy_holds(model)
+    for bug in planted.PLANTED:
+        for model in bug.found_by:
+            if model in RELACY_RUNS:
+                yield lambda bug=bug, model=model: relacy_finds(bug, model)
+
+
+CHECKS = {"relacy": relacy_checks}
+
+
+def main(names: list[str]) -> int:
+    """Run the named kinds of check, or all; 0 when everything is as it must be."""
+    started = time.monotonic()
+    checks = [check for name in names or CHECKS for check in CHECKS[name]()]
+    bad = 0
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        for outcome in pool.map(lambda check: check(), checks):
+            print(("" if outcome.is_good else "FAILED: ") + outcome.line, flush=True)
+            bad += not outcome.is_good
+    seconds = time.monotonic() - started
+    print(f"models: {len(checks) - bad} as they must be, {bad} not, {seconds:.0f} s")
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
