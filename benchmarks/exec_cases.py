@@ -101,6 +101,14 @@ TASK_ROWS = (
         limit=0.8,
     ),
     task_row("empty task, of 1 M", "empty", everybody("empty"), limit=0.8, samples=2),
+    Row(
+        "empty",
+        "empty task, of 1 M, as jobs of the core",
+        tasks("empty_jobs"),
+        everybody("empty"),
+        samples=2,
+        checksum=CHECKSUMS["empty"],
+    ),
     task_row(
         "graph of 999, rerun, a node",
         "dag",
