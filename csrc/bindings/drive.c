@@ -205,19 +205,13 @@ static uint64_t coarse_now_ns(void)
     return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
 }
 
-static bool has_other_threads(void)
-{
-    PyThreadState *first = PyInterpreterState_ThreadHead(PyInterpreterState_Get());
-    return PyThreadState_Next(first) != NULL;
-}
-
 /* Lets other threads of Python, where there are any, have their turn from time to time. */
 static void give_turn(fol_py_scheduler *self)
 {
     if (coarse_now_ns() - self->turn_ns < TURN_EVERY_NS) {
         return;
     }
-    if (has_other_threads()) {
+    if (fol_py_has_other_threads()) {
         const struct timespec pause = {.tv_sec = 0, .tv_nsec = TURN_NS};
         Py_BEGIN_ALLOW_THREADS;
         clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);

@@ -10,6 +10,7 @@
 typedef struct frame_result {
     PyObject_HEAD fol_py_state *state;
     fol_py_plan *plan;
+    PyObject *scheduler;   /* where its trace is; NULL without one */
     PyObject *errors;      /* list, or NULL for none */
     PyObject *quarantined; /* list of the names of all frames of a call, or NULL for the frame's */
     fol_frame frame;       /* its pointers point into block */
@@ -61,6 +62,7 @@ PyObject *fol_py_frame_result_new(fol_py_scheduler *scheduler, PyObject *errors,
     }
     self->state = scheduler->state;
     self->plan = (fol_py_plan *)Py_NewRef((PyObject *)scheduler->plan);
+    self->scheduler = scheduler->trace_records == 0 ? NULL : Py_NewRef((PyObject *)scheduler);
     self->errors = Py_XNewRef(errors);
     self->quarantined = Py_XNewRef(quarantined);
     if (copy_frame(self, fol_scheduler_frame(scheduler->core)) < 0) {
@@ -75,6 +77,7 @@ static int result_traverse(PyObject *object, visitproc visit, void *arg)
     frame_result *self = (frame_result *)object;
     Py_VISIT(Py_TYPE(object));
     Py_VISIT(self->plan);
+    Py_VISIT(self->scheduler);
     Py_VISIT(self->errors);
     return 0;
 }
@@ -82,6 +85,7 @@ static int result_traverse(PyObject *object, visitproc visit, void *arg)
 static int result_clear(PyObject *object)
 {
     Py_CLEAR(((frame_result *)object)->errors);
+    Py_CLEAR(((frame_result *)object)->scheduler);
     return 0;
 }
 
@@ -92,6 +96,7 @@ static void result_dealloc(PyObject *object)
     PyObject_GC_UnTrack(object);
     Py_CLEAR(self->errors);
     Py_CLEAR(self->quarantined);
+    Py_CLEAR(self->scheduler);
     Py_CLEAR(self->plan);
     PyMem_Free(self->block);
     type->tp_free(object);
@@ -334,6 +339,35 @@ static PyObject *result_time(PyObject *object, void *closure)
     return PyFloat_FromDouble(((frame_result *)object)->frame.time);
 }
 
+/* The answer of a function of foliot._trace; takes the reference of its arguments. */
+static PyObject *ask_trace(const char *name, PyObject *arguments)
+{
+    PyObject *module = arguments == NULL ? NULL : PyImport_ImportModule("foliot._trace");
+    PyObject *function = module == NULL ? NULL : PyObject_GetAttrString(module, name);
+    PyObject *answer = function == NULL ? NULL : PyObject_Call(function, arguments, NULL);
+    Py_XDECREF(function);
+    Py_XDECREF(module);
+    Py_XDECREF(arguments);
+    return answer;
+}
+
+static PyObject *result_spans(PyObject *object, void *closure)
+{
+    (void)closure;
+    frame_result *self = (frame_result *)object;
+    if (self->scheduler == NULL) {
+        return PyList_New(0);
+    }
+    return ask_trace("frame_spans", Py_BuildValue("(OOK)", self->scheduler, self->plan,
+                                                  (unsigned long long)self->frame.frame));
+}
+
+static PyObject *result_to_svg(PyObject *object, PyObject *unused)
+{
+    (void)unused;
+    return ask_trace("frame_svg", PyTuple_Pack(1, object));
+}
+
 static PyObject *result_repr(PyObject *object)
 {
     frame_result *self = (frame_result *)object;
@@ -369,10 +403,22 @@ static PyGetSetDef result_getset[] = {
     {"errors", result_errors, NULL, "Exceptions of the systems that failed.", NULL},
     {"quarantined", result_quarantined, NULL, "Names of the systems this frame switched off.",
      NULL},
+    {"spans", result_spans, NULL,
+     "What each worker did when, as a list of Span, while the trace still has it; empty without "
+     "one.",
+     NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
+static PyMethodDef result_methods[] = {
+    {"to_svg", result_to_svg, METH_NOARGS,
+     "to_svg($self, /)\n--\n\n"
+     "A picture of the frame, a lane for each worker; ValueError without spans."},
+    {NULL, NULL, 0, NULL},
+};
+
 static PyType_Slot result_slots[] = {
+    {Py_tp_methods, result_methods},
     {Py_tp_doc, "What one frame did: times, systems run and skipped, commands, errors."},
     {Py_tp_dealloc, result_dealloc},
     {Py_tp_traverse, result_traverse},

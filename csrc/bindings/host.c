@@ -1,15 +1,41 @@
-/* Python as the core's host: taking and giving back the interpreter, asking for signals, and
- * running the functions of systems.
+/* Python as the core's host: taking and giving back the interpreter, and the threads' states.
  *
  * A thread keeps its thread state between two turns, so that taking the interpreter again costs
- * tens of nanoseconds. The caller's thread comes with one; a worker makes its own the first time.
+ * tens of nanoseconds. The caller's thread comes with one; a worker makes its own the first time
+ * and frees it when it ends. Threads end when the interpreter is about to, in fol_py_end_threads:
+ * after that no thread of ours takes the interpreter any more, and one that would (for a frame that
+ * a daemon thread still drives) stops where it is.
  */
 #include "bindings/scheduler.h"
+
+#include <stdatomic.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "foliot/threads.h"
+
+#if PY_VERSION_HEX >= 0x030d0000
+#define IS_FINALIZING() Py_IsFinalizing()
+#else
+#define IS_FINALIZING() _Py_IsFinalizing()
+#endif
+
+/* Between two attempts to get memory for a thread state. */
+#define RETRY_NS 1000000
 
 /* The state of this thread while the scheduler it drives has it detached. A call that drives
  * another one from within, from an attached turn or from a kernel that took the interpreter by
  * itself, finds none and leaves behind what it found. */
 static _Thread_local PyThreadState *detached_state;
+
+/* The state that this thread made for itself, a worker's; NULL for all others. */
+static _Thread_local PyThreadState *own_state;
+
+/* States that workers made and have not freed. */
+static _Atomic uint32_t worker_states;
+
+/* The interpreter's exit has begun: threads are ended, and schedulers get no new ones. */
+static atomic_bool is_exiting;
 
 PyThreadState *fol_py_host_nest(void)
 {
@@ -23,15 +49,39 @@ void fol_py_host_unnest(PyThreadState *outer)
     detached_state = outer;
 }
 
+/* A few hundred bytes, without which the frame cannot go on: until there are some, this waits. The
+ * frame only takes longer, where to give up would end the process. */
+static PyThreadState *make_state(void)
+{
+    const struct timespec pause = {.tv_sec = 0, .tv_nsec = RETRY_NS};
+    PyThreadState *state = PyThreadState_New(PyInterpreterState_Main());
+    while (state == NULL) {
+        clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
+        state = PyThreadState_New(PyInterpreterState_Main());
+    }
+    atomic_fetch_add_explicit(&worker_states, 1, memory_order_relaxed);
+    own_state = state;
+    return state;
+}
+
+/* For a worker that would run Python code while the interpreter is torn down: the process ends
+ * without it. Bounded by that end. */
+static void wait_for_the_end(void)
+{
+    while (true) {
+        pause();
+    }
+}
+
 static void host_attach(void *unused)
 {
     (void)unused;
     PyThreadState *state = detached_state;
+    if ((state == NULL || state == own_state) && IS_FINALIZING()) {
+        wait_for_the_end();
+    }
     if (state == NULL) {
-        state = PyThreadState_New(PyInterpreterState_Main());
-        if (state == NULL) {
-            Py_FatalError("no memory for the Python state of a worker thread");
-        }
+        state = make_state();
     }
     detached_state = NULL;
     PyEval_RestoreThread(state);
@@ -41,6 +91,14 @@ static void host_detach(void *unused)
 {
     (void)unused;
     detached_state = PyEval_SaveThread();
+}
+
+fol_host fol_py_host(fol_py_scheduler *scheduler)
+{
+    return (fol_host){.state = scheduler,
+                      .attach = host_attach,
+                      .detach = host_detach,
+                      .pending = fol_py_pending};
 }
 
 bool fol_py_enter_host(void)
@@ -59,115 +117,61 @@ void fol_py_leave_host(bool was_attached)
     }
 }
 
-PyObject *fol_py_take_error(void)
+/* Workers end detached, in fol_py_end_threads or never. */
+static void free_own_state(void)
 {
-#if PY_VERSION_HEX >= 0x030c0000
-    return PyErr_GetRaisedException();
-#else
-    PyObject *type, *error, *traceback;
-    PyErr_Fetch(&type, &error, &traceback);
-    PyErr_NormalizeException(&type, &error, &traceback);
-    if (traceback != NULL) {
-        PyException_SetTraceback(error, traceback);
+    PyThreadState *state = own_state;
+    if (state == NULL || IS_FINALIZING()) {
+        return;
     }
-    Py_XDECREF(type);
-    Py_XDECREF(traceback);
-    return error;
-#endif
+    own_state = NULL;
+    detached_state = NULL;
+    PyEval_RestoreThread(state);
+    PyThreadState_Clear(state);
+    PyThreadState_DeleteCurrent();
+    atomic_fetch_sub_explicit(&worker_states, 1, memory_order_relaxed);
 }
 
-/* The first reason to stop is the one that is told. */
-static void keep_interrupt(fol_py_scheduler *scheduler, PyObject *error)
+void fol_py_watch_threads(void)
 {
-    if (scheduler->interrupt == NULL) {
-        scheduler->interrupt = error;
-    } else {
-        Py_DECREF(error);
-    }
+    fol_threads_at_end(free_own_state);
 }
 
-int fol_py_keep_error(fol_py_context *context, bool is_merge)
+bool fol_py_is_exiting(void)
 {
-    bool is_ordinary = PyErr_ExceptionMatches(PyExc_Exception) != 0;
-    PyObject *error = fol_py_take_error();
-    if (!is_ordinary && context->scheduler != NULL) {
-        if (fol_py_note_error(context->scheduler, error, context, is_merge) < 0) {
-            PyErr_Clear();
-        }
-        keep_interrupt(context->scheduler, error);
-        return FOL_E_INTERRUPTED;
-    }
-    PyObject **kept = is_merge ? &context->merge_errors : &context->errors;
-    if (*kept == NULL) {
-        *kept = PyList_New(0);
-    }
-    if (*kept == NULL || PyList_Append(*kept, error) < 0) {
-        PyErr_WriteUnraisable(context->name);
-    }
-    Py_DECREF(error);
-    return FOL_E_HOST;
+    return atomic_load_explicit(&is_exiting, memory_order_relaxed);
 }
 
-static int host_pending(void *state)
+bool fol_py_has_other_threads(void)
 {
-    fol_py_scheduler *scheduler = state;
-    if (scheduler->face.error != NULL) {
-        keep_interrupt(scheduler, scheduler->face.error);
-        scheduler->face.error = NULL;
+    uint32_t others = 0;
+    uint32_t workers = atomic_load_explicit(&worker_states, memory_order_relaxed);
+    PyThreadState *state = PyInterpreterState_ThreadHead(PyInterpreterState_Get());
+    /* A state that a worker is about to make, or has not counted yet, costs a turn too many. */
+    while (state != NULL && others <= workers + 1) {
+        others++;
+        state = PyThreadState_Next(state);
     }
-    if (scheduler->interrupt == NULL && PyErr_CheckSignals() < 0) {
-        keep_interrupt(scheduler, fol_py_take_error());
+    return others > workers + 1;
+}
+
+PyObject *fol_py_forget_threads(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    uint32_t here = own_state != NULL;
+    atomic_store_explicit(&worker_states, here, memory_order_relaxed);
+    Py_RETURN_NONE;
+}
+
+PyObject *fol_py_end_threads(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    if (!atomic_exchange_explicit(&is_exiting, true, memory_order_relaxed)) {
+        Py_BEGIN_ALLOW_THREADS;
+        fol_threads_shutdown();
+        Py_END_ALLOW_THREADS;
     }
-    return scheduler->interrupt != NULL;
-}
-
-fol_host fol_py_host(fol_py_scheduler *scheduler)
-{
-    return (fol_host){
-        .state = scheduler, .attach = host_attach, .detach = host_detach, .pending = host_pending};
-}
-
-/* The call every hosted system comes down to: one vector call with the context as argument. */
-static inline PyObject *call_with(fol_py_context *context, PyObject *function, fol_task *task)
-{
-    PyObject *arguments[2] = {NULL, (PyObject *)context};
-    context->task = task;
-    PyObject *result =
-        PyObject_Vectorcall(function, arguments + 1, 1 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
-    context->task = NULL;
-    if (context->is_looked_at) {
-        fol_py_context_end_use(context);
-    }
-    return result;
-}
-
-int fol_py_run_hosted(void *user, fol_task *task)
-{
-    fol_py_context *context = user;
-    PyObject *result = call_with(context, context->function, task);
-    if (result == NULL) {
-        return fol_py_keep_error(context, false);
-    }
-    Py_DECREF(result);
-    return 0;
-}
-
-int fol_py_run_exclusive(void *user, fol_task *task)
-{
-    fol_py_context *context = user;
-    fol_py_world_grant(context->world);
-    int status = fol_py_run_hosted(user, task);
-    fol_py_world_revoke(context->world);
-    return status;
-}
-
-int fol_py_run_condition(void *user, fol_task *task)
-{
-    fol_py_context *context = user;
-    context->is_in_condition = true;
-    PyObject *result = call_with(context, context->condition, task);
-    context->is_in_condition = false;
-    int answer = result == NULL ? -1 : PyObject_IsTrue(result);
-    Py_XDECREF(result);
-    return answer < 0 ? fol_py_keep_error(context, false) : answer;
+    Py_RETURN_NONE;
 }

@@ -5,6 +5,7 @@
  */
 #include "bindings/scheduler.h"
 
+#include <errno.h>
 #include <unistd.h>
 
 fol_scheduler *fol_py_scheduler_core(fol_py_scheduler *self)
@@ -22,7 +23,7 @@ fol_scheduler *fol_py_scheduler_core(fol_py_scheduler *self)
     return self->core;
 }
 
-static int refuse_while_driving(fol_py_scheduler *self, const char *what)
+int fol_py_scheduler_refuse(fol_py_scheduler *self, const char *what)
 {
     if (self->is_driving) {
         return fol_py_raise(self->state, FOL_E_BUSY, "%s while a frame runs", what);
@@ -44,8 +45,10 @@ static void close_core(fol_py_scheduler *self)
     }
     self->was_closed = true;
     fol_py_contexts_release(contexts, count);
-    /* In a child of fork its threads and locks are those of the parent: what it holds stays. */
-    if (getpid() == self->process) {
+    /* In a child of fork its threads and locks are those of the parent: what it holds stays. So
+     * does what is left when the interpreter has begun to end: to end it could mean to wait for
+     * threads that wait for this one. */
+    if (getpid() == self->process && !fol_py_is_exiting()) {
         fol_py_orphans_end(self->state, core, self->world);
     }
 }
@@ -122,6 +125,12 @@ static int raise_open(fol_py_scheduler *self, int status, const fol_py_binding *
     if (status == FOL_E_VALUE) {
         return raise_wide_query(self, binding);
     }
+    if (status > -4096 && status != -ENOMEM) {
+        return fol_py_raise(self->state, status,
+                            "the system refused the threads that Config.require_workers asks for: "
+                            "%s",
+                            fol_status_text(status));
+    }
     return fol_py_raise(self->state, status, NULL);
 }
 
@@ -133,12 +142,15 @@ static int read_config(fol_py_scheduler *self, PyObject *args, fol_scheduler_con
     unsigned long long seed;
     Py_ssize_t command_bytes;
     *config = fol_scheduler_config_default;
-    if (!PyArg_ParseTuple(args, "O!OOOOsIKdiIIn", self->state->scheduler.plan_type, plan, records,
-                          rates, &world, clock, &config->backend, &config->workers, &seed,
+    int require_workers;
+    if (!PyArg_ParseTuple(args, "O!OOOOsIKdiIIndIpI", self->state->scheduler.plan_type, plan,
+                          records, rates, &world, clock, &config->backend, &config->workers, &seed,
                           &config->max_dt, &policy, &config->quarantine_after,
-                          &config->max_commands, &command_bytes)) {
+                          &config->max_commands, &command_bytes, &config->target_task_seconds,
+                          &config->steal_batch, &require_workers, &config->trace_records)) {
         return -1;
     }
+    config->require_workers = require_workers != 0;
     if (!fol_py_is_world(self->state, world)) {
         PyErr_Format(PyExc_TypeError, "a scheduler runs a fo.World, got %R", world);
         return -1;
@@ -147,12 +159,16 @@ static int read_config(fol_py_scheduler *self, PyObject *args, fol_scheduler_con
     config->errors = (fol_error_policy)policy;
     config->command_bytes = (size_t)command_bytes;
     config->host = fol_py_host(self);
+    if (fol_py_is_exiting()) {
+        config->workers = 1;
+    }
     Py_XSETREF(self->world, Py_NewRef(world));
     return 0;
 }
 
 /* _open(plan, records, rates, world, clock, backend, workers, seed, max_dt, policy,
- *       quarantine_after, max_commands, command_bytes) */
+ *       quarantine_after, max_commands, command_bytes, target_task_seconds, steal_batch,
+ *       require_workers, trace_records) */
 static PyObject *scheduler_open(PyObject *object, PyObject *args)
 {
     fol_py_scheduler *self = (fol_py_scheduler *)object;
@@ -173,6 +189,7 @@ static PyObject *scheduler_open(PyObject *object, PyObject *args)
     }
     config.clock = self->face.clock;
     self->max_dt = config.max_dt;
+    self->trace_records = config.trace_records;
     self->policy = config.errors;
     self->process = (int)getpid();
     if (fol_py_world_enter(self->world) < 0) {
@@ -199,7 +216,7 @@ static PyObject *scheduler_replan_with(PyObject *object, PyObject *args)
     if (!PyArg_ParseTuple(args, "O!OO", self->state->scheduler.plan_type, &plan, &records,
                           &rates) ||
         fol_py_scheduler_core(self) == NULL ||
-        refuse_while_driving(self, "the plan cannot change") < 0) {
+        fol_py_scheduler_refuse(self, "the plan cannot change") < 0) {
         return NULL;
     }
     fol_py_binding binding;
@@ -229,7 +246,7 @@ static PyObject *scheduler_close(PyObject *object, PyObject *unused)
         fol_py_raise(self->state, FOL_E_BUSY, "the scheduler cannot close while it runs frames");
         return NULL;
     }
-    if (refuse_while_driving(self, "the scheduler cannot close") < 0) {
+    if (fol_py_scheduler_refuse(self, "the scheduler cannot close") < 0) {
         return NULL;
     }
     close_core(self);
@@ -258,7 +275,7 @@ static PyObject *set_enabled(PyObject *object, PyObject *system, bool enabled)
 {
     fol_py_scheduler *self = (fol_py_scheduler *)object;
     if (fol_py_scheduler_core(self) == NULL ||
-        refuse_while_driving(self, "a system cannot be switched on or off") < 0) {
+        fol_py_scheduler_refuse(self, "a system cannot be switched on or off") < 0) {
         return NULL;
     }
     Py_ssize_t index = find_system(self, system);
@@ -291,69 +308,6 @@ static PyObject *scheduler_is_enabled(PyObject *object, PyObject *system)
     Py_ssize_t index = find_system(self, system);
     fol_scheduler *core = index < 0 ? NULL : fol_py_scheduler_core(self);
     return core == NULL ? NULL : PyBool_FromLong(fol_scheduler_is_enabled(core, (uint32_t)index));
-}
-
-static PyObject *scheduler_costs(PyObject *object, PyObject *unused)
-{
-    (void)unused;
-    fol_py_scheduler *self = (fol_py_scheduler *)object;
-    if (fol_py_scheduler_core(self) == NULL ||
-        refuse_while_driving(self, "costs cannot be read") < 0) {
-        return NULL;
-    }
-    uint32_t count = self->context_count;
-    double *costs = PyMem_Calloc((size_t)count + 1, sizeof(*costs));
-    if (costs == NULL) {
-        return PyErr_NoMemory();
-    }
-    fol_scheduler_costs(self->core, costs);
-    /* Making a dict may run the collector, and with it code that changes the plan. */
-    PyObject *names = Py_NewRef(self->plan->names);
-    PyObject *dict = PyDict_New();
-    for (uint32_t i = 0; dict != NULL && i < count; i++) {
-        PyObject *cost = PyFloat_FromDouble(costs[i]);
-        if (cost == NULL || PyDict_SetItem(dict, PyTuple_GET_ITEM(names, i), cost) < 0) {
-            Py_CLEAR(dict);
-        }
-        Py_XDECREF(cost);
-    }
-    Py_DECREF(names);
-    PyMem_Free(costs);
-    return dict;
-}
-
-/* (requested, actual, reason, workers) */
-static PyObject *scheduler_backend(PyObject *object, PyObject *unused)
-{
-    (void)unused;
-    fol_scheduler *core = fol_py_scheduler_core((fol_py_scheduler *)object);
-    if (core == NULL) {
-        return NULL;
-    }
-    fol_backend_info info = fol_scheduler_backend(core);
-    return Py_BuildValue("(sssI)", info.requested, info.actual, info.reason,
-                         (unsigned)info.workers);
-}
-
-static PyObject *scheduler_read_stats(PyObject *object, PyObject *unused)
-{
-    (void)unused;
-    fol_scheduler *core = fol_py_scheduler_core((fol_py_scheduler *)object);
-    if (core == NULL) {
-        return NULL;
-    }
-    fol_scheduler_stats stats;
-    fol_scheduler_read_stats(core, &stats);
-    return Py_BuildValue("{s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K}", "frames",
-                         (unsigned long long)stats.frames, "tasks", (unsigned long long)stats.tasks,
-                         "systems_run", (unsigned long long)stats.systems_run, "systems_skipped",
-                         (unsigned long long)stats.systems_skipped, "systems_failed",
-                         (unsigned long long)stats.systems_failed, "commands_applied",
-                         (unsigned long long)stats.commands_applied, "commands_dropped",
-                         (unsigned long long)stats.commands_dropped, "merges",
-                         (unsigned long long)stats.merges, "wall_ns",
-                         (unsigned long long)stats.wall_ns, "host_switches",
-                         (unsigned long long)stats.host_switches);
 }
 
 static PyObject *scheduler_plan(PyObject *object, void *closure)
@@ -436,14 +390,19 @@ static PyMethodDef scheduler_methods[] = {
     {"disable", scheduler_disable, METH_O, "disable($self, system, /)\n--\n\nSwitch a system off."},
     {"is_enabled", scheduler_is_enabled, METH_O,
      "is_enabled($self, system, /)\n--\n\nFalse when switched off or in quarantine."},
-    {"costs", scheduler_costs, METH_NOARGS,
+    {"costs", fol_py_scheduler_costs, METH_NOARGS,
      "costs($self, /)\n--\n\n{name: mean measured seconds a run}; 0.0 for what never ran."},
     {"_open", scheduler_open, METH_VARARGS, NULL},
     {"_replan_with", scheduler_replan_with, METH_VARARGS, NULL},
     {"_run", fol_py_scheduler_run, METH_VARARGS, NULL},
     {"_mark_stale", scheduler_mark_stale, METH_NOARGS, NULL},
-    {"_backend", scheduler_backend, METH_NOARGS, NULL},
-    {"_read_stats", scheduler_read_stats, METH_NOARGS, NULL},
+    {"_backend", fol_py_scheduler_backend, METH_NOARGS, NULL},
+    {"_read_stats", fol_py_scheduler_read_stats, METH_NOARGS, NULL},
+    {"_read_worker", fol_py_scheduler_read_worker, METH_O, NULL},
+    {"_explain_phase", fol_py_scheduler_explain_phase, METH_O, NULL},
+    {"_read_trace", fol_py_scheduler_read_trace, METH_O, NULL},
+    {"_trace_scale", fol_py_scheduler_trace_scale, METH_NOARGS, NULL},
+    {"_clear_trace", fol_py_scheduler_clear_trace, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 

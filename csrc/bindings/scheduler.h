@@ -8,6 +8,10 @@
  * has ended. What is no Exception (KeyboardInterrupt, SystemExit) ends the frame and waits in the
  * scheduler.
  *
+ * Systems run on any worker. A context is used by the worker that runs its system and by nobody
+ * else meanwhile, so what hangs on it (task, commands, views, errors) needs no lock; the
+ * scheduler's own members belong to the thread that drives, and to whoever takes its interrupt.
+ *
  * Who may call what: attached threads only, unless a function says otherwise.
  */
 #ifndef FOL_BINDINGS_SCHEDULER_H
@@ -49,8 +53,11 @@ typedef struct fol_py_context {
     PyObject *merge_errors; /* the same for its custom commands */
     uint32_t max_rows;
     bool is_exclusive;
+    bool takes_turns; /* it holds the interpreter's lock, so no two such systems run at once */
     bool is_in_condition;
-    bool is_looked_at; /* a view was used since the task began */
+    bool is_looked_at;    /* a view was used since the task began */
+    bool is_stopped;      /* its runner was sent a KeyboardInterrupt */
+    unsigned long runner; /* the thread that runs its function or condition, or 0 */
 } fol_py_context;
 
 /* A clock object as the core sees it. The core keeps its address. */
@@ -77,8 +84,9 @@ typedef struct fol_py_scheduler {
     bool runs_host;  /* some system or condition is Python */
     bool is_driving; /* from the begin of a frame until its errors, or its result, are made */
     bool was_closed;
-    uint32_t call_count; /* calls that run frames and have not returned: nobody may close it */
-    uint64_t turn_ns;    /* when other threads of Python last had their turn */
+    uint32_t trace_records; /* asked for of each worker; 0: no trace */
+    uint32_t call_count;    /* calls that run frames and have not returned: nobody may close it */
+    uint64_t turn_ns;       /* when other threads of Python last had their turn */
 } fol_py_scheduler;
 
 /* systems.c: contexts and core systems of a plan. */
@@ -113,15 +121,29 @@ void fol_py_commands_detach(PyObject *commands);
 
 /* host.c */
 fol_host fol_py_host(fol_py_scheduler *scheduler);
+/* Once, when the module is loaded: workers free their thread states when they end. */
+void fol_py_watch_threads(void);
+/* Ends the workers; for the interpreter's exit. A function of the module. */
+PyObject *fol_py_end_threads(PyObject *module, PyObject *unused);
+/* In a forked child: it has none of the parent's workers. A function of the module. */
+PyObject *fol_py_forget_threads(PyObject *module, PyObject *unused);
+/* Whether fol_py_end_threads was called. */
+bool fol_py_is_exiting(void);
+/* Whether there are threads of Python beside this one and the workers. */
+bool fol_py_has_other_threads(void);
 /* Make this thread attached; what it was goes to fol_py_leave_host. Any thread. */
 bool fol_py_enter_host(void);
 void fol_py_leave_host(bool was_attached);
 /* Round each call that runs frames: what the thread's outer call, if any, left to find again. */
 PyThreadState *fol_py_host_nest(void);
 void fol_py_host_unnest(PyThreadState *outer);
+
+/* hosted.c: what the core calls on any worker, attached. */
 int fol_py_run_hosted(void *user, fol_task *task);
 int fol_py_run_exclusive(void *user, fol_task *task);
 int fol_py_run_condition(void *user, fol_task *task);
+/* Whether something asks the frame to stop; only the caller. */
+int fol_py_pending(void *scheduler);
 /* The pending error as an exception; clears it. New reference, never NULL. */
 PyObject *fol_py_take_error(void);
 /* Keeps the pending error for the end of the frame; the status to give to the core. */
@@ -158,6 +180,20 @@ PyObject *fol_py_scheduler_run(PyObject *self, PyObject *args);
 extern PyType_Spec fol_py_scheduler_spec;
 /* The open core scheduler; RuntimeError when closed, ForkedError in a child process. */
 fol_scheduler *fol_py_scheduler_core(fol_py_scheduler *scheduler);
+/* WorldBusyError, "… while a frame runs", when one does. */
+int fol_py_scheduler_refuse(fol_py_scheduler *scheduler, const char *what);
+
+/* scheduler_views.c: its methods that only tell. */
+PyObject *fol_py_scheduler_costs(PyObject *self, PyObject *unused);
+PyObject *fol_py_scheduler_backend(PyObject *self, PyObject *unused);
+PyObject *fol_py_scheduler_read_stats(PyObject *self, PyObject *unused);
+PyObject *fol_py_scheduler_read_worker(PyObject *self, PyObject *worker);
+PyObject *fol_py_scheduler_explain_phase(PyObject *self, PyObject *phase);
+PyObject *fol_py_scheduler_read_trace(PyObject *self, PyObject *worker);
+PyObject *fol_py_scheduler_trace_scale(PyObject *self, PyObject *unused);
+PyObject *fol_py_scheduler_clear_trace(PyObject *self, PyObject *unused);
+/* The names of the kinds of trace records, by number; a tuple. */
+PyObject *fol_py_trace_kinds(void);
 
 /* orphans.c */
 /* Ends a core scheduler now, or as soon as its world is free. Keeps a pending error. */

@@ -7,6 +7,10 @@ static PyMethodDef functions[] = {
     {"component_facts", fol_py_component_facts, METH_O,
      "component_facts(key, /)\n--\n\n"
      "(name, is_resource, storage) of a component or resource class."},
+    {"end_threads", fol_py_end_threads, METH_NOARGS,
+     "end_threads()\n--\n\nEnd the worker threads, for the interpreter's exit."},
+    {"forget_threads", fol_py_forget_threads, METH_NOARGS,
+     "forget_threads()\n--\n\nA forked child has none of its parent's worker threads."},
     {NULL, NULL, 0, NULL},
 };
 
@@ -25,9 +29,18 @@ static PyObject *backend_names(void)
     return names;
 }
 
+/* Adds an object whose reference it takes; NULL passes a failure on. */
+static int add_tuple(PyObject *module, const char *name, PyObject *tuple)
+{
+    int status = tuple == NULL ? -1 : PyModule_AddObjectRef(module, name, tuple);
+    Py_XDECREF(tuple);
+    return status;
+}
+
 int fol_py_scheduler_exec(PyObject *module, fol_py_state *state)
 {
     struct fol_py_scheduler_types *types = &state->scheduler;
+    fol_py_watch_threads();
     if (fol_py_add_type(state, &fol_py_plan_spec, NULL, &types->plan_type) < 0 ||
         fol_py_add_type(state, &fol_py_kernel_spec, NULL, &types->kernel_type) < 0 ||
         fol_py_add_type(state, &fol_py_context_spec, NULL, &types->context_type) < 0 ||
@@ -38,10 +51,10 @@ int fol_py_scheduler_exec(PyObject *module, fol_py_state *state)
         PyModule_AddFunctions(module, functions) < 0) {
         return -1;
     }
-    PyObject *names = backend_names();
-    int status = names == NULL ? -1 : PyModule_AddObjectRef(module, "BACKEND_NAMES", names);
-    Py_XDECREF(names);
-    return status;
+    if (add_tuple(module, "BACKEND_NAMES", backend_names()) < 0) {
+        return -1;
+    }
+    return add_tuple(module, "TRACE_KINDS", fol_py_trace_kinds());
 }
 
 #define FOR_EACH_REFERENCE(X)                                                                      \

@@ -62,16 +62,16 @@ static int bind_queries(fol_py_context *context, PyObject *records)
 }
 
 /* (system, name, function, condition, kernel, queries, resources, exclusive, commands, max_rows,
- * carries); *carries gets the last. */
+ * takes_turns, carries); *carries gets the last. */
 static fol_py_context *make_context(fol_py_scheduler *scheduler, PyObject *record,
                                     long long *carries)
 {
     PyObject *system, *name, *function, *condition, *kernel, *queries, *resources;
-    int is_exclusive, records_commands;
+    int is_exclusive, records_commands, takes_turns;
     unsigned int max_rows;
-    if (!PyArg_ParseTuple(record, "OUOOOO!O!ppIL", &system, &name, &function, &condition, &kernel,
+    if (!PyArg_ParseTuple(record, "OUOOOO!O!ppIpL", &system, &name, &function, &condition, &kernel,
                           &PyTuple_Type, &queries, &PyDict_Type, &resources, &is_exclusive,
-                          &records_commands, &max_rows, carries)) {
+                          &records_commands, &max_rows, &takes_turns, carries)) {
         return NULL;
     }
     fol_py_state *state = scheduler->state;
@@ -90,6 +90,7 @@ static fol_py_context *make_context(fol_py_scheduler *scheduler, PyObject *recor
     context->resources = Py_NewRef(resources);
     context->is_exclusive = is_exclusive != 0;
     context->max_rows = max_rows;
+    context->takes_turns = takes_turns != 0;
     if (bind_queries(context, queries) < 0 ||
         (records_commands != 0 && function != Py_None &&
          (context->commands = fol_py_commands_new(state, context)) == NULL)) {
@@ -110,6 +111,7 @@ static void fill_system(fol_system *system, fol_py_context *context, fol_system_
     *system = (fol_system){.queries = queries,
                            .query_count = context->query_count,
                            .max_rows = context->max_rows,
+                           .in_lane = context->takes_turns,
                            .carries_state = carries};
     if (context->kernel != NULL) {
         const fol_py_kernel *kernel = (const fol_py_kernel *)context->kernel;

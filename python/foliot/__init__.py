@@ -19,9 +19,11 @@ why each thing ran when it did.
 This file only re-exports. What computes is the compiled ``_core``; what declares stands in
 ``_component`` (components and resources), ``_config`` (capacities), ``_system`` and ``_native``
 (systems), ``_schedule`` and ``_plan`` (what runs when), ``_picture``, ``_svg`` and ``_layout``
-(drawing it), ``_scheduler`` and ``_frame`` (running it, and what it tells), ``_errors``.
+(drawing it), ``_scheduler`` and ``_frame`` (running it, and what it tells), ``_trace``, ``_gantt``
+and ``plot`` (what each worker did when), ``_errors``.
 """
 
+from foliot import plot
 from foliot._component import (
     Bytes,
     bool_,
@@ -62,6 +64,7 @@ from foliot._frame import (
     Quarantine,
     RunReport,
     SchedulerStats,
+    Span,
     SystemTiming,
     WorkerStats,
     quarantine,
@@ -72,6 +75,7 @@ from foliot._plan import Ambiguity, Conflict, Plan, PlanChanges, SyncPoint
 from foliot._schedule import Phase, Schedule
 from foliot._scheduler import BACKENDS, Clock, Scheduler
 from foliot._system import Query, System, native, system
+from foliot._trace import Trace
 
 __version__ = "0.1.0"
 
@@ -107,10 +111,12 @@ __all__ = [
     "ScheduleError",
     "Scheduler",
     "SchedulerStats",
+    "Span",
     "StaleHandleError",
     "SyncPoint",
     "System",
     "SystemTiming",
+    "Trace",
     "UnknownPhaseError",
     "UnknownSystemError",
     "VirtualClock",
@@ -128,6 +134,7 @@ __all__ = [
     "i8",
     "native",
     "numba_signature",
+    "plot",
     "quarantine",
     "resource",
     "system",

@@ -8,6 +8,7 @@ command needs is imported when it runs.
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import math
 import os
@@ -142,7 +143,11 @@ def add_run(commands: argparse._SubParsersAction[Parser]) -> None:
         "--backend", choices=fo.BACKENDS, metavar="B", help=f"one of {', '.join(fo.BACKENDS)}"
     )
     add_workers(command)
-    command.add_argument("--trace", metavar="OUT.json", help="write a trace for Perfetto")
+    command.add_argument(
+        "--trace",
+        metavar="OUT.json",
+        help="write a trace for Perfetto of the last frames (compressed when it ends with .gz)",
+    )
 
 
 def add_plan(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -236,7 +241,7 @@ def demo_command(options: argparse.Namespace) -> int:
 def run_command(options: argparse.Namespace) -> int:
     """Do ``run``."""
     if options.trace is not None:
-        raise CommandError("--trace: this version records no traces")
+        check_trace(options.trace)
     world, schedule = load(options.program)
     plan_of(schedule)
     if options.rate and 1 / options.rate > world.config.max_dt:
@@ -250,6 +255,8 @@ def run_command(options: argparse.Namespace) -> int:
         drive = Drive(scheduler, options.rate, options.ticks)
         drive.run()
         print(drive.summary(), flush=True)
+        if options.trace is not None:
+            save_trace(scheduler.trace, options.trace)
     if drive.was_interrupted:
         raise KeyboardInterrupt
     if drive.exit is not None:
@@ -296,11 +303,32 @@ def load(target: str) -> tuple[fo.World, fo.Schedule]:
         raise CommandError(str(error)) from error
 
 
+def check_trace(path: str) -> None:
+    """CommandError if no file can be made there; told before anything runs."""
+    folder = os.path.dirname(path) or os.curdir
+    if os.path.isdir(path):
+        raise CommandError(f"--trace {path}: {os.strerror(errno.EISDIR)}")
+    if not os.path.isdir(folder):
+        raise CommandError(f"--trace {path}: {os.strerror(errno.ENOENT)}")
+    if not os.access(folder, os.W_OK):
+        raise CommandError(f"--trace {path}: {os.strerror(errno.EACCES)}")
+
+
+def save_trace(trace: fo.Trace, path: str) -> None:
+    """Write the trace of a run, and say on stderr what to do with it."""
+    try:
+        trace.save(path)
+    except OSError as error:
+        raise CommandError(f"--trace {path}: {error.strerror}") from error
+    lost = f"; {trace.lost:,} older records were overwritten" if trace.lost else ""
+    print(f"trace     {path}: open it in https://ui.perfetto.dev{lost}", file=sys.stderr)
+
+
 def check_settings(backend: str | None, workers: int | None) -> None:
     """CommandError if what is left to FOLIOT_BACKEND and FOLIOT_WORKERS is wrong there."""
     try:
         fo.Scheduler(fo.World(), fo.Schedule(), backend=backend, workers=workers).close()
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         raise CommandError(str(error)) from error
 
 
@@ -309,7 +337,15 @@ def open_scheduler(
 ) -> fo.Scheduler:
     """The scheduler of a program; CommandError if its world has no room for the schedule."""
     try:
-        return fo.Scheduler(world, schedule, backend=options.backend, workers=options.workers)
+        return fo.Scheduler(
+            world,
+            schedule,
+            backend=options.backend,
+            workers=options.workers,
+            trace=options.trace is not None,
+        )
+    except OSError as error:
+        raise CommandError(f"--workers: {error}") from error
     except (fo.CapacityError, ValueError) as error:
         raise CommandError(" ".join(str(error).split())) from error
 

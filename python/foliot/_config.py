@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 
@@ -21,6 +22,11 @@ class Config:
         max_commands: commands one worker records between two merges.
         command_bytes: bytes of data those commands carry; reserved as address space.
         max_dt: the longest step of one frame, in seconds.
+        target_task_seconds: a native system over many rows is cut into pieces that take about so
+            long, for several workers; from 1e-6 to 1.0.
+        steal_batch: pieces of work that one worker takes from another at most at once; 0 leaves it
+            to the scheduler.
+        require_workers: when the system refuses threads, raise OSError rather than run with fewer.
 
     Errors: TypeError for a setting that is no number, ValueError for one outside of its range.
 
@@ -37,36 +43,71 @@ class Config:
     max_commands: int = 65_536
     command_bytes: int = 256 * 1024 * 1024
     max_dt: float = 1000.0
+    target_task_seconds: float = 100e-6
+    steal_batch: int = 0
+    require_workers: bool = False
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if field.name == "max_dt":
-                if isinstance(value, bool) or not isinstance(value, numbers.Real):
-                    raise TypeError(f"Config.max_dt is a number of seconds, got {value!r}.")
-                try:
-                    seconds = float(value)
-                except OverflowError:
-                    seconds = float("inf")
-                if not 0 < seconds < float("inf"):
-                    raise ValueError(f"Config.max_dt is finite and above 0, got {value!r}.")
-                object.__setattr__(self, field.name, seconds)
-                continue
-            highest = _HIGHEST[field.name]
-            if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-                raise TypeError(f"Config.{field.name} is an integer, got {value!r}.")
-            number = int(value)
-            if not 1 <= number <= highest:
-                raise ValueError(f"Config.{field.name} is from 1 to {highest}, got {value}.")
             # numpy's numbers become Python's, so that equal settings look alike.
-            object.__setattr__(self, field.name, number)
+            checked = _CHECKS.get(field.name, _number)(field.name, value)
+            object.__setattr__(self, field.name, checked)
 
 
-_HIGHEST = {
-    "max_entities": 2**32 - 3,
-    "max_components": 1024,
-    "max_tables": 2**20,
-    "max_systems": 65_536,
-    "max_commands": 2**24,
-    "command_bytes": 2**40,
+def _number(name: str, value: object) -> int:
+    """A whole number within its bounds."""
+    lowest, highest = _BOUNDS[name]
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise TypeError(f"Config.{name} is an integer, got {value!r}.")
+    number = int(value)
+    if not lowest <= number <= highest:
+        raise ValueError(f"Config.{name} is from {lowest} to {highest}, got {value}.")
+    return number
+
+
+def _seconds(name: str, value: object) -> float:
+    """A number of seconds; what no float can hold is infinity."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"Config.{name} is a number of seconds, got {value!r}.")
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf")
+
+
+def _max_dt(name: str, value: object) -> float:
+    seconds = _seconds(name, value)
+    if not 0 < seconds < float("inf"):
+        raise ValueError(f"Config.{name} is finite and above 0, got {value!r}.")
+    return seconds
+
+
+def _task_seconds(name: str, value: object) -> float:
+    seconds = _seconds(name, value)
+    if not 1e-6 <= seconds <= 1.0:
+        raise ValueError(f"Config.{name} is from 1e-6 to 1.0 seconds, got {value!r}.")
+    return seconds
+
+
+def _flag(name: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"Config.{name} is True or False, got {value!r}.")
+    return value
+
+
+_CHECKS: dict[str, Callable[[str, object], int | float]] = {
+    "max_dt": _max_dt,
+    "target_task_seconds": _task_seconds,
+    "require_workers": _flag,
+}
+
+_BOUNDS = {
+    "max_entities": (1, 2**32 - 3),
+    "max_components": (1, 1024),
+    "max_tables": (1, 2**20),
+    "max_systems": (1, 65_536),
+    "max_commands": (1, 2**24),
+    "command_bytes": (1, 2**40),
+    "steal_batch": (0, 65_536),
 }

@@ -73,7 +73,7 @@ class Section:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class DoctorReport:
-    """The whole report: kernel, io_uring, processors, realtime permissions, Python and extras."""
+    """The whole report: kernel, io_uring, processors, workers, realtime, Python and extras."""
 
     sections: tuple[Section, ...]
 
@@ -130,7 +130,7 @@ def report() -> DoctorReport:
 
     Example:
         >>> [section.title for section in report().sections]
-        ['kernel', 'io_uring', 'processors', 'realtime', 'python', 'extras']
+        ['kernel', 'io_uring', 'processors', 'workers', 'realtime', 'python', 'extras']
 
     """
     return DoctorReport(
@@ -138,6 +138,7 @@ def report() -> DoctorReport:
             _kernel(platform.release(), platform.machine()),
             _io_uring(_core.probe_io_uring()),
             _processors(_core.topology(), Path("/sys")),
+            _workers(),
             _realtime(Path("/proc")),
             _python(),
             _extras(),
@@ -271,6 +272,33 @@ def _usable(topology: dict[str, Any]) -> Finding:
             " quota for more.",
         )
     return Finding("usable", value)
+
+
+def _workers() -> Section:
+    """What a scheduler made without arguments runs on, found by making one."""
+    import foliot as fo
+
+    given = os.environ.get("FOLIOT_WORKERS")
+    why = f"FOLIOT_WORKERS={given}" if given else "as many as usable processors"
+    try:
+        with fo.Scheduler(fo.World(), fo.Schedule()) as scheduler:
+            backend, count = scheduler.backend, len(scheduler.workers)
+    except (ValueError, OSError) as error:
+        lack = Finding(
+            "scheduler", str(error), "lack", "Set FOLIOT_BACKEND and FOLIOT_WORKERS right."
+        )
+        return Section("workers", (lack,), {"error": str(error)})
+    details = {
+        "requested": backend.requested,
+        "backend": backend.actual,
+        "reason": backend.reason,
+        "workers": count,
+    }
+    shown = Finding("backend", backend.actual)
+    if backend.reason:
+        shown = Finding("backend", f"{backend.actual}: {backend.reason}", "note")
+        why = f"all that {backend.actual} has here"
+    return Section("workers", (shown, Finding("workers", f"{count} ({why})")), details)
 
 
 def _cache_text(cache: dict[str, Any]) -> str:

@@ -19,7 +19,7 @@ class SystemTiming:
         wall_ns: nanoseconds of all its runs in the frame.
         tasks: calls of its function or kernel.
         rows: rows it was given.
-        worker: the worker that ran it last.
+        worker: the worker that began it.
     """
 
     wall_ns: int
@@ -64,9 +64,24 @@ class BackendInfo:
 
 @dataclass(frozen=True, slots=True)
 class SchedulerStats:
-    """Counters since the scheduler was made.
+    """Counters since the scheduler was made; each is whole, together they may be an instant apart.
 
-    ``host_switches`` counts how often running frames took the interpreter.
+    Attributes:
+        frames: frames run.
+        tasks: calls of functions and kernels: systems, and pieces of systems.
+        systems_run: runs of systems.
+        systems_skipped: times a condition said no.
+        systems_failed: times a system failed.
+        commands_applied: commands that merges carried out.
+        commands_dropped: commands that no longer meant anything at their merge.
+        merges: merges that had commands.
+        wall_ns: nanoseconds in frames.
+        host_switches: times running frames took the interpreter.
+        parallel_phases: runs of a phase on several workers.
+        serial_phases: runs of a phase on the caller alone.
+        steals: pieces of work that one worker took from another.
+        wakes_sent: times a worker that slept was woken.
+        wakes_saved: times nobody was, because a worker was looking for work already.
     """
 
     frames: int
@@ -79,17 +94,82 @@ class SchedulerStats:
     merges: int
     wall_ns: int
     host_switches: int
+    parallel_phases: int
+    serial_phases: int
+    steals: int
+    wakes_sent: int
+    wakes_saved: int
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerStats:
-    """Counters of one worker; worker 0 is the thread that calls ``tick``."""
+    """Counters of one worker since the scheduler was made.
+
+    Each is whole; together they may be an instant apart.
+
+    Attributes:
+        worker: its number; 0 is the thread that calls ``tick``.
+        tasks: functions and kernels it called: systems, and pieces of systems.
+        systems: systems begun here.
+        stolen: pieces of work it took from other workers.
+        steal_attempts: workers it looked at for that.
+        steal_misses: of them, those that had nothing.
+        contended: of them, those where another was faster.
+        batches: times it took more than one piece at once.
+        largest_batch: the most it took at once.
+        spins: rounds of looking for work in vain.
+        yields: times it let other threads go first while it looked.
+        parks: times it went to sleep.
+        wakes_sent: workers it woke.
+        wakes_saved: times it woke none, because one was looking for work already.
+        commands: commands recorded here that were not taken back.
+        busy_ns: nanoseconds in systems and merges.
+        idle_ns: nanoseconds in which it looked for work or slept, inside of frames.
+        host_switches: times it took the interpreter.
+        host_wait_ns: nanoseconds it waited for the interpreter; measured with a trace only.
+        queue_depth: pieces of work that wait in its queue at this moment.
+    """
 
     worker: int
     tasks: int
-    stolen: int = 0
-    steal_attempts: int = 0
-    parks: int = 0
+    systems: int
+    stolen: int
+    steal_attempts: int
+    steal_misses: int
+    contended: int
+    batches: int
+    largest_batch: int
+    spins: int
+    yields: int
+    parks: int
+    wakes_sent: int
+    wakes_saved: int
+    commands: int
+    busy_ns: int
+    idle_ns: int
+    host_switches: int
+    host_wait_ns: int
+    queue_depth: int
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of a frame on one worker.
+
+    Attributes:
+        name: the system, the phase, or what was done.
+        kind: "frame", "phase", "segment", "system", "piece", "condition", "merge", "steal", "park"
+            or "host" (waiting for the interpreter).
+        worker: the worker; 0 is the thread that calls ``tick``.
+        start_ns: nanoseconds from the beginning of the frame.
+        end_ns: the same, of its end.
+    """
+
+    name: str
+    kind: str
+    worker: int
+    start_ns: int
+    end_ns: int
 
 
 @dataclass(frozen=True, slots=True)

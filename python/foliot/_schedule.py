@@ -77,8 +77,22 @@ class Phase:
 
 def holds_lock(system: System) -> bool:
     """Whether a system runs under the interpreter lock of this build of Python."""
+    return _has_lock() and system.kernel is None and system.gil == "hold"
+
+
+def _has_lock() -> bool:
     has_lock: bool = getattr(sys, "_is_gil_enabled", lambda: True)()
-    return has_lock and system.kernel is None and system.gil == "hold"
+    return has_lock
+
+
+def takes_turns(system: System) -> bool:
+    """Whether a system waits for others like it: where there is a lock, it holds it as it runs.
+
+    Beside functions that hold the lock these are kernels that Python lets run, by ``run_if``.
+    """
+    if system.kernel is None:
+        return holds_lock(system)
+    return _has_lock() and system.run_if is not None
 
 
 def near(name: object, known: Iterable[object]) -> str:

@@ -9,15 +9,16 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast, overload
 
 from foliot import _core
 from foliot._checks import real, whole
-from foliot._errors import CapacityError, WorldBusyError
+from foliot._errors import CapacityError, ForkedError, WorldBusyError
 from foliot._frame import BackendInfo, Quarantine, RunReport, SchedulerStats, WorkerStats
 from foliot._plan import Plan, PlanChanges
-from foliot._schedule import Schedule
+from foliot._schedule import Schedule, takes_turns
 from foliot._system import Query, System
+from foliot._trace import Recording, Trace, read_rings
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -31,6 +32,8 @@ BACKENDS: tuple[str, ...] = _core.BACKEND_NAMES
 DEFAULT_BACKEND = "stealing"
 MAX_WORKERS = 254
 MAX_TICKS = 2**31 - 1
+TRACE_RECORDS = 65_536
+MAX_TRACE_RECORDS = 2**24
 
 _RAISE, _CONTINUE, _QUARANTINE = range(3)
 
@@ -86,6 +89,13 @@ def _read_workers(workers: object) -> int:
     return whole(workers, source, 1, MAX_WORKERS)
 
 
+def _read_trace(trace: object) -> int:
+    """Records to keep of each worker; 0 for no trace."""
+    if isinstance(trace, bool):
+        return TRACE_RECORDS if trace else 0
+    return whole(trace, "trace= (True, False, or records of each worker)", 1, MAX_TRACE_RECORDS)
+
+
 def _query_record(name: str | None, query: Query) -> tuple[Any, ...]:
     return (
         name,
@@ -117,6 +127,7 @@ def _record(system: System, carries: int) -> tuple[Any, ...]:
         system.exclusive,
         system.commands,
         system.max_rows,
+        takes_turns(system),
         carries,
     )
 
@@ -143,7 +154,8 @@ class Scheduler(_core.Scheduler):
             use.
         errors: "raise" a FrameError after the frame, "continue" and record, or
             ``fo.quarantine(after=n)``.
-        trace: False; this version records no traces.
+        trace: True keeps the newest 65,536 records of each worker in ``scheduler.trace``, a number
+            as many as that, rounded up to a power of two; False none.
         clock: None for the machine's, a ``fo.VirtualClock``, or an object with ``now_ns()``.
         seed: of whatever is drawn at random; results do not depend on it.
 
@@ -172,7 +184,7 @@ class Scheduler(_core.Scheduler):
         backend: str | None = None,
         workers: int | None = None,
         errors: _ErrorPolicy = "raise",
-        trace: bool = False,
+        trace: bool | int = False,
         clock: Clock | None = None,
         seed: int = 0,
     ) -> None:
@@ -180,11 +192,6 @@ class Scheduler(_core.Scheduler):
             raise TypeError(f"a scheduler runs a fo.World, got {world!r}.")
         if not isinstance(schedule, Schedule):
             raise TypeError(f"a scheduler runs a fo.Schedule, got {schedule!r}.")
-        if trace is not False:
-            raise ValueError(
-                "this version records no traces, so trace= takes only False; FrameResult has the "
-                "times of each frame, scheduler.stats and scheduler.costs() those of all."
-            )
         policy, after = _read_errors(errors)
         config = world.config
         self._schedule = schedule
@@ -192,6 +199,9 @@ class Scheduler(_core.Scheduler):
         self._max_dt = float(config.max_dt)
         self._changes: PlanChanges | None = None
         plan = self._make_plan()
+        trace_records = _read_trace(trace)
+        self._trace_records = trace_records
+        self._recording = Recording([(0, plan)]) if trace_records else None
         self._open(
             plan,
             [_record(system, -1) for system in plan.systems],
@@ -206,6 +216,10 @@ class Scheduler(_core.Scheduler):
             after,
             config.max_commands,
             config.command_bytes,
+            config.target_task_seconds,
+            config.steal_batch,
+            config.require_workers,
+            trace_records,
         )
         schedule._schedulers.add(self)
         _live.add(self)
@@ -241,19 +255,58 @@ class Scheduler(_core.Scheduler):
         return SchedulerStats(**self._read_stats())
 
     @property
-    def trace(self) -> NoReturn:
-        """Not in this version, which records no traces."""
-        raise AttributeError(
-            "this version records no traces, so a scheduler has no trace; FrameResult has the "
-            "times of each frame, scheduler.stats and scheduler.costs() those of all."
-        )
+    def trace(self) -> Trace:
+        """What each worker did when; AttributeError unless made with ``trace=True``."""
+        if self._recording is None:
+            raise AttributeError(
+                "this scheduler keeps no trace: make it with fo.Scheduler(..., trace=True)"
+            )
+        return Trace(self)
 
     @property
     def workers(self) -> list[WorkerStats]:
-        """Counters of each worker; the first is the thread that calls ``tick``."""
-        count = self._backend()[3]
-        tasks = self._read_stats()["tasks"]
-        return [WorkerStats(worker, tasks if worker == 0 else 0) for worker in range(count)]
+        """Counters of each worker; the first is the thread that calls ``tick``.
+
+        May be read while a frame runs in another thread.
+        """
+        return [
+            WorkerStats(worker, **self._read_worker(worker)) for worker in range(self._backend()[3])
+        ]
+
+    @overload
+    def explain(self, phase: None = None) -> dict[str, str]: ...
+
+    @overload
+    def explain(self, phase: str) -> str: ...
+
+    def explain(self, phase: str | None = None) -> str | dict[str, str]:
+        """Where the last run of a phase went, and why; without a name, that of each phase.
+
+        Not while a frame runs: WorldBusyError. UnknownPhaseError for what is no phase.
+
+        Example:
+            >>> import foliot as fo
+            >>> with fo.Scheduler(fo.World(), fo.Schedule(), backend="blocking") as scheduler:
+            ...     frame = scheduler.tick(0.1)
+            ...     print(scheduler.explain("update"))
+            the blocking backend runs everything on the caller's thread
+        """
+        if phase is not None:
+            return self._explain_phase(phase)
+        return {name: self._explain_phase(name) for name in cast("Plan", self.plan).phases}
+
+    def close(self) -> None:
+        """End the scheduler; closing twice is fine. Its trace stays."""
+        recording = self._recording
+        if recording is None or self.closed:
+            super().close()
+            return
+        kept = None
+        # In a forked child it belongs to the parent.
+        with contextlib.suppress(ForkedError):
+            kept = read_rings(self)
+        super().close()
+        recording.kept = kept
 
     def run(
         self,
@@ -323,6 +376,10 @@ class Scheduler(_core.Scheduler):
             _rates(plan),
         )
         self._changes = changes
+        if self._recording is not None:
+            # Each frame has at least one record in the first ring.
+            oldest = self.frame - 2 * self._trace_records
+            self._recording.add_plan(self.frame, plan, oldest)
 
 
 def _read_rate(rate: object) -> tuple[int, float]:
@@ -365,3 +422,7 @@ def _close_all() -> None:
         # One that a daemon thread still drives is left to it.
         with contextlib.suppress(WorldBusyError):
             scheduler.close()
+    _core.end_threads()
+
+
+os.register_at_fork(after_in_child=_core.forget_threads)

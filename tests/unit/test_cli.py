@@ -327,10 +327,34 @@ def test_error_outside_of_systems_is_one_line(command, program):
     assert "nowhere" in err
 
 
-def test_trace_is_refused_while_there_is_none(command, program, tmp_path):
-    line = refused(command("run", program(), "--trace", f"{tmp_path}/trace.json"))
+def test_run_writes_a_trace_of_its_frames(command, program, tmp_path):
+    path = tmp_path / "trace.json"
+    status, _, err = command("run", program(), "--ticks", "3", "--rate", "0", "--trace", str(path))
+    assert status == 0
+    assert "ui.perfetto.dev" in err
+    names = [event["name"] for event in json.loads(path.read_text())["traceEvents"]]
+    assert [name for name in names if name.startswith("frame")] == ["frame 0", "frame 1", "frame 2"]
+    assert names.count("move") == 3
+
+
+def test_trace_of_a_run_that_fails_is_written(command, program, tmp_path):
+    path = tmp_path / "trace.json"
+    status, _, _ = command(
+        "run", program(watch="1 / 0"), "--ticks", "9", "--rate", "0", "--trace", str(path)
+    )
+    assert status == 1
+    assert json.loads(path.read_text())["traceEvents"]
+
+
+@pytest.mark.parametrize("place", ["", "nowhere/trace.json"])
+def test_place_where_no_trace_can_be_is_refused_before_anything_runs(
+    command, program, tmp_path, place
+):
+    ran = tmp_path / "ran"
+    path = program(watch=f"open({str(ran)!r}, 'w').close()")
+    line = refused(command("run", path, "--ticks", "1", "--trace", str(tmp_path / place)))
     assert "--trace" in line
-    assert not (tmp_path / "trace.json").exists()
+    assert not ran.exists()
 
 
 def test_ctrl_c_ends_a_run_with_130_and_the_summary(program):

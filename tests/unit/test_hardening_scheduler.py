@@ -261,13 +261,6 @@ def test_system_just_removed_can_no_longer_be_switched_off():
             scheduler.disable("b")
 
 
-def test_trace_says_that_there_is_none():
-    with make_scheduler() as scheduler:
-        assert not hasattr(scheduler, "trace")
-        with pytest.raises(AttributeError, match="this version records no traces"):
-            print(scheduler.trace)
-
-
 @pytest.mark.parametrize("gil", [[], {}, None, "Hold"])
 def test_gil_of_another_kind_is_named(gil):
     with pytest.raises(ValueError, match="gil= of `a` is 'hold' or 'release', got"):

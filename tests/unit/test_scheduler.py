@@ -163,11 +163,6 @@ def test_numbers_of_numpy_are_numbers():
         assert scheduler.run(rate=np.float32(10), ticks=np.int16(2)).frames == 2
 
 
-def test_trace_is_not_in_this_version():
-    with pytest.raises(ValueError, match="FrameResult has the times"):
-        fo.Scheduler(fo.World(), fo.Schedule(), trace=True)
-
-
 def test_world_and_schedule_are_checked():
     with pytest.raises(TypeError, match=r"runs a fo\.World"):
         fo.Scheduler(None, fo.Schedule())

@@ -1,0 +1,199 @@
+/* Running the Python functions of systems, on any worker, and stopping them.
+ *
+ * Systems that hold the interpreter's lock take turns; those declared gil="release" may be in their
+ * functions on several workers at once, and then change places wherever Python lets another thread
+ * run. Each has a context of its own, which no two threads ever use at once.
+ *
+ * Stopping. A signal is seen by the thread that drives, which may be waiting for a system that runs
+ * on another worker. Whatever ends the frame is therefore sent on: each thread that runs a system
+ * of the scheduler gets a KeyboardInterrupt at its next step of Python code. It is sent and taken
+ * back by threads that hold the context, so it reaches the system it is meant for or nobody.
+ */
+#include "bindings/scheduler.h"
+
+PyObject *fol_py_take_error(void)
+{
+#if PY_VERSION_HEX >= 0x030c0000
+    return PyErr_GetRaisedException();
+#else
+    PyObject *type, *error, *traceback;
+    PyErr_Fetch(&type, &error, &traceback);
+    PyErr_NormalizeException(&type, &error, &traceback);
+    if (traceback != NULL) {
+        PyException_SetTraceback(error, traceback);
+    }
+    Py_XDECREF(type);
+    Py_XDECREF(traceback);
+    return error;
+#endif
+}
+
+/* Interrupts every system of the scheduler that another thread runs. */
+static void stop_others(fol_py_scheduler *scheduler)
+{
+    unsigned long here = PyThread_get_thread_ident();
+    for (uint32_t i = 0; i < scheduler->context_count; i++) {
+        fol_py_context *context = scheduler->contexts[i];
+        FOL_PY_BEGIN_CRITICAL((PyObject *)context);
+        if (context->runner != 0 && context->runner != here) {
+            context->is_stopped = true;
+            PyThreadState_SetAsyncExc(context->runner, PyExc_KeyboardInterrupt);
+        }
+        FOL_PY_END_CRITICAL();
+    }
+}
+
+/* Takes a reason to stop. The first is the one that is told. */
+static void keep_interrupt(fol_py_scheduler *scheduler, PyObject *error)
+{
+    FOL_PY_BEGIN_CRITICAL((PyObject *)scheduler);
+    if (scheduler->interrupt == NULL) {
+        scheduler->interrupt = error;
+    } else {
+        Py_DECREF(error);
+    }
+    FOL_PY_END_CRITICAL();
+    stop_others(scheduler);
+}
+
+int fol_py_keep_error(fol_py_context *context, bool is_merge)
+{
+    bool is_ordinary = PyErr_ExceptionMatches(PyExc_Exception) != 0;
+    PyObject *error = fol_py_take_error();
+    if (!is_ordinary && context->scheduler != NULL) {
+        if (fol_py_note_error(context->scheduler, error, context, is_merge) < 0) {
+            PyErr_Clear();
+        }
+        keep_interrupt(context->scheduler, error);
+        return FOL_E_INTERRUPTED;
+    }
+    PyObject **kept = is_merge ? &context->merge_errors : &context->errors;
+    if (*kept == NULL) {
+        *kept = PyList_New(0);
+    }
+    if (*kept == NULL || PyList_Append(*kept, error) < 0) {
+        PyErr_WriteUnraisable(context->name);
+    }
+    Py_DECREF(error);
+    return FOL_E_HOST;
+}
+
+int fol_py_pending(void *state)
+{
+    fol_py_scheduler *scheduler = state;
+    if (scheduler->face.error != NULL) {
+        PyObject *error = scheduler->face.error;
+        scheduler->face.error = NULL;
+        keep_interrupt(scheduler, error);
+    }
+    /* A second signal stops again what took no notice of the first. */
+    if (PyErr_CheckSignals() < 0) {
+        keep_interrupt(scheduler, fol_py_take_error());
+    }
+    return scheduler->interrupt != NULL;
+}
+
+/* What a system that was stopped raised shows where it was: it hangs on the reason. */
+static int finish_stopped(fol_py_context *context)
+{
+    fol_py_scheduler *scheduler = context->scheduler;
+    PyObject *error = fol_py_take_error();
+    PyObject *reason = scheduler->interrupt;
+    if (fol_py_note_error(scheduler, error, context, false) < 0) {
+        PyErr_Clear();
+    }
+    PyObject *before = reason == NULL ? NULL : PyException_GetContext(reason);
+    if (reason != NULL && before == NULL) {
+        PyException_SetContext(reason, error);
+    } else {
+        Py_XDECREF(before);
+        Py_DECREF(error);
+    }
+    return FOL_E_INTERRUPTED;
+}
+
+/* False when the frame was told to stop before this thread had the interpreter. From here on others
+ * stop it for the context's sake. */
+static bool begin_run(fol_py_context *context)
+{
+    bool may_run;
+    FOL_PY_BEGIN_CRITICAL((PyObject *)context);
+    may_run = context->scheduler->interrupt == NULL;
+    context->runner = may_run ? PyThread_get_thread_ident() : 0;
+    FOL_PY_END_CRITICAL();
+    return may_run;
+}
+
+/* From here on nobody does; true when somebody had. */
+static bool end_run(fol_py_context *context)
+{
+    bool was_stopped;
+    FOL_PY_BEGIN_CRITICAL((PyObject *)context);
+    was_stopped = context->is_stopped;
+    context->runner = 0;
+    context->is_stopped = false;
+    FOL_PY_END_CRITICAL();
+    if (was_stopped) {
+        /* It may still be on its way. */
+        PyThreadState_SetAsyncExc(PyThread_get_thread_ident(), NULL);
+    }
+    return was_stopped;
+}
+
+/* The call every hosted system comes down to: one vector call with the context as argument. *status
+ * gets what the core is told when the result is NULL. */
+static inline PyObject *call_with(fol_py_context *context, PyObject *function, fol_task *task,
+                                  int *status)
+{
+    PyObject *arguments[2] = {NULL, (PyObject *)context};
+    if (!begin_run(context)) {
+        *status = FOL_E_INTERRUPTED;
+        return NULL;
+    }
+    context->task = task;
+    PyObject *result =
+        PyObject_Vectorcall(function, arguments + 1, 1 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+    context->task = NULL;
+    bool was_stopped = end_run(context);
+    if (context->is_looked_at) {
+        fol_py_context_end_use(context);
+    }
+    if (result == NULL) {
+        bool is_answer = was_stopped && PyErr_ExceptionMatches(PyExc_KeyboardInterrupt);
+        *status = is_answer ? finish_stopped(context) : fol_py_keep_error(context, false);
+    }
+    return result;
+}
+
+int fol_py_run_hosted(void *user, fol_task *task)
+{
+    fol_py_context *context = user;
+    int status = 0;
+    PyObject *result = call_with(context, context->function, task, &status);
+    Py_XDECREF(result);
+    return status;
+}
+
+int fol_py_run_exclusive(void *user, fol_task *task)
+{
+    fol_py_context *context = user;
+    fol_py_world_grant(context->world);
+    int status = fol_py_run_hosted(user, task);
+    fol_py_world_revoke(context->world);
+    return status;
+}
+
+int fol_py_run_condition(void *user, fol_task *task)
+{
+    fol_py_context *context = user;
+    int status = 0;
+    context->is_in_condition = true;
+    PyObject *result = call_with(context, context->condition, task, &status);
+    context->is_in_condition = false;
+    if (result == NULL) {
+        return status;
+    }
+    int answer = PyObject_IsTrue(result);
+    Py_DECREF(result);
+    return answer < 0 ? fol_py_keep_error(context, false) : answer;
+}
