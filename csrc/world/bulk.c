@@ -123,15 +123,58 @@ static void write_objects(fol_table *table, const fol_part *part, size_t row, co
     }
 }
 
+/* Plain columns written in pieces of rows. */
+typedef struct piecewise {
+    fol_table *table;
+    const fol_bulk_request *request;
+    size_t row;
+    size_t first;
+    size_t count;
+    size_t piece_rows;
+} piecewise;
+
+/* The plain columns of some rows. */
+static void write_piece(void *argument, uint32_t index)
+{
+    const piecewise *work = argument;
+    size_t done = index * work->piece_rows;
+    size_t left = work->count - done;
+    size_t count = left < work->piece_rows ? left : work->piece_rows;
+    for (size_t b = 0; b < work->request->bulk_count; b++) {
+        const fol_part *part = fol_table_part(work->table, work->request->types[b]);
+        if (part->component->storage == FOL_STORAGE_PLAIN) {
+            write_plain(work->table, part, work->row + done, &work->request->bulks[b],
+                        work->first + done, count);
+        }
+    }
+}
+
+/* Writes all plain columns if that is worth more than one thread. */
+static bool write_pieces(const fol_world *world, fol_table *table, size_t row,
+                         const fol_bulk_request *request, size_t first, size_t count)
+{
+    size_t rows = world->limits.piece_rows;
+    if (world->run_parallel == NULL || count <= rows ||
+        count * table->row_bytes < world->limits.piece_bytes) {
+        return false;
+    }
+    piecewise work = {table, request, row, first, count, rows};
+    fol_world_run_parts(world, (uint32_t)((count + rows - 1) / rows), write_piece, &work);
+    return true;
+}
+
 void fol_bulk_write(fol_world *world, fol_table *table, size_t row, const fol_bulk_request *request,
                     size_t first, size_t count)
 {
     const fol_bytes *prepared = request->prepared;
+    bool is_written = write_pieces(world, table, row, request, first, count);
     for (size_t b = 0; b < request->bulk_count; b++) {
         fol_part *part = fol_table_part(table, request->types[b]);
         switch (part->component->storage) {
         case FOL_STORAGE_PLAIN:
-            write_plain(table, part, row, &request->bulks[b], first, count);
+            if (!is_written) {
+                write_plain(table, part, row, &request->bulks[b], first, count);
+            }
             break;
         case FOL_STORAGE_BYTES:
             for (size_t i = 0; i < count; i++) {

@@ -14,7 +14,7 @@ static void check_part(const fol_world *world, const fol_table *table, const fol
         FOL_ASSERT((part->changed != NULL) == (table->capacity != 0));
         for (size_t row = 0; row < table->rows; row++) {
             FOL_ASSERT(fol_part_changed_at(part, row) <= fol_part_latest_changed(part));
-            FOL_ASSERT(fol_part_added_at(part, row) <= part->latest_added);
+            FOL_ASSERT(fol_part_added_at(part, row) <= fol_part_latest_added(part));
             FOL_ASSERT(fol_part_added_at(part, row) <= fol_part_changed_at(part, row));
         }
     }

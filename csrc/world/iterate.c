@@ -50,7 +50,7 @@ static void judge_table(const fol_query *query, const fol_match *match, uint64_t
     for (uint32_t i = 0; i < query->filter_count; i++) {
         const fol_part *part = match->parts[i];
         bool is_changed = i < query->changed_count;
-        uint64_t latest = is_changed ? fol_part_latest_changed(part) : part->latest_added;
+        uint64_t latest = is_changed ? fol_part_latest_changed(part) : fol_part_latest_added(part);
         uint64_t whole = is_changed ? fol_part_all_changed(part) : part->all_added;
         none = none || latest <= since;
         all = all && whole > since;

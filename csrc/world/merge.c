@@ -25,6 +25,7 @@ void fol_merge_destroy(fol_merge *merge)
         fol_free(merge->items);
         fol_free(merge->entries);
         fol_free(merge->masks);
+        fol_unreserve(merge->kept, merge->kept_size);
         fol_free(merge);
     }
 }
@@ -57,7 +58,8 @@ static int grow_items(fol_merge *merge, uint32_t count)
     fol_merge_item *items = fol_realloc_array(merge->items, wanted, sizeof(*items));
     merge->items = items == NULL ? merge->items : items;
     fol_merge_entry *entries =
-        items == NULL ? NULL : fol_realloc_array(merge->entries, wanted, sizeof(*entries));
+        items == NULL ? NULL
+                      : fol_realloc_array(merge->entries, 2 * (size_t)wanted, sizeof(*entries));
     if (entries == NULL) {
         return -ENOMEM;
     }
@@ -272,7 +274,10 @@ int fol_world_merge(fol_world *world, fol_commands *const *buffers, size_t count
         uint64_t bytes_moved = world->bytes_moved;
         report = report == NULL ? &unused : report;
         world->is_merging = true;
+        world->run_parallel = report->run_parallel;
+        world->parallel_state = report->parallel_state;
         status = run_items(world, report);
+        world->run_parallel = NULL;
         world->is_merging = false;
         report->moves += world->moves - moves;
         report->bytes_moved += world->bytes_moved - bytes_moved;

@@ -36,6 +36,7 @@ typedef struct fol_merge_entry {
     fol_table *to;
     uint32_t first; /* item */
     uint32_t last;
+    uint32_t row;    /* of `from`, before the group */
     bool is_gone;    /* despawned */
     bool is_refused; /* its spawn was: it never comes to be */
 } fol_merge_entry;
@@ -46,7 +47,7 @@ struct fol_merge {
     uint32_t stretch_count;
     uint32_t stretch_capacity;
     fol_merge_item *items;
-    fol_merge_entry *entries; /* as many as items */
+    fol_merge_entry *entries; /* twice as many as items: see merge_place.c */
     uint32_t item_count;
     uint32_t item_capacity;
     uint32_t entry_count;
@@ -57,6 +58,11 @@ struct fol_merge {
     bool has_unknown;         /* a buffer has components that the world has no number for */
     uint32_t refused_stretch; /* the last one a refusal was reported of, or FOL_NO_INDEX */
     fol_touched touched;
+
+    bool is_placed;     /* the group is applied by fol_merge_place */
+    uint8_t *kept;      /* rows that others overwrite before they are read: see merge_place.c */
+    size_t kept_size;   /* reserved bytes */
+    size_t kept_stride; /* bytes of one row */
 };
 
 static inline fol_commands *fol_merge_commands(const fol_merge *merge, const fol_merge_item *item)
@@ -110,6 +116,15 @@ void fol_merge_report_refused(fol_world *world, const fol_merge_item *item,
 
 /* Plans items [begin, end) and acquires all they need. -ENOMEM: nothing remains. */
 int fol_merge_plan(fol_world *world, uint32_t begin, uint32_t end);
+
+/* Decides whether the planned group is placed, and reserves what that needs. -ENOMEM. */
+int fol_merge_prepare_places(fol_world *world);
+
+/* Applies the entries of a group that is placed. */
+void fol_merge_place(fol_world *world);
+
+/* Writes what an entry's records leave in its row. */
+void fol_merge_write_entry(const fol_world *world, const fol_merge_entry *entry, size_t row);
 
 /* Applies what was planned, and finishes the records. */
 void fol_merge_apply(fol_world *world, uint32_t begin, uint32_t end, fol_merge_report *report);

@@ -83,6 +83,21 @@ static void follow_adds(const fol_world *world, const fol_merge_entry *entry, si
     }
 }
 
+void fol_merge_write_entry(const fol_world *world, const fol_merge_entry *entry, size_t row)
+{
+    const fol_merge *merge = world->merge;
+    for (uint32_t i = entry->first; i != FOL_NO_INDEX; i = merge->items[i].next) {
+        const fol_record *record = merge->items[i].record;
+        if (record->kind != FOL_RECORD_REMOVE && record->fate == FOL_FATE_APPLIED) {
+            write_record(world, fol_merge_commands(merge, &merge->items[i]), record, entry->to,
+                         row);
+        }
+    }
+    if (entry->from != NULL && entry->to->has_watched) {
+        follow_adds(world, entry, row);
+    }
+}
+
 static void despawn_entry(fol_world *world, const fol_merge_entry *entry)
 {
     if (entry->from != NULL) {
@@ -97,7 +112,6 @@ static void despawn_entry(fol_world *world, const fol_merge_entry *entry)
 
 static void apply_entry(fol_world *world, const fol_merge_entry *entry)
 {
-    const fol_merge *merge = world->merge;
     if (entry->is_refused) {
         return;
     }
@@ -115,16 +129,7 @@ static void apply_entry(fol_world *world, const fol_merge_entry *entry)
         row = fol_rows_move_one(world, entry->from, row, entry->to);
         fol_rows_drop_dead(entry->from, entry->to, 1);
     }
-    for (uint32_t i = entry->first; i != FOL_NO_INDEX; i = merge->items[i].next) {
-        const fol_record *record = merge->items[i].record;
-        if (record->kind != FOL_RECORD_REMOVE && record->fate == FOL_FATE_APPLIED) {
-            write_record(world, fol_merge_commands(merge, &merge->items[i]), record, entry->to,
-                         row);
-        }
-    }
-    if (entry->from != NULL && entry->to->has_watched) {
-        follow_adds(world, entry, row);
-    }
+    fol_merge_write_entry(world, entry, row);
 }
 
 /* Real ids, in the order of the spawns; the places reserved at recording become lives. */
@@ -184,8 +189,12 @@ void fol_merge_apply(fol_world *world, uint32_t begin, uint32_t end, fol_merge_r
 {
     fol_merge *merge = world->merge;
     take_ids(world, begin, end);
-    for (uint32_t i = 0; i < merge->entry_count; i++) {
-        apply_entry(world, &merge->entries[i]);
+    if (merge->is_placed) {
+        fol_merge_place(world);
+    } else {
+        for (uint32_t i = 0; i < merge->entry_count; i++) {
+            apply_entry(world, &merge->entries[i]);
+        }
     }
     fol_touched_clear(&merge->touched);
     for (uint32_t i = begin; i < end; i++) {

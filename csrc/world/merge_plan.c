@@ -27,12 +27,12 @@ static int grow_masks(fol_world *world, uint32_t entries)
     return 0;
 }
 
-static uint32_t add_entry(fol_merge *merge, fol_entity entity, fol_table *from)
+static uint32_t add_entry(fol_merge *merge, fol_entity entity, fol_table *from, uint32_t row)
 {
     FOL_ASSERT(merge->entry_count < merge->item_capacity);
     uint32_t index = merge->entry_count++;
     merge->entries[index] = (fol_merge_entry){
-        .entity = entity, .from = from, .first = FOL_NO_INDEX, .last = FOL_NO_INDEX};
+        .entity = entity, .from = from, .row = row, .first = FOL_NO_INDEX, .last = FOL_NO_INDEX};
     if (from == NULL) {
         fol_bits_clear(mask_of(merge, index), merge->words);
     } else {
@@ -61,7 +61,7 @@ static uint32_t find_entry(fol_world *world, const fol_commands *commands, fol_e
             return FOL_NO_INDEX;
         }
         if (slot->entry == FOL_NO_INDEX) {
-            slot->entry = add_entry(merge, entity, fol_world_table(world, slot));
+            slot->entry = add_entry(merge, entity, fol_world_table(world, slot), slot->row);
         }
         index = slot->entry;
     }
@@ -100,7 +100,7 @@ static void plan_item(fol_world *world, uint32_t index)
         return;
     }
     if (record->kind == FOL_RECORD_SPAWN) {
-        entry = add_entry(merge, 0, NULL);
+        entry = add_entry(merge, 0, NULL, 0);
         *fol_commands_find_resolved(commands, record->entity) = (fol_entity)entry + 1;
     } else {
         entry = find_entry(world, commands, record->entity);
@@ -248,6 +248,9 @@ int fol_merge_plan(fol_world *world, uint32_t begin, uint32_t end)
         plan_item(world, i);
     }
     status = aim_entries(world);
+    if (status == 0) {
+        status = fol_merge_prepare_places(world);
+    }
     if (status == 0) {
         status = fol_touched_reserve(world, &merge->touched);
     }

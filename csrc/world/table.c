@@ -194,7 +194,7 @@ int fol_table_watch(fol_table *table, fol_part *part, uint64_t tick)
     }
     table->has_watched = true;
     part->all_added = tick;
-    part->latest_added = tick;
+    atomic_store_explicit(&part->latest_added, tick, memory_order_relaxed);
     atomic_store_explicit(&part->all_changed, tick, memory_order_relaxed);
     atomic_store_explicit(&part->latest_changed, tick, memory_order_relaxed);
     return 0;

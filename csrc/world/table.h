@@ -36,7 +36,7 @@ typedef struct fol_part {
     uint64_t *changed; /* by row; only when watched */
     uint64_t *added;
     uint64_t all_added;
-    uint64_t latest_added;
+    _Atomic uint64_t latest_added;
     _Atomic uint64_t all_changed;
     _Atomic uint64_t latest_changed;
 } fol_part;

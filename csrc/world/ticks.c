@@ -6,11 +6,12 @@
 
 #include "base/assert.h"
 
-/* Writes the part's own ticks down to its first `rows` rows, so that rows with older ticks may
- * come. */
-static void settle(fol_part *part, size_t rows)
+void fol_part_settle(fol_part *part, size_t rows)
 {
     uint64_t changed = fol_part_all_changed(part);
+    if (changed == 0 && part->all_added == 0) {
+        return;
+    }
     for (size_t i = 0; i < rows; i++) {
         part->changed[i] = fol_tick_max(part->changed[i], changed);
         part->added[i] = fol_tick_max(part->added[i], part->all_added);
@@ -30,14 +31,14 @@ static void write_ticks(fol_part *part, size_t row, uint64_t changed, uint64_t a
     part->changed[row] = changed;
     part->added[row] = added;
     fol_tick_raise(&part->latest_changed, changed);
-    part->latest_added = fol_tick_max(part->latest_added, added);
+    fol_tick_raise(&part->latest_added, added);
 }
 
 void fol_part_enter(fol_part *part, size_t rows, size_t count, uint64_t changed, uint64_t added)
 {
     FOL_ASSERT_HOT(part->is_watched);
     if (is_hidden(part, changed, added)) {
-        settle(part, rows);
+        fol_part_settle(part, rows);
     }
     for (size_t i = 0; i < count; i++) {
         write_ticks(part, rows + i, changed, added);
@@ -66,7 +67,7 @@ void fol_part_readd(fol_part *part, size_t row, size_t count, uint64_t tick)
     for (size_t i = row; i < row + count; i++) {
         part->added[i] = fol_tick_max(part->added[i], tick);
     }
-    part->latest_added = fol_tick_max(part->latest_added, tick);
+    fol_tick_raise(&part->latest_added, tick);
     fol_part_touch(part, row, count, tick);
 }
 

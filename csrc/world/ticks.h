@@ -21,6 +21,11 @@ static inline uint64_t fol_part_latest_changed(const fol_part *part)
     return atomic_load_explicit(&part->latest_changed, memory_order_relaxed);
 }
 
+static inline uint64_t fol_part_latest_added(const fol_part *part)
+{
+    return atomic_load_explicit(&part->latest_added, memory_order_relaxed);
+}
+
 static inline uint64_t fol_part_changed_at(const fol_part *part, size_t row)
 {
     return fol_tick_max(part->changed[row], fol_part_all_changed(part));
@@ -40,6 +45,10 @@ static inline void fol_tick_raise(_Atomic uint64_t *tick, uint64_t to)
                                                               memory_order_relaxed)) {
     }
 }
+
+/* Writes the part's own ticks down to its first `rows` rows, so that rows with older ticks may
+ * come: after it, several threads may bring and change rows of their own. */
+void fol_part_settle(fol_part *part, size_t rows);
 
 /* The first `rows` rows are there; rows [rows, rows + count) come with these ticks. */
 void fol_part_enter(fol_part *part, size_t rows, size_t count, uint64_t changed, uint64_t added);

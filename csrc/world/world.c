@@ -25,6 +25,7 @@ int fol_world_create(const fol_world_config *config, fol_world **out)
     }
     memset(world, 0, sizeof(*world));
     world->config = *used;
+    world->limits = fol_merge_limits_default;
     world->full_setting = "";
     world->tick = 1; /* later than 0, the last tick of an observer that never looked */
     fol_slots_init(&world->slots);

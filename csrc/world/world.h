@@ -24,6 +24,10 @@
 
 typedef struct fol_merge fol_merge;
 
+/* fol_merge_report's run_parallel. */
+typedef void (*fol_parallel_run)(void *state, uint32_t count,
+                                 void (*part)(void *argument, uint32_t index), void *argument);
+
 /* A component or resource as one world knows it. */
 typedef struct fol_type {
     fol_component *component;
@@ -33,6 +37,17 @@ typedef struct fol_type {
     void *resource;  /* its memory, kept from the first insertion to the world's end */
     _Atomic uint64_t resource_tick; /* when it was last written */
 } fol_type;
+
+/* From where on a merge works in other ways; see merge_place.c and bulk.c. */
+typedef struct fol_merge_limits {
+    uint32_t placed_leaving;   /* entries that leave a table, for a group to be placed */
+    uint32_t parallel_entries; /* entries worth several threads */
+    uint32_t part_entries;     /* of one part */
+    uint32_t piece_rows;       /* of one part of a bulk of values */
+    size_t piece_bytes;        /* of a bulk worth several threads */
+} fol_merge_limits;
+
+extern const fol_merge_limits fol_merge_limits_default;
 
 /* The components of the last spawn of plain data, and where they go. */
 #define FOL_SHAPE_MAX 8u
@@ -80,6 +95,9 @@ struct fol_world {
     _Alignas(FOL_CACHE_LINE) uint64_t moves; /* rows moved between tables or created, ever */
     uint64_t bytes_moved;
 
+    fol_merge_limits limits;
+    fol_parallel_run run_parallel; /* of the running merge; NULL between merges */
+    void *parallel_state;
     fol_merge *merge;
     fol_query *queries;                        /* all of the world's */
     fol_commands *commands;                    /* all of the world's */
@@ -138,6 +156,19 @@ static inline void fol_world_restructure(fol_world *world)
 static inline uint64_t fol_world_row_version(const fol_world *world)
 {
     return 2 * world->moves - world->slots.live;
+}
+
+/* Runs `count` parts of some work, at once if a merge is running that may. */
+static inline void fol_world_run_parts(const fol_world *world, uint32_t count,
+                                       void (*part)(void *argument, uint32_t index), void *argument)
+{
+    if (count > 1 && world->run_parallel != NULL) {
+        world->run_parallel(world->parallel_state, count, part, argument);
+        return;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        part(argument, i);
+    }
 }
 
 /* Room for `extra` more rows. -ENOMEM. */

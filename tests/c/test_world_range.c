@@ -272,6 +272,29 @@ static void test_a_query_without_rows_has_empty_pieces(void)
     close_scene(&s);
 }
 
+static void test_a_new_table_without_rows_moves_no_cut(void)
+{
+    scene s;
+    fol_query_iterator iterator;
+    fol_entity id;
+    open_scene(&s, 1);
+    for (uint32_t mask = 0; mask < 20; mask++) {
+        spawn_some(&s, 70, mask);
+    }
+    check_query(&s, s.plain, 0);
+    /* The tables are made before the entities are refused. */
+    s.world->config.max_entities = fol_world_entity_count(s.world);
+    for (uint32_t t = 1; t < TAGS; t++) {
+        fol_value values[3] = {{s.a, NULL}, {s.tags[5], NULL}, {s.tags[t - 1], NULL}};
+        uint32_t tables = s.world->table_count;
+        CHECK_EQ(fol_world_spawn(s.world, values, 3, &id), FOL_E_CAPACITY);
+        CHECK_EQ(s.world->table_count, tables + 1);
+        must(fol_query_begin(s.plain, 0, 0, &iterator));
+        check_query(&s, s.plain, 0);
+    }
+    close_scene(&s);
+}
+
 static void test_a_missing_resource_is_told_by_every_range(void)
 {
     scene s;
@@ -296,6 +319,7 @@ int main(void)
     RUN(test_a_range_that_ends_before_it_starts_is_empty);
     RUN(test_pieces_start_at_whole_cache_lines);
     RUN(test_a_query_without_rows_has_empty_pieces);
+    RUN(test_a_new_table_without_rows_moves_no_cut);
     RUN(test_a_missing_resource_is_told_by_every_range);
     if (live_blocks() != before) {
         fprintf(stderr, "%lld blocks were not freed\n", (long long)(live_blocks() - before));
