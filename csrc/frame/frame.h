@@ -24,6 +24,8 @@
 #include <stdatomic.h>
 
 #include "backend/backend.h"
+#include "base/assert.h"
+#include "base/cycles.h"
 #include "base/memory.h"
 #include "foliot/scheduler.h"
 #include "trace/trace.h"
@@ -75,6 +77,7 @@ typedef struct fol_node {
     bool is_exclusive;
     bool has_components; /* its default query names a component */
     bool has_filters;    /* it gives only rows that changed */
+    bool may_be_cut;
     _Atomic bool is_disabled;
     uint32_t system; /* index in the plan */
     uint32_t query_count;
@@ -159,12 +162,8 @@ typedef struct fol_runner {
     uint64_t stamp; /* cycles when the last node ended; on several workers, when this run began */
     uint32_t worker;
     bool is_attached;
-    uint32_t depth; /* kernels on this worker's stack: one that waits may run other nodes */
-    uint32_t order; /* of the stretch that is recorded now */
-    uint32_t chunk;
+    bool is_running;  /* a node or piece: none begins inside of another, whatever that waits for */
     uint32_t waiting; /* commands that a failed merge left in the buffer */
-    uint64_t nested_runs;
-    uint64_t nested_cycles; /* spent in them */
     _Atomic uint64_t systems;
     _Atomic uint64_t cut; /* of them, left to pieces */
     _Atomic uint64_t pieces;
@@ -285,6 +284,12 @@ static inline uint64_t fol_merge_tick(const fol_scheduler *scheduler, uint32_t e
     return scheduler->tick_base + 2 * (uint64_t)end - 1;
 }
 
+/* The stamp of what a node records. */
+static inline uint32_t fol_node_order(const fol_scheduler *scheduler, uint32_t index)
+{
+    return scheduler->first_order + scheduler->phase->first + index;
+}
+
 static inline fol_place fol_place_of_node(const fol_scheduler *scheduler, uint32_t index)
 {
     return (fol_place){scheduler->run_number, 2 * index + 1};
@@ -357,29 +362,30 @@ static inline void fol_prepare_step(const fol_scheduler *scheduler, fol_runner *
 /* A run that ended well took so long over so many rows. */
 void fol_node_learn(fol_node *node, uint64_t cycles, uint64_t rows);
 
+/* Round a run of a node or piece beside others; its time is the runner's stamp. */
+static inline void fol_enter_run(fol_scheduler *scheduler, fol_runner *runner)
+{
+    FOL_ASSERT(!runner->is_running);
+    runner->is_running = true;
+    runner->stamp = fol_cycles_now();
+    fol_prepare_step(scheduler, runner);
+}
+
+static inline uint64_t fol_leave_run(fol_runner *runner, uint64_t *cycles)
+{
+    uint64_t now = fol_cycles_now();
+    *cycles = now > runner->stamp ? now - runner->stamp : 0;
+    fol_count(&runner->busy_cycles, *cycles);
+    runner->is_running = false;
+    return now;
+}
+
 /* piece.c: the backend's calls for pieces, and how many there are. */
 void fol_run_piece(void *state, uint32_t index, uint32_t piece, uint32_t worker);
 void fol_end_node(void *state, uint32_t index, uint32_t worker);
 double fol_node_cost(void *state, uint32_t index, uint32_t *pieces);
 /* 0: it runs whole, where it began. */
 uint32_t fol_cut_node(const fol_scheduler *scheduler, fol_node *node);
-
-/* nested.c: round each run of a node or piece while nodes run on any worker. */
-typedef struct fol_outer_run {
-    uint64_t start;  /* cycles, of the run that begins */
-    uint64_t nested; /* the runner's nested_cycles then */
-    uint64_t stamp;  /* what follows: of the run that was interrupted, when there is one */
-    uint32_t order;
-    uint32_t chunk;
-    fol_task task;
-    fol_chunk chunk_seen;
-} fol_outer_run;
-void fol_enter_run(fol_runner *runner, fol_outer_run *outer);
-/* What the run has taken so far, without the runs that it waited in. */
-uint64_t fol_own_cycles(const fol_runner *runner, const fol_outer_run *outer, uint64_t now);
-/* Ends the run; the caller of the frame looks at its host. */
-void fol_leave_run(fol_scheduler *scheduler, fol_runner *runner, const fol_outer_run *outer,
-                   uint64_t now);
 
 /* merge.c: the backend's call for the merge after a segment, and round runs on several workers. */
 void fol_run_merge(void *state, uint32_t segment);

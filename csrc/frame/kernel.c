@@ -155,9 +155,7 @@ static int begin_rows(const fol_node *node, uint32_t piece, fol_query_iterator *
     const fol_pieces *pieces = &node->pieces;
     uint64_t first = pieces->row_count * piece / pieces->count;
     uint64_t end = pieces->row_count * (piece + 1) / pieces->count;
-    bool is_last = piece + 1 == pieces->count;
-    return fol_query_begin_range(query, node->last_tick, max_rows, first,
-                                 is_last ? UINT64_MAX : end, out);
+    return fol_query_begin_range(query, node->last_tick, max_rows, first, end, out);
 }
 
 int fol_run_kernel(fol_scheduler *scheduler, fol_runner *runner, fol_node *node, uint32_t piece,

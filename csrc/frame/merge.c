@@ -82,8 +82,7 @@ static void discard_failed(fol_scheduler *scheduler, uint32_t segment)
     for (uint32_t index = first; index < end; index++) {
         fol_node *node = &scheduler->phase_nodes[index];
         for (uint32_t i = 0; node->must_discard && i < scheduler->worker_count; i++) {
-            fol_commands_discard(scheduler->buffers[i],
-                                 scheduler->first_order + scheduler->phase->first + index);
+            fol_commands_discard(scheduler->buffers[i], fol_node_order(scheduler, index));
         }
         node->must_discard = false;
     }

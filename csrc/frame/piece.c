@@ -29,12 +29,6 @@
 /* Rows of a piece whose cost nobody knows. */
 #define UNKNOWN_ROWS 4096u
 
-static bool may_be_cut(const fol_scheduler *scheduler, const fol_node *node)
-{
-    return scheduler->worker_count > 1 && node->kind != FOL_SYSTEM_HOSTED && !node->needs_host &&
-           node->has_components && !node->is_exclusive;
-}
-
 /* A number of pieces within the bounds; 1 when it is not worth cutting. */
 static uint32_t bound_pieces(double pieces, uint64_t rows)
 {
@@ -66,7 +60,7 @@ uint32_t fol_cut_node(const fol_scheduler *scheduler, fol_node *node)
     if (node->needs_host) {
         return 0;
     }
-    if (may_be_cut(scheduler, node) &&
+    if (node->may_be_cut && scheduler->worker_count > 1 &&
         fol_query_begin(node->queries[0], node->last_tick, 0, &iterator) == FOL_OK) {
         rows = fol_query_row_count(node->queries[0]);
         count = pieces_of_rows(scheduler, node, rows);
@@ -91,7 +85,7 @@ double fol_node_cost(void *state, uint32_t index, uint32_t *pieces)
     const fol_node *node = &scheduler->phase_nodes[index];
     double cost = atomic_load_explicit(&node->mean_cycles, memory_order_relaxed);
     *pieces = 1;
-    if (may_be_cut(scheduler, node)) {
+    if (node->may_be_cut && scheduler->worker_count > 1) {
         *pieces = cost == 0.0
                       ? scheduler->worker_count
                       : bound_pieces(cost / scheduler->target_cycles,
@@ -130,7 +124,6 @@ void fol_run_piece(void *state, uint32_t index, uint32_t piece, uint32_t worker)
     fol_runner *runner = &scheduler->runners[worker];
     fol_node *node = &scheduler->phase_nodes[index];
     fol_pieces *pieces = &node->pieces;
-    fol_outer_run outer;
     FOL_ASSERT(piece < pieces->count);
     if (piece > atomic_load_explicit(&pieces->failed, memory_order_relaxed)) {
         return;
@@ -139,14 +132,11 @@ void fol_run_piece(void *state, uint32_t index, uint32_t piece, uint32_t worker)
         fail_piece(scheduler, pieces, piece, FOL_E_INTERRUPTED, 0);
         return;
     }
-    fol_enter_run(runner, &outer);
+    fol_enter_run(scheduler, runner);
     fol_host_set_attached(scheduler, runner, false);
-    fol_prepare_step(scheduler, runner);
     fol_prepare_task(scheduler, runner, node, index);
     if (node->records_commands) {
-        runner->order = scheduler->first_order + scheduler->phase->first + index;
-        runner->chunk = piece + 1;
-        fol_commands_begin(runner->commands, runner->order, runner->chunk);
+        fol_commands_begin(runner->commands, fol_node_order(scheduler, index), piece + 1);
     }
     fol_count(&runner->pieces, 1);
     uint32_t tasks = 0;
@@ -155,18 +145,19 @@ void fol_run_piece(void *state, uint32_t index, uint32_t piece, uint32_t worker)
     if (FOL_UNLIKELY(status < 0)) {
         fail_piece(scheduler, pieces, piece, status, code);
     }
-    uint64_t now = fol_cycles_now();
-    uint64_t cycles = fol_own_cycles(runner, &outer, now);
+    uint64_t cycles;
+    uint64_t now = fol_leave_run(runner, &cycles);
     /* Sums for the end of the node, which comes after all pieces. */
     atomic_fetch_add_explicit(&pieces->cycles, cycles, memory_order_relaxed);
     atomic_fetch_add_explicit(&pieces->rows, runner->task.rows, memory_order_relaxed);
     atomic_fetch_add_explicit(&pieces->tasks, tasks, memory_order_relaxed);
-    fol_count(&runner->busy_cycles, cycles);
     if (FOL_UNLIKELY(scheduler->trace != NULL)) {
-        fol_trace_write(scheduler->trace, worker, FOL_TRACE_PIECE, node->system, piece, outer.start,
-                        now);
+        fol_trace_write(scheduler->trace, worker, FOL_TRACE_PIECE, node->system, piece,
+                        runner->stamp, now);
     }
-    fol_leave_run(scheduler, runner, &outer, now);
+    if (worker == 0) {
+        fol_host_poll(scheduler, now);
+    }
 }
 
 void fol_end_node(void *state, uint32_t index, uint32_t worker)

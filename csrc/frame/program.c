@@ -93,6 +93,22 @@ static int init_queries(fol_world *world, fol_node *node, const fol_system *syst
     return FOL_OK;
 }
 
+/* Pieces run at once, so what all rows share must not be written. */
+static void judge_cuts(fol_node *node, const fol_system_query *query)
+{
+    node->may_be_cut = node->kind != FOL_SYSTEM_HOSTED && !node->needs_host &&
+                       !node->is_exclusive && node->has_components;
+    for (size_t i = 0; i < query->count; i++) {
+        const fol_term *term = &query->terms[i];
+        if (term->kind == FOL_TERM_CHANGED || term->kind == FOL_TERM_ADDED) {
+            node->has_filters = true;
+        }
+        if (term->kind == FOL_TERM_WRITE && fol_component_is_resource(term->component)) {
+            node->may_be_cut = false;
+        }
+    }
+}
+
 /* On failure the node is left for deinit_node. */
 static int init_node(fol_world *world, fol_node *node, const fol_plan *plan, uint32_t index,
                      const fol_system *system, bool in_lane)
@@ -122,6 +138,7 @@ static int init_node(fol_world *world, fol_node *node, const fol_plan *plan, uin
     }
     int status = init_queries(world, node, system);
     if (status == FOL_OK) {
+        judge_cuts(node, &system->queries[0]);
         status = take_components(node, &system->queries[0]);
     }
     if (status == FOL_OK && !node->has_components) {

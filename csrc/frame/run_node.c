@@ -86,9 +86,7 @@ HOT int begin_due_node(fol_scheduler *scheduler, fol_runner *runner, fol_node *n
 {
     prepare_task(scheduler, runner, node, index);
     if (node->records_commands) {
-        runner->order = scheduler->first_order + scheduler->phase->first + index;
-        runner->chunk = 0;
-        fol_commands_begin(runner->commands, runner->order, 0);
+        fol_commands_begin(runner->commands, fol_node_order(scheduler, index), 0);
     }
     if (FOL_UNLIKELY(node->is_exclusive)) {
         fol_world_set_tick(scheduler->world, runner->task.tick);
@@ -121,15 +119,10 @@ HOT int call_function(fol_scheduler *scheduler, fol_runner *runner, fol_node *no
     return status;
 }
 
-/* What a whole node that failed recorded goes at once, unless other nodes recorded meanwhile. */
-static void drop_commands(fol_scheduler *scheduler, fol_runner *runner, fol_node *node,
-                          bool was_nested)
+/* What a whole node that failed recorded goes at once. */
+static void drop_commands(fol_scheduler *scheduler, fol_runner *runner, const fol_node *node)
 {
     if (!node->records_commands) {
-        return;
-    }
-    if (was_nested) {
-        fol_discard_later(scheduler, node);
         return;
     }
     if (fol_commands_need_host(runner->commands)) {
@@ -181,14 +174,11 @@ static uint32_t begin_beside_others(fol_scheduler *scheduler, fol_runner *runner
                                     bool may_cut)
 {
     fol_node *node = &scheduler->phase_nodes[index];
-    fol_outer_run outer;
     int code = 0;
     if (!node_is_due(scheduler, node)) {
         return 0;
     }
-    fol_enter_run(runner, &outer);
-    fol_prepare_step(scheduler, runner);
-    uint64_t nested_runs = runner->nested_runs;
+    fol_enter_run(scheduler, runner);
     int status = begin_due_node(scheduler, runner, node, index);
     bool has_run = status > 0;
     uint32_t pieces = has_run && may_cut ? fol_cut_node(scheduler, node) : 0;
@@ -196,22 +186,24 @@ static uint32_t begin_beside_others(fol_scheduler *scheduler, fol_runner *runner
         status = call_function(scheduler, runner, node, &code);
     }
     if (FOL_UNLIKELY(status < 0)) {
-        drop_commands(scheduler, runner, node, runner->nested_runs != nested_runs);
+        drop_commands(scheduler, runner, node);
         fol_node_fail(scheduler, runner, index, status, code);
     }
     if (!node->in_lane) {
         fol_host_set_attached(scheduler, runner, false);
     }
-    uint64_t now = fol_cycles_now();
-    uint64_t cycles = fol_own_cycles(runner, &outer, now);
+    uint64_t cycles;
+    uint64_t now = fol_leave_run(runner, &cycles);
     if (pieces == 0) {
-        account_run(scheduler, runner, node, outer.start, now, cycles, has_run && status == FOL_OK);
+        account_run(scheduler, runner, node, runner->stamp, now, cycles,
+                    has_run && status == FOL_OK);
     } else {
         atomic_store_explicit(&node->pieces.cycles, cycles, memory_order_relaxed);
         fol_count(&runner->cut, 1);
     }
-    fol_count(&runner->busy_cycles, cycles);
-    fol_leave_run(scheduler, runner, &outer, now);
+    if (runner->worker == 0) {
+        fol_host_poll(scheduler, now);
+    }
     return pieces;
 }
 
@@ -240,7 +232,7 @@ void fol_run_node(void *state, uint32_t index, uint32_t worker)
         status = call_function(scheduler, runner, node, &code);
     }
     if (FOL_UNLIKELY(status < 0)) {
-        drop_commands(scheduler, runner, node, false);
+        drop_commands(scheduler, runner, node);
         fol_node_fail(scheduler, runner, index, status, code);
     }
     uint64_t now = fol_cycles_now();
