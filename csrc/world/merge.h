@@ -59,6 +59,7 @@ struct fol_merge {
     uint32_t refused_stretch; /* the last one a refusal was reported of, or FOL_NO_INDEX */
     fol_touched touched;
 
+    uint32_t leaving;   /* entries of the group that leave a table */
     bool is_placed;     /* the group is applied by fol_merge_place */
     uint8_t *kept;      /* rows that others overwrite before they are read: see merge_place.c */
     size_t kept_size;   /* reserved bytes */

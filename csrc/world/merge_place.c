@@ -44,11 +44,9 @@ static bool is_leaving(const fol_merge_entry *entry)
     return entry->from != NULL && entry->from != entry->to;
 }
 
-/* Counts what leaves each table, and in all, and notes where it goes; false when a table has owned
- * cells. */
-static bool count_leaving(fol_merge *merge, uint32_t *out)
+/* Counts what leaves each table, and notes where it goes; false when a table has owned cells. */
+static bool count_leaving(fol_merge *merge)
 {
-    *out = 0;
     for (uint32_t i = 0; i < merge->entry_count; i++) {
         fol_merge_entry *entry = &merge->entries[i];
         if ((entry->from != NULL && entry->from->has_owned) ||
@@ -58,7 +56,6 @@ static bool count_leaving(fol_merge *merge, uint32_t *out)
         if (is_leaving(entry)) {
             fol_touched_add(&merge->touched, entry->from);
             entry->from->leaving++;
-            (*out)++;
             if (entry->to != NULL) {
                 entry->to->target = entry->to;
             }
@@ -110,17 +107,17 @@ int fol_merge_prepare_places(fol_world *world)
 {
     fol_merge *merge = world->merge;
     const fol_merge_limits *limits = &world->limits;
-    uint32_t count = merge->entry_count;
-    uint32_t leaving;
-    bool is_parallel = count >= limits->parallel_entries && world->run_parallel != NULL;
-    merge->is_placed = (is_parallel || count >= limits->placed_leaving) &&
-                       count_leaving(merge, &leaving) &&
-                       (is_parallel || leaving >= limits->placed_leaving);
+    bool is_parallel =
+        merge->entry_count >= limits->parallel_entries && world->run_parallel != NULL;
+    merge->is_placed =
+        (is_parallel || merge->leaving >= limits->placed_leaving) && count_leaving(merge);
     if (!merge->is_placed) {
         return 0;
     }
     merge->kept_stride = measure_kept(merge);
-    return reserve_kept(merge);
+    /* Rows that are copied twice pay with several threads alone. */
+    merge->is_placed = is_parallel || merge->kept_stride == 0;
+    return merge->is_placed ? reserve_kept(merge) : 0;
 }
 
 /* Lets rows with any ticks come, from several threads at once. */

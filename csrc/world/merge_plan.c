@@ -123,6 +123,7 @@ static void bring_entry(fol_merge *merge, const fol_merge_entry *entry)
     if (!entry->is_refused && entry->to != entry->from) {
         fol_touched_add(&merge->touched, entry->to);
         entry->to->incoming++;
+        merge->leaving += entry->from != NULL ? 1 : 0;
     }
 }
 
@@ -133,6 +134,7 @@ static int aim_entry(fol_world *world, uint32_t index, fol_table **last)
     fol_merge_entry *entry = &merge->entries[index];
     const uint64_t *mask = mask_of(merge, index);
     if (entry->is_gone) {
+        merge->leaving += entry->from != NULL ? 1 : 0;
         return 0;
     }
     if (entry->from != NULL && fol_bits_equal(entry->from->mask, mask, merge->words)) {
@@ -240,6 +242,7 @@ int fol_merge_plan(fol_world *world, uint32_t begin, uint32_t end)
     FOL_ASSERT(merge->touched.first == NULL);
     merge->entry_count = 0;
     merge->spawn_count = 0;
+    merge->leaving = 0;
     int status = grow_masks(world, end - begin);
     if (status < 0) {
         return status;

@@ -346,7 +346,7 @@ static void test_ticks_from_threads_are_the_same(void)
     run_seeds(4, false, true, run_threads);
 }
 
-/* Commands between two tables that both lose and get rows, with the n-th allocation refused. */
+/* Commands between two tables that both lose and get rows, so that rows are kept aside. */
 static void record_exchange(scene *s)
 {
     for (uint32_t i = 0; i < 40; i++) {
@@ -380,12 +380,15 @@ static void test_a_refused_reservation_changes_nothing(void)
     for (uint64_t n = 1; n < 100; n++) {
         uint8_t before[16];
         uint8_t after[16];
+        uint64_t calls = 0;
+        fol_merge_report report = {.run_parallel = run_reversed, .parallel_state = &calls};
         open_scene(&s, 1, false);
+        s.worlds[1]->limits.parallel_entries = 1;
         spawn_both_sides(&s);
         record_exchange(&s);
         fol_world_digest(s.worlds[1], before);
         fol_memory_fail_nth(n);
-        int status = fol_world_merge(s.worlds[1], &s.buffers[1], 1, NULL);
+        int status = fol_world_merge(s.worlds[1], &s.buffers[1], 1, &report);
         bool is_past = fol_memory_failure_is_armed() != 0;
         fol_memory_fail_nth(0);
         fol_world_invariants(s.worlds[1]);
@@ -394,7 +397,7 @@ static void test_a_refused_reservation_changes_nothing(void)
             CHECK_EQ(status, -ENOMEM);
             fol_world_digest(s.worlds[1], after);
             CHECK(memcmp(before, after, sizeof(before)) == 0);
-            must(fol_world_merge(s.worlds[1], &s.buffers[1], 1, NULL));
+            must(fol_world_merge(s.worlds[1], &s.buffers[1], 1, &report));
         }
         must(fol_world_merge(s.worlds[2], &s.buffers[2], 1, NULL));
         check_worlds(s.worlds[2], s.worlds[1]);
