@@ -1,7 +1,8 @@
-/* Choosing a backend by name; what cannot run falls back to blocking with the reason. */
+/* Choosing a backend by name; what cannot run falls back to the nearest that can, and says why. */
 
 #include "backend/backend.h"
 
+#include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,29 +13,63 @@
 const char *const fol_backend_names[] = {"blocking", "evented",  "threadpool", "stealing",
                                          "uring",    "adaptive", NULL};
 
-static const char *known_name(const char *name)
+/* What stands in for each of the names, in their order. */
+static const struct {
+    const fol_backend_ops *ops;
+    const char *reason;
+} choices[] = {
+    {&fol_backend_blocking, ""},
+    {&fol_backend_blocking, "this version has no evented backend"},
+    {&fol_backend_threadpool, ""},
+    {&fol_backend_stealing, ""},
+    {&fol_backend_stealing, "this version has no uring backend"},
+    {&fol_backend_stealing, "this version has no adaptive backend"},
+};
+
+static size_t find_name(const char *name)
 {
-    for (size_t i = 0; fol_backend_names[i] != NULL; i++) {
-        if (strcmp(fol_backend_names[i], name) == 0) {
-            return fol_backend_names[i];
-        }
+    size_t i = 0;
+    while (fol_backend_names[i] != NULL && strcmp(fol_backend_names[i], name) != 0) {
+        i++;
     }
-    return NULL;
+    return i;
+}
+
+/* Puts why the chosen backend is not the wished one in front of what the chosen one says. */
+static void add_reason(fol_backend *backend, const char *reason)
+{
+    if (reason[0] == '\0') {
+        return;
+    }
+    char own[FOL_BACKEND_REASON_SIZE];
+    memcpy(own, backend->reason, sizeof(own));
+    if (own[0] == '\0') {
+        snprintf(backend->reason, sizeof(backend->reason), "%s", reason);
+    } else {
+        /* Half of the room is enough for any of the table's. */
+        snprintf(backend->reason, sizeof(backend->reason), "%.100s; %.150s", reason, own);
+    }
 }
 
 int fol_backend_init(fol_backend *backend, const fol_backend_config *config)
 {
-    const char *requested = config->name == NULL ? NULL : known_name(config->name);
-    if (requested == NULL) {
+    size_t choice = config->name == NULL ? SIZE_MAX : find_name(config->name);
+    if (choice >= sizeof(choices) / sizeof(choices[0])) {
         return FOL_E_VALUE;
     }
-    *backend = (fol_backend){.ops = &fol_backend_blocking, .requested = requested};
+    *backend = (fol_backend){.ops = choices[choice].ops, .requested = fol_backend_names[choice]};
     backend->calls = config->calls;
-    if (strcmp(requested, fol_backend_blocking.name) != 0) {
-        snprintf(backend->reason, sizeof backend->reason, "%s",
-                 "this version of foliot has only the blocking backend");
+    int status = backend->ops->init(backend, config);
+    if (status != FOL_OK && status != -ENOMEM && !config->require_workers) {
+        if (backend->reason[0] == '\0') {
+            snprintf(backend->reason, sizeof(backend->reason), "the %s backend cannot start: %s",
+                     backend->ops->name, fol_status_text(status));
+        }
+        backend->ops = &fol_backend_blocking;
+        status = backend->ops->init(backend, config);
     }
-    return backend->ops->init(backend, config);
+    add_reason(backend, choices[choice].reason);
+    return status;
 }
 
 void fol_backend_deinit(fol_backend *backend)

@@ -43,6 +43,13 @@ typedef struct fol_work_calls {
     double (*node_cost)(void *state, uint32_t node, uint32_t *pieces);
 } fol_work_calls;
 
+/* What of a node holds the host's lock, and so takes turns with others that do. */
+typedef enum fol_lane_use {
+    FOL_LANE_NOTHING = 0,
+    FOL_LANE_NODE = 1,  /* all of it, or its begin and nobody knows what else */
+    FOL_LANE_BEGIN = 2, /* only its begin; its pieces run anywhere */
+} fol_lane_use;
+
 /* One phase. Nodes of segment s are [segment_ends[s - 1], segment_ends[s]), from 0; edges go from
  * lower to higher numbers and stay in a segment. All arrays outlive the prepared phase. */
 typedef struct fol_work {
@@ -52,7 +59,7 @@ typedef struct fol_work {
     const uint32_t *successor_starts; /* node_count + 1 */
     const uint32_t *successors;
     const uint32_t *stages; /* one a node; rises with segments */
-    const uint8_t *in_lane; /* one a node: it holds the host's lock */
+    const uint8_t *in_lane; /* one a node, a fol_lane_use */
     void *prepared;         /* the backend's own */
 } fol_work;
 
