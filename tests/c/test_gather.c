@@ -104,6 +104,35 @@ static int double_joined(fixture *f, fol_gather *gather, bool is_committed, size
     return pieces;
 }
 
+static void test_ranges_are_joined_each_by_itself(void)
+{
+    for (uint64_t cut = 0; cut <= 80; cut++) {
+        fixture f;
+        fol_gather *gather;
+        fol_run run;
+        bool joined;
+        setup(&f);
+        float before = sum_of_data(&f);
+        CHECK_EQ(fol_gather_create(f.query, 20, &gather), 0);
+        for (int piece = 0; piece < 2; piece++) {
+            fol_query_iterator iterator;
+            uint64_t first = piece == 0 ? 0 : cut;
+            uint64_t end = piece == 0 ? cut : fol_query_row_count(f.query);
+            CHECK_EQ(fol_query_begin_range(f.query, 0, 0, first, end, &iterator), 0);
+            fol_gather_begin(gather);
+            while (fol_gather_next(gather, &iterator, &run, &joined) == 1) {
+                for (size_t i = 0; i < run.rows; i++) {
+                    ((float *)run.columns[0])[i] += 1.0f;
+                }
+                fol_gather_commit(gather, 100);
+            }
+        }
+        CHECK(sum_of_data(&f) == before + (float)f.rows);
+        fol_gather_destroy(gather);
+        teardown(&f);
+    }
+}
+
 static void test_every_row_comes_once_and_written_columns_go_back(void)
 {
     for (size_t max_rows = 1; max_rows <= 100; max_rows += 7) {
@@ -214,6 +243,7 @@ static void test_a_refused_allocation_loses_nothing(void)
 
 int main(void)
 {
+    RUN(test_ranges_are_joined_each_by_itself);
     RUN(test_every_row_comes_once_and_written_columns_go_back);
     RUN(test_without_a_commit_joined_rows_change_nothing);
     RUN(test_joined_rows_are_marked_when_committed);
