@@ -31,7 +31,7 @@ CONFIG = fo.Config(max_entities=65_536, max_systems=16_384)
 # Steps of `bench_spin`: about a microsecond, and about a millisecond.
 MICROSECOND, MILLISECOND = 700, 700_000
 # Iterations of a loop of pure Python that take about a millisecond.
-PYTHON_MILLISECOND = 25_000
+PYTHON_MILLISECOND = 42_000
 # Resources of each generated schedule: the fewer, the more its systems wait for each other.
 GENERATED = (4, 8, 24)
 SYSTEMS_PER_SCHEDULE = 60
