@@ -183,18 +183,14 @@ static void await(fol_worker *worker, fol_fork *fork)
 
 bool fol_fork_reclaim_slowly(fol_worker *worker, fol_fork *fork, void *item)
 {
-    /* Branches above this one in the deque belong to whoever forked them and went on without a
-     * join, or to a wait inside of a branch: they are run, not lost. Each turn takes one. */
-    while (item != NULL) {
-        if (item == (void *)((uintptr_t)fork | 1)) {
-            return true;
-        }
-        fol_worker_run(worker, fol_job_of_item(item));
-        item = fol_deque_pop_marked_owner(&worker->deque);
+    /* An older one has its own join; the room it had is still there. */
+    if (item != NULL && fol_deque_push_private_owner(&worker->deque, item) != 0) {
+        FOL_ASSERT(false);
     }
     if (fol_atomic_load(&fork->state, memory_order_relaxed) == FOL_FORK_UNQUEUED) {
         return true;
     }
+    /* A thief has it, or a wait inside of the forking function ran it like any job. */
     await(worker, fork);
     return false;
 }

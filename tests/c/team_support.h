@@ -82,10 +82,11 @@ static inline void run_counted(fol_job *job, fol_worker *worker)
     counted_job *self = (counted_job *)job;
     fol_latch *latch = self->latch;
     fol_team *team = self->team;
-    atomic_fetch_add_explicit(&self->runs, 1, memory_order_relaxed);
     if (self->function != NULL) {
         self->function(self, worker);
     }
+    /* Release: who sees the run may free the job. */
+    atomic_fetch_add_explicit(&self->runs, 1, memory_order_release);
     if (latch != NULL) {
         fol_latch_count_down(latch, team, 1);
     }
