@@ -1,129 +1,179 @@
-/* Counting bytes, lines, words and a checksum of texts: the native kernel of the demo.
+/* Reading files and counting their bytes, lines, words and a checksum: the demo's native kernel.
  *
- * A word is a run of bytes outside ASCII white space, so a text has as many words as it has places
- * where a byte of a word follows a byte outside one. That asks nothing but each byte and the one
- * before it, and sixteen places are looked at together.
+ * A row is a file. It is opened anew for each piece, so that no descriptor outlives a call, and
+ * read through a buffer on the stack, so that any number of workers may read at once. A file is
+ * read to the size it had when it was opened, so that reading one that grows ends; what the kernel
+ * of the system makes as it is read says 0 and is read to its end.
  */
 #include "bindings/census.h"
 
+#include "bindings/census_count.h"
 #include "bindings/census_crc.h"
 #include "foliot/system.h"
 
 #include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 /* Counting and checksum take turns on blocks that stay in the first-level cache. */
-#define BLOCK_SIZE 16384
+#define BLOCK_SIZE  16384
+#define BUFFER_SIZE 65536
 
-#define LANES 16
-/* Additions of 0 or 1 that an 8-bit lane can hold. */
-#define LANE_ADDITIONS_MAX 255
+/* Opening must neither follow a link nor wait for the other end of a pipe that took a file's place.
+ */
+#define OPEN_FLAGS (O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY)
 
-typedef uint8_t lanes_u8 __attribute__((vector_size(LANES)));
+#define IDENTITY_FIELDS 4
 
-static_assert(sizeof(lanes_u8) == LANES, "one lane holds one byte");
 static_assert(sizeof(fol_bytes) == 16, "a text is a pointer and a size");
 
-struct counts {
-    uint64_t lines;
-    uint64_t words;
-    uint8_t in_word; /* the last byte was part of a word */
-};
+/* What the user data holds. */
+typedef struct source {
+    uint64_t limit;
+    const char *prefix;
+    size_t prefix_size;
+} source;
 
-static inline lanes_u8 load(const uint8_t *data)
+/* The columns of one row. */
+typedef struct file {
+    uint64_t *bytes;
+    uint32_t *crc;
+    fol_py_counts counts;
+    int64_t *identity;
+} file;
+
+static source read_source(const void *user)
 {
-    lanes_u8 lanes;
-    memcpy(&lanes, data, sizeof lanes);
-    return lanes;
+    source found;
+    memcpy(&found.limit, user, sizeof found.limit);
+    found.prefix = (const char *)user + sizeof found.limit;
+    found.prefix_size = strlen(found.prefix);
+    return found;
 }
 
-/* 0xff where the byte is space, \t, \n, \v, \f or \r, and 0 elsewhere. */
-static inline lanes_u8 spaces_in(lanes_u8 bytes)
+/* A descriptor, or a negative errno. */
+static int open_below(const source *from, fol_bytes path)
 {
-    return (lanes_u8)(bytes == ' ') | (lanes_u8)((lanes_u8)(bytes - '\t') <= '\r' - '\t');
-}
-
-static inline uint8_t is_space(uint8_t byte)
-{
-    return byte == ' ' || (uint8_t)(byte - '\t') <= '\r' - '\t';
-}
-
-static uint64_t sum_of(lanes_u8 lanes)
-{
-    uint64_t sum = 0;
-    for (int lane = 0; lane < LANES; lane++) {
-        sum += lanes[lane];
+    char full[PATH_MAX];
+    if (path.size >= sizeof full - from->prefix_size) {
+        return -ENAMETOOLONG;
     }
-    return sum;
+    memcpy(full, from->prefix, from->prefix_size);
+    if (path.size > 0) {
+        memcpy(full + from->prefix_size, path.data, path.size);
+    }
+    full[from->prefix_size + path.size] = '\0';
+    int descriptor = open(full, OPEN_FLAGS);
+    return descriptor < 0 ? -errno : descriptor;
 }
 
-/* Counts whole groups of lanes from data on, which has a byte before it; returns where it stopped,
- * less than a group before end. */
-static const uint8_t *count_groups(struct counts *counts, const uint8_t *data, const uint8_t *end)
+static int64_t nanoseconds(struct timespec time)
 {
-    while (end - data >= LANES) {
-        ptrdiff_t groups = (end - data) / LANES;
-        groups = groups < LANE_ADDITIONS_MAX ? groups : LANE_ADDITIONS_MAX;
-        lanes_u8 lines = {0};
-        lanes_u8 words = {0};
-        for (ptrdiff_t group = 0; group < groups; group++, data += LANES) {
-            lanes_u8 bytes = load(data);
-            /* A comparison is 0xff where it holds, which is -1 to subtract. */
-            lines -= (lanes_u8)(bytes == '\n');
-            words -= ~spaces_in(bytes) & spaces_in(load(data - 1));
+    return (int64_t)time.tv_sec * INT64_C(1000000000) + time.tv_nsec;
+}
+
+/* Notes what the file is now; a state other than WAITING when it cannot be counted. */
+static int identify(file *row, int descriptor, struct stat *status)
+{
+    if (fstat(descriptor, status) < 0) {
+        return errno;
+    }
+    if (!S_ISREG(status->st_mode)) {
+        return FOL_PY_FILE_OTHER;
+    }
+    /* Inode numbers may have 64 bits, signed integers 63. */
+    const int64_t seen[IDENTITY_FIELDS] = {
+        (int64_t)(status->st_ino & INT64_MAX),
+        (int64_t)status->st_size,
+        nanoseconds(status->st_mtim),
+        nanoseconds(status->st_ctim),
+    };
+    if (*row->bytes > 0 && memcmp(seen, row->identity, sizeof seen) != 0) {
+        return FOL_PY_FILE_CHANGED;
+    }
+    memcpy(row->identity, seen, sizeof seen);
+    return FOL_PY_FILE_WAITING;
+}
+
+static void count_buffer(file *row, const uint8_t *data, size_t size)
+{
+    *row->bytes += size;
+    while (size > 0) {
+        size_t block = size < BLOCK_SIZE ? size : BLOCK_SIZE;
+        fol_py_count_block(&row->counts, data, block);
+        *row->crc = fol_py_crc_update(*row->crc, data, block);
+        data += block;
+        size -= block;
+    }
+}
+
+/* Reads and counts up to `wanted` bytes; the state that leaves the file in. */
+static int read_piece(file *row, int descriptor, uint64_t wanted, uint64_t size)
+{
+    uint8_t buffer[BUFFER_SIZE];
+    while (wanted > 0) {
+        size_t room = wanted < sizeof buffer ? (size_t)wanted : sizeof buffer;
+        ssize_t got = pread(descriptor, buffer, room, (off_t)*row->bytes);
+        if (got < 0 && errno != EINTR) {
+            return errno;
         }
-        counts->lines += sum_of(lines);
-        counts->words += sum_of(words);
+        if (got == 0) {
+            return FOL_PY_FILE_DONE;
+        }
+        if (got > 0) {
+            count_buffer(row, buffer, (size_t)got);
+            wanted -= (uint64_t)got;
+        }
     }
-    return data;
+    return size > 0 && *row->bytes >= size ? FOL_PY_FILE_DONE : FOL_PY_FILE_WAITING;
 }
 
-static void count_byte(struct counts *counts, uint8_t byte)
+static int count_file(file *row, const source *from, fol_bytes path)
 {
-    uint8_t is_in_word = !is_space(byte);
-    counts->lines += byte == '\n';
-    counts->words += is_in_word && !counts->in_word;
-    counts->in_word = is_in_word;
-}
-
-static void count_block(struct counts *counts, const uint8_t *data, size_t size)
-{
-    if (size == 0) {
-        return;
+    int descriptor = open_below(from, path);
+    if (descriptor < 0) {
+        return -descriptor;
     }
-    const uint8_t *end = data + size;
-    count_byte(counts, data[0]);
-    data = count_groups(counts, data + 1, end);
-    counts->in_word = !is_space(data[-1]);
-    for (; data < end; data++) {
-        count_byte(counts, *data);
+    struct stat status;
+    int state = identify(row, descriptor, &status);
+    if (state == FOL_PY_FILE_WAITING) {
+        uint64_t size = (uint64_t)status.st_size;
+        uint64_t left = size > *row->bytes ? size - *row->bytes : 0;
+        uint64_t wanted = size == 0 || left > from->limit ? from->limit : left;
+        state = read_piece(row, descriptor, wanted, size);
     }
+    close(descriptor);
+    return state;
 }
 
 int fol_py_census_kernel(void **columns, ptrdiff_t rows, void *user)
 {
-    (void)user;
     uint64_t *bytes = columns[0];
     uint64_t *lines = columns[1];
     uint64_t *words = columns[2];
     uint32_t *crc = columns[3];
     uint8_t *in_word = columns[4];
-    const fol_bytes *texts = columns[5];
+    int32_t *states = columns[5];
+    int64_t *identities = columns[6];
+    const fol_bytes *paths = columns[7];
+    source from = read_source(user);
     for (ptrdiff_t row = 0; row < rows; row++) {
-        const uint8_t *data = texts[row].data;
-        struct counts counts = {lines[row], words[row], in_word[row]};
-        for (uint64_t left = texts[row].size; left > 0;) {
-            size_t size = left < BLOCK_SIZE ? (size_t)left : BLOCK_SIZE;
-            count_block(&counts, data, size);
-            crc[row] = fol_py_crc_update(crc[row], data, size);
-            data += size;
-            left -= size;
+        if (states[row] != FOL_PY_FILE_WAITING) {
+            continue;
         }
-        bytes[row] += texts[row].size;
-        lines[row] = counts.lines;
-        words[row] = counts.words;
-        in_word[row] = counts.in_word;
+        file counted = {.bytes = &bytes[row],
+                        .crc = &crc[row],
+                        .counts = {lines[row], words[row], in_word[row]},
+                        .identity = &identities[row * IDENTITY_FIELDS]};
+        states[row] = count_file(&counted, &from, paths[row]);
+        lines[row] = counted.counts.lines;
+        words[row] = counted.counts.words;
+        in_word[row] = counted.counts.in_word;
     }
     return 0;
 }

@@ -10,14 +10,24 @@
 
 #include <stddef.h>
 
+/* What became of a file: a column of the kernel. Positive states are errno values. */
+enum fol_py_file_state {
+    FOL_PY_FILE_WAITING = 0,  /* there is more of it */
+    FOL_PY_FILE_DONE = -1,    /* counted whole */
+    FOL_PY_FILE_OTHER = -2,   /* no longer a regular file */
+    FOL_PY_FILE_CHANGED = -3, /* changed between two pieces */
+};
+
 /* Adds `census_kernel` to the module: a capsule named by the C signature of the function it holds.
  * Returns 0, or -1 with an exception set. */
 int fol_py_add_census(PyObject *module);
 
-/* Continues the counts of each row with the row's text, so that a large file may come in pieces.
- * Columns: bytes, lines, words (uint64_t), crc (uint32_t), in_word (uint8_t), written; text
- * (fol_bytes), read. All counts start at 0. in_word is 1 when the last byte counted was part of a
- * word. Any thread. Returns 0. */
+/* Reads the next piece of each row's file and continues its counts, so that a large file is read
+ * over many frames. Columns: bytes, lines, words (uint64_t), crc (uint32_t), in_word (uint8_t),
+ * state (int32_t), identity (int64_t[4]: inode, size, time of modification and of change in
+ * nanoseconds), written; path (fol_bytes), read. Everything starts at 0. user: the most to read of
+ * a file (uint64_t), followed by what to put before each path and a null character. Any thread.
+ * Returns 0; what is wrong with a file stands in its state. */
 int fol_py_census_kernel(void **columns, ptrdiff_t rows, void *user);
 
 #endif

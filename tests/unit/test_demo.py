@@ -106,9 +106,8 @@ def test_hidden_directories_caches_links_pipes_and_sockets_are_skipped(tmp_path,
 
 
 def test_files_larger_than_a_piece_are_counted_across_frames(tmp_path, monkeypatch):
-    for module in (_files, _census, _reference):
-        monkeypatch.setattr(module, "PIECE_BYTES", 7, raising=False)
-    monkeypatch.setattr(_census, "BATCH_BYTES", 20)
+    for module in (_census, _reference):
+        monkeypatch.setattr(module, "PIECE_BYTES", 7)
     files = {b"%d" % size: (b"a word\nacross  pieces " * size)[: 3 * size] for size in range(40)}
     plant(tmp_path, files)
     check(tmp_path, files)
@@ -122,71 +121,71 @@ def test_batches_of_any_number_of_files_are_counted(tmp_path, monkeypatch, batch
     check(tmp_path, files)
 
 
-def test_text_in_memory_never_exceeds_the_batch(tmp_path, monkeypatch):
-    monkeypatch.setattr(_census, "BATCH_BYTES", 100)
-    plant(tmp_path, {b"%d" % index: b"x" * 60 for index in range(20)})
-    read_piece, sizes = _files.read_piece, []
+def test_frame_reads_no_more_than_a_piece_of_a_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(_census, "PIECE_BYTES", 100)
+    plant(tmp_path, {b"large": b"x" * 1000, **USUAL})
+    frames = _census.run_census(os.fsencode(tmp_path), backend="blocking").frames
+    assert 10 <= frames <= 13
 
-    def watched(path, offset, limit):
-        answer = read_piece(path, offset, limit)
-        sizes.append(len(answer[0]))
-        return answer
 
-    monkeypatch.setattr(_census, "read_piece", watched)
-    run = _census.run_census(os.fsencode(tmp_path), backend="blocking")
-    assert sum(sizes) == 20 * 60
-    assert run.frames >= sum(sizes) / 100
+def census_after(monkeypatch, root, change, *more):
+    """The census when the tree changes after the systems have listed it, and they list more."""
+
+    def find(start, skipped):
+        paths = [*_files.find_files(start, skipped), *more]
+        change()
+        yield from paths
+
+    monkeypatch.setattr(_census, "find_files", find)
+    report = census(root)
+    assert report.disagreement is None
+    assert len(report.reference.counts) == len(USUAL)
+    return report
 
 
 def test_file_that_cannot_be_opened_is_listed_and_skipped(tmp_path, monkeypatch):
     plant(tmp_path, {**USUAL, b"secret": b"x"})
-    open_file = os.open
 
-    def refuse(path, *arguments, **options):
-        if os.fsencode(path).endswith(b"secret"):
-            raise PermissionError(errno.EACCES, "Permission denied")
-        return open_file(path, *arguments, **options)
+    def replace():
+        (tmp_path / "secret").unlink()
+        (tmp_path / "secret").symlink_to("one.py")
 
-    monkeypatch.setattr(os, "open", refuse)
-    check(tmp_path, USUAL)
-    report = census(tmp_path)
-    assert report.reference.skipped == {b"secret": "Permission denied"}
-    assert "secret: Permission denied" in report.to_text(80)
+    report = census_after(monkeypatch, tmp_path, replace)
+    reason = os.strerror(errno.ELOOP)
+    assert report.reference.skipped == {b"secret": reason}
+    assert f"secret: {reason}" in report.to_text(80)
+
+
+def test_directory_that_took_the_place_of_a_file_is_listed_and_skipped(tmp_path, monkeypatch):
+    plant(tmp_path, {**USUAL, b"turned": b"x"})
+
+    def replace():
+        (tmp_path / "turned").unlink()
+        (tmp_path / "turned").mkdir()
+
+    report = census_after(monkeypatch, tmp_path, replace)
+    assert report.reference.skipped == {b"turned": "No longer a regular file"}
 
 
 def test_file_that_fails_while_it_is_read_is_listed_and_skipped(tmp_path, monkeypatch):
-    plant(tmp_path, {**USUAL, b"torn": b"torn disk"})
-    inode = os.stat(tmp_path / "torn").st_ino
+    plant(tmp_path, USUAL)
+    # The memory of this process is a regular file whose first byte cannot be read.
+    memory = os.fsencode(os.path.relpath("/proc/self/mem", tmp_path))
+    report = census_after(monkeypatch, tmp_path, lambda: None, memory)
+    assert report.reference.skipped == {memory: "Input/output error"}
 
-    def failing(function):
-        def read(descriptor, *arguments):
-            if os.fstat(descriptor).st_ino == inode:
-                raise OSError(errno.EIO, "Input/output error")
-            return function(descriptor, *arguments)
 
-        return read
-
-    monkeypatch.setattr(os, "pread", failing(os.pread))
-    monkeypatch.setattr(os, "read", failing(os.read))
-    check(tmp_path, USUAL)
-    assert census(tmp_path).reference.skipped == {b"torn": "Input/output error"}
+def test_path_longer_than_any_is_listed_and_skipped(tmp_path, monkeypatch):
+    plant(tmp_path, USUAL)
+    endless = b"sub/" * 2000 + b"file"
+    report = census_after(monkeypatch, tmp_path, lambda: None, endless)
+    assert report.reference.skipped == {endless: "File name too long"}
 
 
 def test_file_that_vanishes_before_it_is_read_is_listed_and_skipped(tmp_path, monkeypatch):
     plant(tmp_path, {**USUAL, b"brief": b"x"})
-    find_files = _files.find_files
-
-    def find_deleted(root, skipped):
-        paths = list(find_files(root, skipped))
-        (tmp_path / "brief").unlink(missing_ok=True)
-        yield from paths
-
-    monkeypatch.setattr(demo, "find_files", find_files)
-    monkeypatch.setattr(_census, "find_files", find_deleted)
-    report = census(tmp_path)
-    assert report.disagreement is None
+    report = census_after(monkeypatch, tmp_path, (tmp_path / "brief").unlink)
     assert report.reference.skipped == {b"brief": "No such file or directory"}
-    assert len(report.reference.counts) == len(USUAL)
 
 
 def test_file_that_vanishes_between_the_passes_is_listed_and_skipped(tmp_path, monkeypatch):
@@ -220,19 +219,16 @@ def test_file_that_changes_between_the_passes_is_listed_and_skipped(tmp_path, mo
 
 def test_file_that_changes_between_its_pieces_is_listed_and_skipped(tmp_path, monkeypatch):
     monkeypatch.setattr(_census, "PIECE_BYTES", 4)
-    plant(tmp_path, {**USUAL, b"log": b"0123456789"})
-    read_piece = _files.read_piece
+    plant(tmp_path, {b"log": b"0123456789"})
+    frames = []
 
-    def change_after(path, offset, limit):
-        answer = read_piece(path, offset, limit)
-        if path.endswith(b"log") and offset == 4:
-            os.truncate(path, 9)
-        return answer
+    def change(_):
+        frames.append(1)
+        if len(frames) == 2:
+            os.truncate(tmp_path / "log", 9)
 
-    monkeypatch.setattr(_census, "read_piece", change_after)
-    report = census(tmp_path)
-    assert report.disagreement is None
-    assert report.reference.skipped == {b"log": "Changed while it was read"}
+    run = _census.run_census(os.fsencode(tmp_path), backend="blocking", advance=change)
+    assert run.census == Census({}, {b"log": "Changed while it was read"})
 
 
 def test_disagreement_names_the_first_file_that_differs(tmp_path, monkeypatch, capsys):
@@ -334,7 +330,7 @@ def test_files_of_one_size_are_ranked_by_name(tmp_path, monkeypatch):
 def test_report_fits_the_terminal(tmp_path, width):
     plant(tmp_path, {**USUAL, b"long" * 50: b"x", "名前".encode() * 20: b"y", b"\xff" * 99: b"z"})
     text = census(tmp_path).to_text(width)
-    for name in ("find", "read", "count", "tally", "rank"):
+    for name in ("find", "count", "tally", "rank"):
         assert name in text
     tables = text.partition("Plan\n")[0]
     assert max(len(line) for line in tables.splitlines()) <= width
@@ -388,7 +384,6 @@ def test_any_tree_agrees_and_has_the_digest_of_its_files(files, piece, batch):
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as root:
         patch.setattr(_census, "PIECE_BYTES", piece)
         patch.setattr(_reference, "PIECE_BYTES", piece)
-        patch.setattr(_census, "BATCH_BYTES", 3 * piece)
         patch.setattr(_census, "BATCH_FILES", batch)
         plant(root, planted)
         check(root, countable(planted))

@@ -1,6 +1,6 @@
 """A code census: foliot's main job, shown on real files and checked against a plain Python loop.
 
-``_files`` says which files count and what is known of each; ``_census`` counts them with five
+``_files`` says which files count and what is known of each; ``_census`` counts them with four
 systems, one of them a native kernel; ``_reference`` counts them again with a plain loop;
 ``_report`` prints what came out. ``_progress`` draws the bar.
 """
@@ -48,11 +48,11 @@ def directory_of(path: str | None) -> bytes:
         return os.fsencode(os.path.abspath(given))
 
 
-def find_backends() -> tuple[list[str], dict[str, str]]:
+def find_backends(workers: int | None = None) -> tuple[list[str], dict[str, str]]:
     """The backends that run here as themselves, and of the others the reason why they do not."""
     here, absent = [], {}
     for name in fo.BACKENDS:
-        with fo.Scheduler(fo.World(), fo.Schedule(), backend=name, workers=1) as scheduler:
+        with fo.Scheduler(fo.World(), fo.Schedule(), backend=name, workers=workers) as scheduler:
             if scheduler.backend.actual == name:
                 here.append(name)
             else:
@@ -134,7 +134,7 @@ def main(
     root: bytes, *, backend: str = "all", workers: int | None = None, as_json: bool = False
 ) -> int:
     """Print the census of a tree; the exit status is 1 when a run disagrees with the plain loop."""
-    backends, absent = find_backends() if backend == "all" else ([backend], {})
+    backends, absent = find_backends(workers) if backend == "all" else ([backend], {})
     report = take_census(root, backends, workers=workers, shown=not as_json)
     if as_json:
         print(json.dumps(report.to_dict(), indent=2))

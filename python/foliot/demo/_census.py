@@ -1,20 +1,22 @@
 """The census as systems over a world: one entity a file.
 
-``find`` spawns files, ``read`` brings in a piece of each, the native kernel ``count`` continues
-their counts with it, ``rank`` keeps the largest of those that are done, ``tally`` sums them up and
-takes their text away. A frame spawns at most ``BATCH_FILES`` and reads at most ``BATCH_BYTES``, so
-that a tree of any size passes through a bounded amount of memory. Nothing says that the files of
-the next frame are found while those of this one are read, nor that ``rank`` may run beside
-``tally``: the plan works it out from what each system reads and writes.
+``find`` spawns files, the native kernel ``count`` reads and counts a piece of each, ``rank`` keeps
+the largest of those that are done, ``tally`` sums them up. The rows of ``count`` are cut into
+pieces for as many workers as there are, and the files of the next frame are found meanwhile:
+nothing says so, the plan works it out from what each system reads and writes. A frame spawns at
+most ``BATCH_FILES`` and reads at most ``PIECE_BYTES`` of each file, so that a frame is short
+whatever the tree is.
 """
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
+import struct
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import NamedTuple
@@ -30,19 +32,13 @@ from foliot.demo._files import (
     Seen,
     Totals,
     find_files,
-    read_piece,
-    reason_of,
 )
 
 BATCH_FILES = 512
-BATCH_BYTES = 8 << 20
 RANKED = 10
 
 Path = fo.component("foliot.demo.Path", fo.Bytes)
 """Where the file is, below the root of the tree."""
-
-Text = fo.component("foliot.demo.Text", fo.Bytes)
-"""The piece of the file that this frame counts; only files in work have one."""
 
 Counts = fo.component(
     "foliot.demo.Counts",
@@ -50,55 +46,54 @@ Counts = fo.component(
 )
 """What was counted so far; ``in_word`` when the last piece ended within a word."""
 
-Reading = fo.component("foliot.demo.Reading", {"offset": "u8", "state": "u1"})
-"""How much was read, and the ``State``; only files in work have it."""
+Reading = fo.component("foliot.demo.Reading", {"state": "i4"})
+"""The ``State``, or the error number of what went wrong; only files in work have it."""
 
 Identity = fo.component("foliot.demo.Identity", ("i8", (len(Seen._fields),)))
 """The fields of ``Seen``: the file as it was when it was opened."""
 
 
 class State(IntEnum):
-    """How far the reading of a file has come."""
+    """How far the reading of a file has come; numbers above are errors of the system."""
 
     WAITING = 0
-    DONE = 1
-    FAILED = 2
+    DONE = -1
+    OTHER = -2
+    CHANGED = -3
 
 
 @dataclass
 class Search:
     """The files still to be found, and what could not be listed; the resource of ``find``.
 
-    ``paths`` adds to ``skipped`` as it goes.
+    ``paths`` adds to ``skipped`` as it goes; ``wanted`` is how many the next frame takes.
     """
 
     paths: Iterator[bytes]
     skipped: dict[bytes, str]
+    wanted: int = BATCH_FILES
     found: int = 0
     is_over: bool = False
 
 
 @dataclass
-class Source:
-    """Where the files are, and which could not be read; the resource of ``read``."""
-
-    prefix: bytes
-    skipped: dict[bytes, str] = field(default_factory=dict)
-
-
-@dataclass
 class Summary:
-    """Sums over the files that are done; the resource of ``tally``."""
+    """Sums over the files that are done, and which could not be read; the resource of ``tally``."""
 
     done: int = 0
-    failed: int = 0
     size: int = 0
     lines: int = 0
     words: int = 0
+    skipped: dict[bytes, str] = field(default_factory=dict)
 
     def totals(self) -> Totals:
         """The sums alone."""
         return Totals(self.done, self.size, self.lines, self.words)
+
+    @property
+    def ended(self) -> int:
+        """Files that are done or were skipped."""
+        return self.done + len(self.skipped)
 
 
 class Ranked(NamedTuple):
@@ -118,58 +113,16 @@ class Ranking:
     largest: list[Ranked] = field(default_factory=list)
 
 
-@fo.system(reads=[Path], writes=[Text, Reading, Identity, Source], gil="release")
-def read(ctx: fo.Context) -> None:
-    """Bring a piece of each file in, as far as the batch has room."""
-    source = ctx[Source]
-    room = BATCH_BYTES
-    for chunk in ctx:
-        texts, reading = chunk[Text], chunk[Reading]
-        offsets, states = reading.offset.tolist(), reading.state.tolist()
-        identities = chunk[Identity].tolist()
-        for row, path in enumerate(chunk[Path]):
-            # A file that has to wait gives up its last piece, lest it be counted again.
-            piece = b""
-            if room > 0:
-                piece, states[row], identities[row] = read_next(
-                    source, bytes(path), offsets[row], identities[row], min(room, PIECE_BYTES)
-                )
-            texts[row] = piece
-            offsets[row] += len(piece)
-            room -= len(piece)
-        reading.offset, reading.state = offsets, states
-        chunk[Identity] = identities
-
-
-def read_next(
-    source: Source, path: bytes, offset: int, identity: Sequence[int], limit: int
-) -> tuple[bytes, State, Sequence[int]]:
-    """The next piece of one file, what is to become of the file, and what it is now."""
-    try:
-        piece, is_last, seen = read_piece(source.prefix + path, offset, limit)
-    except OSError as error:
-        source.skipped[path] = reason_of(error)
-        return b"", State.FAILED, identity
-    if offset > 0 and seen != tuple(identity):
-        source.skipped[path] = "Changed while it was read"
-        return b"", State.FAILED, identity
-    return piece, State.DONE if is_last else State.WAITING, seen
-
-
-@fo.system(reads=[Summary], writes=[Search], commands=True)
-def find(ctx: fo.Context) -> None:
-    """Spawn files for the next frame, unless those of this one are more than it can read."""
-    search, summary = ctx[Search], ctx[Summary]
-    in_work = search.found - summary.done - summary.failed
-    wanted = min(BATCH_FILES, 2 * BATCH_FILES - in_work)
-    paths = list(itertools.islice(search.paths, wanted))
-    search.found += len(paths)
-    search.is_over = len(paths) < wanted
-    columns = {Path: paths, Text: None, Counts: None, Reading: None, Identity: None}
-    ctx.commands.spawn_many(len(paths), columns)
-
-
-count = fo.native(_core.census_kernel, writes=[Counts], reads=[Text], name="count")
+def count_below(root: bytes) -> fo.System:
+    """The native system that reads and counts files below root."""
+    source = struct.pack("=Q", PIECE_BYTES) + os.path.join(root, b"") + b"\0"
+    return fo.native(
+        _core.census_kernel,
+        writes=[Counts, Reading, Identity],
+        reads=[Path],
+        name="count",
+        user_data=source,
+    )
 
 
 @fo.system(reads=[Path, Counts, Reading], writes=[Ranking])
@@ -187,21 +140,44 @@ def rank(ctx: fo.Context) -> None:
         del ranking.largest[RANKED:]
 
 
-@fo.system(reads=[Counts, Reading], writes=[Summary], commands=True)
+@fo.system(reads=[Path, Counts, Reading], writes=[Summary], commands=True)
 def tally(ctx: fo.Context) -> None:
-    """Add the files that are done to the sums, and let go of their text."""
+    """Add the files that are done to the sums, and let go of those that could not be read."""
     summary = ctx[Summary]
     for chunk in ctx:
         counts, states = chunk[Counts], chunk[Reading].state
-        done, failed = states == State.DONE, states == State.FAILED
+        done, failed = states == State.DONE, (states != State.DONE) & (states != State.WAITING)
         summary.done += int(done.sum())
-        summary.failed += int(failed.sum())
         summary.size += int(counts.bytes[done].sum())
         summary.lines += int(counts.lines[done].sum())
         summary.words += int(counts.words[done].sum())
-        ctx.commands.remove_many(chunk.entities[done], Text)
+        for row in np.flatnonzero(failed).tolist():
+            summary.skipped[bytes(chunk[Path][row])] = reason_of_state(int(states[row]))
         ctx.commands.remove_many(chunk.entities[done], Reading)
         ctx.commands.despawn_many(chunk.entities[failed])
+
+
+def reason_of_state(state: int) -> str:
+    """Why a file is skipped, as a few words.
+
+    Example:
+        >>> reason_of_state(2), reason_of_state(State.OTHER)
+        ('No such file or directory', 'No longer a regular file')
+    """
+    if state == State.OTHER:
+        return "No longer a regular file"
+    return "Changed while it was read" if state == State.CHANGED else os.strerror(state)
+
+
+@fo.system(writes=[Search], commands=True)
+def find(ctx: fo.Context) -> None:
+    """Spawn as many files for the next frame as are wanted."""
+    search = ctx[Search]
+    paths = list(itertools.islice(search.paths, search.wanted))
+    search.found += len(paths)
+    search.is_over = len(paths) < search.wanted
+    columns = {Path: paths, Counts: None, Reading: None, Identity: None}
+    ctx.commands.spawn_many(len(paths), columns)
 
 
 @dataclass(frozen=True)
@@ -238,9 +214,9 @@ class Run:
     plan: str
 
 
-def make_schedule() -> fo.Schedule:
-    """The five systems; where two conflict, the first one named runs first."""
-    return fo.Schedule(read, find, count, rank, tally, phases=["update"])
+def make_schedule(root: bytes) -> fo.Schedule:
+    """The four systems; where two conflict, the first one named runs first."""
+    return fo.Schedule(count_below(root), rank, tally, find, phases=["update"])
 
 
 def run_census(
@@ -257,16 +233,17 @@ def run_census(
     """
     began = time.perf_counter()
     unlisted: dict[bytes, str] = {}
-    search, source = Search(find_files(root, unlisted), unlisted), Source(os.path.join(root, b""))
-    summary, ranking = Summary(), Ranking()
+    search, summary, ranking = Search(find_files(root, unlisted), unlisted), Summary(), Ranking()
     usual = fo.Config().max_entities
     world = fo.World(fo.Config(max_entities=max(usual, expected_files * 5 // 4)))
-    for resource in (search, source, summary, ranking):
+    for resource in (search, summary, ranking):
         world.insert(resource)
     frames, frame_ns = 0, 0
     system_ns: Counter[str] = Counter()
-    with fo.Scheduler(world, make_schedule(), backend=backend, workers=workers) as scheduler:
-        while not search.is_over or search.found > summary.done + summary.failed:
+    with fo.Scheduler(world, make_schedule(root), backend=backend, workers=workers) as scheduler:
+        while not search.is_over or search.found > summary.ended:
+            # No more than are read: a file that is large stays in work for many frames.
+            search.wanted = min(BATCH_FILES, 2 * BATCH_FILES - (search.found - summary.ended))
             done_before = summary.done
             frame = scheduler.tick(0.0)
             frames += 1
@@ -275,7 +252,7 @@ def run_census(
             advance(summary.done - done_before)
         info, threads = scheduler.backend, len(scheduler.workers)
         plan = str(scheduler.plan)
-    census = Census(dict(counts_of(world)), {**search.skipped, **source.skipped})
+    census = Census(collect(world), {**search.skipped, **summary.skipped})
     return Run(
         backend=info.requested,
         actual=info.actual,
@@ -292,12 +269,23 @@ def run_census(
     )
 
 
+def collect(world: fo.World) -> dict[bytes, FileCount]:
+    """The counts of every file that is done, by path."""
+    # Tens of thousands of tuples hold no cycle, and to look for one takes longer than to make them.
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        return dict(counts_of(world))
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
 def counts_of(world: fo.World) -> Iterator[tuple[bytes, FileCount]]:
     """Path and counts of each file that is done."""
-    for chunk in world.query(reads=[Path, Counts, Identity], without=[Text]):
+    for chunk in world.query(reads=[Path, Counts, Identity], without=[Reading]):
         counts = chunk[Counts]
         columns = (counts.bytes, counts.lines, counts.words, counts.crc)
-        rows = zip(chunk[Path], *(column.tolist() for column in columns), strict=True)
-        identities = itertools.starmap(Seen, chunk[Identity].tolist())
-        for (path, size, lines, words, crc), seen in zip(rows, identities, strict=True):
-            yield bytes(path), FileCount(size, lines, words, crc, seen)
+        seen = map(Seen._make, chunk[Identity].tolist())
+        found = zip(*(column.tolist() for column in columns), seen, strict=True)
+        yield from zip(map(bytes, chunk[Path]), map(FileCount._make, found), strict=True)
