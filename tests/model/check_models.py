@@ -5,6 +5,7 @@ two compilations at a time. FOLIOT_STRESS=1 makes the runs of what must hold a h
 """
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -23,6 +24,14 @@ CXX = ["g++", "-std=c++17", "-w", '-DFOL_MODEL="atomics_model.h"']
 CXX += ["-DFOL_DEQUE_CAPACITY_MIN=2u"]
 RELACY_RUNS = {"deque": 20_000, "injector": 40_000, "event_count": 40_000}
 RELACY_RUNS_PLANTED = 200_000
+
+CC_FUZZ = ["gcc", "-std=c11", "-D_GNU_SOURCE", "-O1", "-g", "-Wall", "-Wextra"]
+CC_FUZZ += ["-DFOL_FUZZ", "-DFOL_VERIFY=1", "-DFOL_DEQUE_CAPACITY_MIN=2u"]
+FUZZER = ["tests/model/fuzz.c", "tests/model/fuzz_structures.c"]
+FUZZED = ["structures/deque.c", "structures/injector.c", "structures/event_count.c"]
+FUZZED += ["base/memory.c", "base/assert.c"]
+FUZZ_SEEDS = 200_000
+FUZZ_SEEDS_PLANTED = 1_000_000
 
 
 class Outcome(NamedTuple):
@@ -103,7 +112,50 @@ def relacy_checks():
                 yield lambda bug=bug, model=model: relacy_finds(bug, model)
 
 
-CHECKS = {"relacy": relacy_checks}
+def fuzz_program(folder: Path, *includes: Path) -> Path:
+    """Build the schedule fuzzer on the sources found first in the given folders."""
+    folder.mkdir(parents=True, exist_ok=True)
+    program = folder / "fuzz_structures"
+    places = [f"-I{place}" for place in (*includes, "csrc", "include", "tests/model")]
+    core = [
+        next(place / name for place in (*includes, ROOT / "csrc") if (place / name).exists())
+        for name in FUZZED
+    ]
+    must_build(*CC_FUZZ, *places, *FUZZER, *core, "-o", program)
+    return program
+
+
+def fuzz_holds() -> Outcome:
+    """Histories of what is shipped."""
+    answer = run(fuzz_program(BUILD / "fuzz"), FUZZ_SEEDS * STRESS)
+    return Outcome(f"fuzz: {last_line(answer)}", answer.returncode == 0)
+
+
+def fuzz_finds(bug: planted.Planted) -> Outcome:
+    """Histories of what is broken; what breaks under a seed breaks under it again."""
+    folder = BUILD / "fuzz" / bug.name
+    program = fuzz_program(folder, with_bug(bug, folder))
+    answer = run(program, FUZZ_SEEDS_PLANTED)
+    found = re.match(r"seed (\d+)", last_line(answer))
+    if found is None:
+        # A crash finds it too, though the seed is not printed then.
+        is_found = answer.returncode < 0
+        return Outcome(f"fuzz: {bug.name}: {last_line(answer)}", is_found)
+    again = run(program, 1, found[1])
+    is_repeated = last_line(again) == last_line(answer)
+    said = last_line(answer) + ("" if is_repeated else ", but NOT AGAIN")
+    return Outcome(f"fuzz: {bug.name}: {said}", is_repeated)
+
+
+def fuzz_checks():
+    """All there is to do with the schedule fuzzer."""
+    yield fuzz_holds
+    for bug in planted.PLANTED:
+        if "fuzz" in bug.found_by:
+            yield lambda bug=bug: fuzz_finds(bug)
+
+
+CHECKS = {"relacy": relacy_checks, "fuzz": fuzz_checks}
 
 
 def main(names: list[str]) -> int:

@@ -237,7 +237,7 @@ PLANTED = [
         f"fol_atomic_fetch_add(&event->waiters, 1u, {RELAXED});",
         f"fol_atomic_store(&event->waiters, fol_atomic_load(&event->waiters, {RELAXED}) + 1u,"
         f" {RELAXED});",
-        ("event_count", "fuzz"),
+        ("event_count",),
     ),
     Planted(
         "waiter_is_counted_at_commit",
