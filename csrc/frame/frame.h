@@ -298,8 +298,7 @@ static inline fol_place fol_place_of_node(const fol_scheduler *scheduler, uint32
 /* program.c */
 int fol_program_create(fol_world *world, fol_backend *backend, const fol_plan *plan,
                        const fol_system *systems, const fol_phase_rate *rates, fol_program **out);
-/* backend_is_left: what the backend prepared is not to be touched. */
-void fol_program_destroy(fol_program *program, bool backend_is_left);
+void fol_program_destroy(fol_program *program);
 /* Continues what the systems of `old` that the new ones carry had learned. */
 void fol_program_carry(fol_program *program, const fol_program *old, const fol_system *systems);
 

@@ -107,11 +107,41 @@ static uint64_t count_applied(const fol_merge_report *report)
     return applied;
 }
 
+typedef struct shared_part {
+    void (*run)(void *argument, uint32_t index);
+    void *argument;
+} shared_part;
+
+static int run_parts(fol_parallel *self, size_t first, size_t end, void *argument)
+{
+    const shared_part *part = argument;
+    (void)self;
+    for (size_t i = first; i < end; i++) {
+        part->run(part->argument, (uint32_t)i);
+    }
+    return 0;
+}
+
+/* The parts of a large merge go to everybody; they never need the host, so the caller may hold it
+ * while it waits for them. */
+static void share_parts(void *state, uint32_t count, void (*run)(void *argument, uint32_t index),
+                        void *argument)
+{
+    fol_scheduler *scheduler = state;
+    const fol_chunk *caller = &scheduler->runners[0].chunk_seen;
+    shared_part part = {run, argument};
+    (void)caller->parallel->for_range(caller->self, count, 1, run_parts, &part);
+}
+
 static void merge_buffers(fol_scheduler *scheduler)
 {
     fol_merge_report *report = &scheduler->result.merged;
     report->on_error = record_command_error;
     report->on_error_argument = scheduler;
+    if (scheduler->backend.team != NULL) {
+        report->run_parallel = share_parts;
+        report->parallel_state = scheduler;
+    }
     scheduler->is_merging = true;
     int status =
         fol_world_merge(scheduler->world, scheduler->buffers, scheduler->worker_count, report);

@@ -155,8 +155,9 @@ static int init_phase_nodes(fol_world *world, fol_program *program, const fol_ph
         uint32_t system = order[node];
         FOL_ASSERT(node < program->node_count && system < program->node_count);
         program->node_of_system[system] = node;
-        int status = init_node(world, &program->nodes[node], program->plan, system,
-                               &systems[system], phase->in_lane[node - phase->first] != 0);
+        int status =
+            init_node(world, &program->nodes[node], program->plan, system, &systems[system],
+                      phase->in_lane[node - phase->first] != FOL_LANE_NOTHING);
         if (status != FOL_OK) {
             return status;
         }
@@ -224,18 +225,18 @@ int fol_program_create(fol_world *world, fol_backend *backend, const fol_plan *p
         status = prepare_phases(program);
     }
     if (status != FOL_OK) {
-        fol_program_destroy(program, false);
+        fol_program_destroy(program);
         return status;
     }
     *out = program;
     return FOL_OK;
 }
 
-void fol_program_destroy(fol_program *program, bool backend_is_left)
+void fol_program_destroy(fol_program *program)
 {
     for (uint32_t i = 0; program->phases != NULL && i < program->phase_count; i++) {
         fol_phase *phase = &program->phases[i];
-        if (phase->is_prepared && !backend_is_left) {
+        if (phase->is_prepared) {
             fol_backend_unprepare(program->backend, &phase->work);
         }
         fol_phase_deinit(phase);

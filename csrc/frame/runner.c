@@ -14,8 +14,12 @@ static void init_runner(fol_scheduler *scheduler, uint32_t worker)
     runner->commands = scheduler->buffers[worker];
     runner->task.world = scheduler->world;
     runner->task.worker = worker;
-    runner->chunk_seen.parallel = NULL;
-    runner->chunk_seen.self = NULL;
+    runner->chunk_seen.parallel = &fol_parallel_in_place;
+    if (scheduler->backend.team != NULL) {
+        runner->chunk_seen.parallel = &fol_parallel_on_team;
+        runner->chunk_seen.self =
+            fol_worker_parallel(fol_team_worker(scheduler->backend.team, worker));
+    }
 }
 
 int fol_runners_create(fol_scheduler *scheduler)

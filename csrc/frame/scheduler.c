@@ -4,10 +4,10 @@
 #include <math.h>
 #include <string.h>
 
+#include "backend/crew.h"
 #include "base/assert.h"
 #include "base/cycles.h"
 #include "base/fork.h"
-#include "foliot/machine.h"
 #include "foliot/status.h"
 #include "frame/frame.h"
 
@@ -68,27 +68,21 @@ static void calibrate_cycles(fol_scheduler *scheduler)
     scheduler->origin_ns = start_ns;
 }
 
-/* A ring for each worker there will be: their number has to be known before the backend is. */
-static int create_trace(fol_scheduler *scheduler, uint32_t *workers)
+/* A ring for each worker there will be at most: the backend gets the trace when it is made. */
+static int create_trace(fol_scheduler *scheduler)
 {
-    if (scheduler->config.trace_records == 0) {
-        return FOL_OK;
-    }
-    if (*workers == 0) {
-        fol_topology machine;
-        int status = fol_topology_read(&machine);
-        *workers = status == FOL_OK ? machine.usable : 1;
-    }
-    *workers = *workers < FOL_TEAM_MAX_WORKERS ? *workers : FOL_TEAM_MAX_WORKERS;
-    return fol_trace_create(*workers, scheduler->config.trace_records, &scheduler->trace);
+    const fol_backend_config wanted = {.workers = scheduler->config.workers};
+    uint32_t records = scheduler->config.trace_records;
+    return records == 0 ? FOL_OK
+                        : fol_trace_create(fol_crew_size(&wanted), records, &scheduler->trace);
 }
 
-static int init_backend(fol_scheduler *scheduler, uint32_t workers)
+static int init_backend(fol_scheduler *scheduler)
 {
     const fol_scheduler_config *config = &scheduler->config;
     const fol_backend_config backend = {
         .name = config->backend,
-        .workers = workers,
+        .workers = config->workers,
         .require_workers = config->require_workers,
         .steal_batch = config->steal_batch,
         .seed = config->seed,
@@ -146,17 +140,16 @@ int fol_scheduler_create(fol_world *world, const fol_plan *plan, const fol_syste
     if (status != FOL_OK) {
         return status;
     }
-    uint32_t workers = config->workers;
     fol_scheduler *scheduler = allocate_scheduler(world, config);
     if (scheduler == NULL) {
         return -ENOMEM;
     }
     calibrate_cycles(scheduler);
-    status = create_trace(scheduler, &workers);
+    status = create_trace(scheduler);
     if (status != FOL_OK) {
         goto fail_trace;
     }
-    status = init_backend(scheduler, workers);
+    status = init_backend(scheduler);
     if (status != FOL_OK) {
         goto fail_backend;
     }
@@ -196,15 +189,7 @@ void fol_scheduler_destroy(fol_scheduler *scheduler)
         return;
     }
     FOL_ASSERT(!is_driven);
-    /* So is a team in the child: its helpers, and what they held at that moment, are not here. */
-    bool backend_is_left = is_forked && scheduler->backend.team != NULL;
-    fol_program_destroy(scheduler->program, backend_is_left);
-    if (backend_is_left) {
-        for (uint32_t i = 0; i < scheduler->worker_count; i++) {
-            fol_commands_destroy(scheduler->buffers[i]);
-        }
-        return;
-    }
+    fol_program_destroy(scheduler->program);
     fol_backend_deinit(&scheduler->backend);
     fol_runners_destroy(scheduler);
     fol_trace_destroy(scheduler->trace);
@@ -260,7 +245,7 @@ int fol_scheduler_replan(fol_scheduler *scheduler, const fol_plan *plan, const f
         if (status == FOL_OK) {
             fol_program_carry(program, scheduler->program, systems);
             scheduler->first_order = next_first_order(scheduler);
-            fol_program_destroy(scheduler->program, false);
+            fol_program_destroy(scheduler->program);
             scheduler->program = program;
             scheduler->result = (fol_frame){.frame = scheduler->frame_number};
         }

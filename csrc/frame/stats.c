@@ -32,6 +32,13 @@ void fol_scheduler_read_stats(const fol_scheduler *scheduler, fol_scheduler_stat
         stats.systems_skipped += fol_counted(&runner->skipped);
         stats.systems_failed += fol_counted(&runner->failed);
         stats.host_switches += fol_counted(&runner->host_switches);
+        if (scheduler->backend.team != NULL) {
+            fol_worker_counters counted;
+            fol_team_read_worker(scheduler->backend.team, i, &counted);
+            stats.steals += counted.stolen;
+            stats.wakes_sent += counted.wakes_sent;
+            stats.wakes_saved += counted.wakes_saved;
+        }
     }
     *out = stats;
 }
@@ -52,6 +59,23 @@ int fol_scheduler_read_worker(const fol_scheduler *scheduler, uint32_t worker,
         .host_switches = fol_counted(&runner->host_switches),
         .host_wait_ns = fol_cycles_scale(0, fol_counted(&runner->host_wait_cycles), scale),
     };
+    if (scheduler->backend.team != NULL) {
+        fol_worker_counters counted;
+        fol_team_read_worker(scheduler->backend.team, worker, &counted);
+        out->stolen = counted.stolen;
+        out->steal_attempts = counted.steal_attempts;
+        out->steal_misses = counted.steal_misses;
+        out->contended = counted.contended;
+        out->batches = counted.batches;
+        out->largest_batch = counted.largest_batch;
+        out->spins = counted.spins;
+        out->yields = counted.yields;
+        out->parks = counted.parks;
+        out->wakes_sent = counted.wakes_sent;
+        out->wakes_saved = counted.wakes_saved;
+        out->idle_ns = fol_cycles_scale(0, counted.idle_cycles, scale);
+        out->queue_depth = counted.queue_depth;
+    }
     return FOL_OK;
 }
 

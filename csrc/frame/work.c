@@ -89,11 +89,14 @@ done:
     return status;
 }
 
-/* A native system is in the lane when its condition is, for that alone. */
-static bool is_in_lane(const fol_system *system)
+/* A system that does not need the host itself is in the lane for its condition alone. */
+static fol_lane_use lane_use(const fol_system *system)
 {
-    return system->in_lane &&
-           (system->needs_host || (system->condition != NULL && system->condition_needs_host));
+    bool asks_host = system->condition != NULL && system->condition_needs_host;
+    if (!system->in_lane) {
+        return FOL_LANE_NOTHING;
+    }
+    return system->needs_host ? FOL_LANE_NODE : asks_host ? FOL_LANE_BEGIN : FOL_LANE_NOTHING;
 }
 
 static int note_nodes(fol_phase *phase, const fol_plan *plan, const fol_system *systems)
@@ -106,7 +109,7 @@ static int note_nodes(fol_phase *phase, const fol_plan *plan, const fol_system *
     }
     for (uint32_t i = 0; i < phase->count; i++) {
         phase->stages[i] = fol_plan_system_stage(plan, order[i]);
-        phase->in_lane[i] = is_in_lane(&systems[order[i]]);
+        phase->in_lane[i] = (uint8_t)lane_use(&systems[order[i]]);
     }
     return FOL_OK;
 }

@@ -7,6 +7,12 @@
  * The host language is known only through three hooks: systems that need it run attached, all
  * others detached. `fol_scheduler_tick` is called attached and returns attached.
  *
+ * Rows of a native system may be cut into pieces for several workers. When a kernel fails, the
+ * system failed with what the kernel returned for the first of its runs, in the order of rows, that
+ * did not return 0; all rows before that run were given to the kernel, rows behind it may have
+ * been, and whatever any of those calls recorded is forgotten. So a system that failed may have
+ * changed any of its rows, and rows that an interrupt kept it from finishing likewise.
+ *
  * Hooks of the host may be called on any worker. A worker is detached while it looks for work,
  * parks or runs what does not need the host.
  *

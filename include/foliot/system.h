@@ -7,9 +7,11 @@
  * table. A resource is a column of one row, whatever `rows` says. A Bytes field is a column of
  * `fol_bytes`. A system that names no component at all is called once a frame with rows == 1.
  *
- * A kernel must treat rows independently, because foliot may cut a table into several runs; it must
- * not keep any pointer after it returns, and must not write a column it declared as read. It
- * returns 0, or any other number to fail its system with that code.
+ * A kernel must treat rows independently, because foliot may cut a table into several runs, and may
+ * give runs to several workers at once: then what `user` points at is shared by calls that run at
+ * the same time. A system that writes a resource, which all of its rows share, gets its runs one
+ * after another. A kernel must not keep any pointer after it returns, and must not write a column
+ * it declared as read. It returns 0, or any other number to fail its system with that code.
  *
  * The header stands alone: nothing has to be linked. Commands go through a table of functions.
  */
