@@ -2,9 +2,9 @@
  *
  * Idle threads are in one of four states, and each has a word that publishers look at:
  *   searcher: stands at a place of a team and looks there       team->searchers
- *   waiter:   the team's caller, parked in a wait               team->waiting
+ *   waiter:   parked in a wait: the team's caller, or a helper  team->caller, team->nested
  *   seeker:   a thread of the pool that looks at all teams      pool->seekers
- *   parked:   a thread of the pool                              pool->idle
+ *   parked:   a thread of the pool                              pool->parked
  *
  * A publisher makes its work visible, passes a full fence, and looks at the words in this order. It
  * leaves the work to a searcher or a seeker if there is one, else it wakes a waiter or a parked
@@ -50,31 +50,31 @@ static void fence_after_publishing(void)
 }
 
 /* No wake is on its way any more. */
-static void take_back(FOL_ATOMIC(uint32_t) * wake_is_under_way)
+static void take_back(fol_sleepers *sleepers)
 {
     /* As in wake_one. The release also keeps what came before ahead: who finds no wake under way
      * finds the searcher or seeker that it made. */
-    atomic_exchange_explicit(wake_is_under_way, 0, memory_order_acq_rel);
+    atomic_exchange_explicit(&sleepers->wake_is_under_way, 0, memory_order_acq_rel);
     /* Pairs with the fences of publishers that relied on the word, for the looks that follow. */
     fol_fence(memory_order_seq_cst);
 }
 
-/* Wakes one sleeper of an event unless one is on its way; a full fence came before. */
-static fol_wake wake_one(fol_event_count *event, FOL_ATOMIC(uint32_t) * wake_is_under_way)
+/* Wakes one sleeper unless one is on its way; a full fence came before. */
+static fol_wake wake_one(fol_sleepers *sleepers)
 {
     /* Every turn but the first takes a sleeper that had gone and another one that came. */
-    while (fol_event_count_waiters(event) != 0) {
+    while (fol_event_count_waiters(&sleepers->event) != 0) {
         uint32_t none = 0;
         /* All writes of the word are read-modify-writes that acquire and release, so each happens
          * before the next: a sleeper that took it back is not counted as one any more. */
-        if (!fol_atomic_compare_exchange(wake_is_under_way, &none, 1, memory_order_acq_rel,
-                                         memory_order_relaxed)) {
+        if (!fol_atomic_compare_exchange(&sleepers->wake_is_under_way, &none, 1,
+                                         memory_order_acq_rel, memory_order_relaxed)) {
             return FOL_WAKE_SAVED;
         }
-        if (fol_event_count_notify_one(event)) {
+        if (fol_event_count_notify_one(&sleepers->event)) {
             return FOL_WAKE_SENT;
         }
-        take_back(wake_is_under_way);
+        take_back(sleepers);
     }
     return FOL_WAKE_NOBODY;
 }
@@ -95,7 +95,7 @@ static fol_wake wake_thread(fol_pool *pool)
     if (fol_atomic_load(&pool->seekers, memory_order_relaxed) != 0) {
         return FOL_WAKE_SAVED;
     }
-    return wake_one(&pool->idle, &pool->wake_is_under_way);
+    return wake_one(&pool->parked);
 }
 
 /* Anybody who can work for the team; a full fence came before. */
@@ -104,7 +104,10 @@ static fol_wake wake_for_team(fol_team *team)
     if (fol_atomic_load(&team->searchers, memory_order_relaxed) != 0) {
         return FOL_WAKE_SAVED;
     }
-    fol_wake wake = wake_one(&team->waiting, &team->wake_is_under_way);
+    fol_wake wake = wake_one(&team->caller);
+    if (wake == FOL_WAKE_NOBODY) {
+        wake = wake_one(&team->nested);
+    }
     if (wake == FOL_WAKE_NOBODY && has_free_place(team)) {
         wake = wake_thread(team->pool);
     }
@@ -151,14 +154,25 @@ void fol_worker_wake_for_branches(fol_worker *worker)
 void fol_team_notify(fol_team *team)
 {
     fence_after_publishing();
-    if (wake_one(&team->waiting, &team->wake_is_under_way) == FOL_WAKE_NOBODY) {
+    if (wake_one(&team->caller) == FOL_WAKE_NOBODY) {
         wake_for_team(team);
+    }
+}
+
+void fol_team_wake_waiters(fol_team *team)
+{
+    fence_after_publishing();
+    if (fol_event_count_waiters(&team->caller.event) != 0) {
+        fol_event_count_notify_all(&team->caller.event);
+    }
+    if (fol_event_count_waiters(&team->nested.event) != 0) {
+        fol_event_count_notify_all(&team->nested.event);
     }
 }
 
 void fol_team_notify_all(fol_team *team)
 {
-    fol_event_count_notify_all(&team->waiting);
+    fol_team_wake_waiters(team);
     fol_team_notify(team);
 }
 
@@ -314,15 +328,15 @@ static void park_thread(fol_pool *pool)
 {
     fol_atomic_fetch_sub(&pool->seekers, 1, memory_order_relaxed);
     /* Passes the full fence. */
-    uint32_t key = fol_event_count_prepare(&pool->idle);
+    uint32_t key = fol_event_count_prepare(&pool->parked.event);
     /* The fences order the look at is_stopping as they do those at the queues. */
     if (fol_atomic_load(&pool->is_stopping, memory_order_relaxed) || any_team_wants_thread(pool)) {
-        fol_event_count_cancel(&pool->idle);
+        fol_event_count_cancel(&pool->parked.event);
     } else {
-        fol_event_count_commit(&pool->idle, key, 0);
+        fol_event_count_commit(&pool->parked.event, key, 0);
     }
     fol_atomic_fetch_add(&pool->seekers, 1, memory_order_relaxed);
-    take_back(&pool->wake_is_under_way);
+    take_back(&pool->parked);
 }
 
 void fol_pool_serve(fol_pool *pool)
@@ -352,7 +366,7 @@ void fol_pool_serve(fol_pool *pool)
 static uint32_t count_awake(fol_pool *pool, uint32_t enough)
 {
     uint32_t threads = fol_atomic_load(&pool->thread_count, memory_order_relaxed);
-    uint32_t parked = fol_event_count_waiters(&pool->idle);
+    uint32_t parked = fol_event_count_waiters(&pool->parked.event);
     uint32_t awake = threads > parked ? threads - parked : 0;
     fol_team_block *block = NULL;
     fol_team_entry *entry;
@@ -449,17 +463,18 @@ void fol_worker_park(fol_worker *worker, const fol_latch *latch)
     fol_team *team = worker->team;
     uint64_t start = fol_cycles_now();
     bool is_caller = worker->place == 0;
+    fol_sleepers *sleepers = is_caller ? &team->caller : &team->nested;
     if (is_caller) {
         fol_atomic_store(&team->caller_waits, false, memory_order_relaxed);
     }
     fol_atomic_fetch_sub(&team->searchers, 1, memory_order_relaxed);
     /* Passes the full fence. */
-    uint32_t key = fol_event_count_prepare(&team->waiting);
+    uint32_t key = fol_event_count_prepare(&sleepers->event);
     if (fol_latch_is_open(latch) || fol_team_has_work(team, worker)) {
-        fol_event_count_cancel(&team->waiting);
+        fol_event_count_cancel(&sleepers->event);
     } else {
         fol_number_add(&worker->numbers.parks, 1);
-        fol_event_count_commit(&team->waiting, key, team->poll == NULL ? 0 : team->poll_ns);
+        fol_event_count_commit(&sleepers->event, key, team->poll == NULL ? 0 : team->poll_ns);
         if (team->trace != NULL) {
             fol_trace_write(team->trace, worker->place, FOL_TRACE_PARK, 0, 0, start,
                             fol_cycles_now());
@@ -470,7 +485,7 @@ void fol_worker_park(fol_worker *worker, const fol_latch *latch)
         fol_atomic_store(&team->caller_waits, true, memory_order_relaxed);
     }
     fol_atomic_fetch_add(&team->searchers, 1, memory_order_relaxed);
-    take_back(&team->wake_is_under_way);
+    take_back(sleepers);
     worker->spin_start_ns = fol_exec_now_ns();
     worker->yields_left = YIELDS;
 }

@@ -179,6 +179,9 @@ static void await(fol_worker *worker, fol_fork *fork)
         }
     }
     fol_atomic_store(&worker->waits_for, outer, memory_order_release);
+    if (worker->depth == 0) {
+        fol_worker_clear_busy(worker);
+    }
 }
 
 bool fol_fork_reclaim_slowly(fol_worker *worker, fol_fork *fork, void *item)

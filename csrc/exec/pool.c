@@ -65,7 +65,7 @@ int fol_pool_create(fol_pool **out)
     pool->processors = fol_topology_read_usable();
     pool->start_cycles = fol_cycles_now();
     pool->start_ns = fol_exec_now_ns();
-    fol_event_count_init(&pool->idle);
+    fol_event_count_init(&pool->parked.event);
     *out = pool;
     return 0;
 }
@@ -127,7 +127,7 @@ uint32_t fol_pool_thread_count(const fol_pool *pool)
 
 uint32_t fol_pool_parked_count(const fol_pool *pool)
 {
-    return fol_event_count_waiters(&pool->idle);
+    return fol_event_count_waiters(&pool->parked.event);
 }
 
 uint64_t fol_pool_cycles(const fol_pool *pool, uint64_t ns)
@@ -197,7 +197,7 @@ static void join_threads(fol_pool *pool)
     uint32_t count = fol_atomic_load(&pool->thread_count, memory_order_relaxed);
     /* Release pairs with the acquire in fol_pool_serve. */
     fol_atomic_store(&pool->is_stopping, true, memory_order_release);
-    fol_event_count_notify_all(&pool->idle);
+    fol_event_count_notify_all(&pool->parked.event);
     for (uint32_t i = 0; i < count; i++) {
         pthread_join(pool->threads[i].thread, NULL);
     }

@@ -96,7 +96,8 @@ int fol_team_create(fol_pool *pool, const fol_team_config *config, fol_team **ou
     team->poll_state = config->poll_state;
     team->poll_ns = config->poll_ns;
     team->trace = config->trace;
-    fol_event_count_init(&team->waiting);
+    fol_event_count_init(&team->caller.event);
+    fol_event_count_init(&team->nested.event);
     init_places(team);
     uint32_t capacity =
         config->injector_capacity == 0 ? DEFAULT_INJECTOR_CAPACITY : config->injector_capacity;

@@ -46,13 +46,23 @@ static void count_steal(fol_worker *worker, const fol_worker *victim, uint32_t c
     }
 }
 
+/* A single job is left to its owner until the second look: most often the owner has just pushed it
+ * and takes it next, and to lose it costs more than to run it. */
+static bool is_left_alone(fol_worker *worker, const fol_worker *victim, uint32_t public_count)
+{
+    bool was_single = worker->single_of == victim;
+    worker->single_of = public_count == 1 ? victim : NULL;
+    return public_count == 1 && !was_single;
+}
+
 /* One look at one victim. */
 static fol_job *steal_from(fol_worker *worker, fol_worker *victim, bool *contended)
 {
     uint32_t count = 0;
     fol_number_add(&worker->numbers.steal_attempts, 1);
     *contended = false;
-    if (fol_deque_public_count(&victim->deque) == 0) {
+    uint32_t public_count = fol_deque_public_count(&victim->deque);
+    if (public_count == 0 || is_left_alone(worker, victim, public_count)) {
         fol_number_add(&worker->numbers.steal_misses, 1);
         return NULL;
     }

@@ -78,8 +78,7 @@ void fol_latch_count_down(fol_latch *latch, fol_team *team, uint32_t by)
     uint32_t before = atomic_fetch_sub_explicit(&latch->count, by, memory_order_acq_rel);
     FOL_ASSERT(before >= by);
     if (before == by) {
-        /* Passes the full fence that pairs with the one in prepare. */
-        fol_event_count_notify_all(&team->waiting);
+        fol_team_wake_waiters(team);
     }
 }
 
@@ -136,7 +135,8 @@ static fol_job *take_from_source(fol_worker *worker)
 static fol_job *take_in_turn(fol_worker *worker)
 {
     if (worker->turn == TURN_OF_INJECTOR) {
-        return take_injected(worker);
+        fol_job *injected = take_injected(worker);
+        return injected != NULL || worker->place == 0 ? injected : take_from_source(worker);
     }
     worker->turn = 0;
     if (!worker->is_searching) {

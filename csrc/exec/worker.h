@@ -62,6 +62,7 @@ struct fol_worker {
     uint64_t poll_at;       /* cycles */
     uint64_t parked_since;  /* cycles, when a helper left; 0: none did */
     fol_rng rng;
+    const fol_worker *single_of; /* the victim that had a single job at the last look */
     /* Other places, nearest first; those of distance d end at order_ends[d]. */
     uint8_t order_ends[FOL_DISTANCES];
     uint8_t order[FOL_TEAM_MAX_WORKERS];
@@ -75,6 +76,12 @@ struct fol_worker {
 };
 
 static_assert(FOL_TEAM_MAX_WORKERS <= UINT8_MAX, "places fit into the victims' order");
+
+/* Threads that sleep until there is work, and whether one of them was woken and is on its way. */
+typedef struct fol_sleepers {
+    fol_event_count event;
+    alignas(FOL_CACHE_LINE) FOL_ATOMIC(uint32_t) wake_is_under_way;
+} fol_sleepers;
 
 typedef struct fol_team_entry {
     FOL_ATOMIC(fol_team *) team; /* NULL: free */
@@ -105,11 +112,11 @@ struct fol_team {
     /* The idle protocol's words; idle.c says what they promise. */
     alignas(FOL_CACHE_LINE) FOL_ATOMIC(uint32_t) searchers;
     FOL_ATOMIC(uint32_t) join_sleepers;
-    FOL_ATOMIC(uint32_t) wake_is_under_way; /* of `waiting` */
     FOL_ATOMIC(bool) caller_is_busy;
     FOL_ATOMIC(bool) caller_waits; /* and is not parked */
     FOL_ATOMIC(bool) is_closing;
-    fol_event_count waiting;
+    fol_sleepers caller;
+    fol_sleepers nested; /* helpers in a wait inside of a job */
     alignas(FOL_CACHE_LINE) FOL_ATOMIC(uint64_t) free_places[FOL_PLACE_WORDS];
 };
 
@@ -128,9 +135,8 @@ struct fol_pool {
     FOL_ATOMIC(uint32_t) thread_count;
     FOL_ATOMIC(bool) is_stopping;
     fol_team_block first_block;
-    fol_event_count idle;
+    fol_sleepers parked;
     alignas(FOL_CACHE_LINE) FOL_ATOMIC(uint32_t) seekers;
-    FOL_ATOMIC(uint32_t) wake_is_under_way; /* of `idle` */
     fol_pool_thread threads[FOL_POOL_MAX_THREADS];
 };
 
@@ -174,6 +180,8 @@ typedef enum fol_wake {
 fol_wake fol_team_wake(fol_team *team);
 /* The same, and it is counted. */
 void fol_worker_wake(fol_worker *worker);
+/* A latch has opened. */
+void fol_team_wake_waiters(fol_team *team);
 /* Branches have been published. */
 void fol_worker_wake_for_branches(fol_worker *worker);
 /* Whether there is something this worker could take; the caller passed a full fence. */

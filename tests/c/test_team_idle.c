@@ -16,7 +16,7 @@ static void *inject_when_all_are_parked(void *argument)
 {
     outsider *o = argument;
     for (uint32_t i = 0; i < o->count; i++) {
-        SPIN_UNTIL(fol_event_count_waiters(&o->crowd->team->waiting) == 1 &&
+        SPIN_UNTIL(fol_event_count_waiters(&o->crowd->team->caller.event) == 1 &&
                    all_are_parked(o->crowd->pool));
         CHECK(fol_team_inject(o->crowd->team, &o->jobs[i].job));
         SPIN_UNTIL(atomic_load(&o->jobs[i].runs) == 1);
@@ -63,7 +63,7 @@ static void test_helpers_run_what_is_injected_while_the_caller_is_elsewhere(void
 static void *open_latch(void *argument)
 {
     outsider *o = argument;
-    SPIN_UNTIL(fol_event_count_waiters(&o->crowd->team->waiting) == 1);
+    SPIN_UNTIL(fol_event_count_waiters(&o->crowd->team->caller.event) == 1);
     fol_latch_count_down(o->latch, o->crowd->team, 1);
     return NULL;
 }
@@ -346,7 +346,7 @@ static void *feed_parked_caller(void *argument)
     outsider *o = argument;
     lane *l = o->crowd->team->source.state;
     for (uint32_t i = 0; i < o->count; i++) {
-        SPIN_UNTIL(fol_event_count_waiters(&o->crowd->team->waiting) == 1);
+        SPIN_UNTIL(fol_event_count_waiters(&o->crowd->team->caller.event) == 1);
         atomic_store(&l->ready, &o->jobs[i].job);
         fol_team_notify(o->crowd->team);
         SPIN_UNTIL(atomic_load(&o->jobs[i].runs) == 1);
