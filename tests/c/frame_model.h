@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "check.h"
+#include "draw.h"
 #include "foliot/memory.h"
 #include "foliot/scheduler.h"
 #include "foliot/status.h"
@@ -22,25 +23,6 @@
 #define SYSTEMS_MAX 12
 #define TERMS_MAX   4
 #define LIVE_MAX    3000
-
-static inline uint64_t mix(uint64_t a, uint64_t b)
-{
-    uint64_t x = (a ^ (b + UINT64_C(0x9e3779b97f4a7c15))) * UINT64_C(0xbf58476d1ce4e5b9);
-    x = (x ^ (x >> 29)) * UINT64_C(0x94d049bb133111eb);
-    return x ^ (x >> 32);
-}
-
-/* Numbers from a seed: SplitMix64. */
-static inline uint64_t draw(uint64_t *state)
-{
-    *state += UINT64_C(0x9e3779b97f4a7c15);
-    return mix(*state, 1);
-}
-
-static inline uint32_t draw_below(uint64_t *state, uint32_t limit)
-{
-    return (uint32_t)(draw(state) % limit);
-}
 
 typedef struct model model;
 
@@ -451,12 +433,6 @@ static void close_model(model *m)
         fol_component_release(m->components[i]);
     }
     pthread_mutex_destroy(&m->host.lock);
-}
-
-static inline uint64_t setting(const char *name, uint64_t otherwise)
-{
-    const char *text = getenv(name);
-    return text == NULL ? otherwise : strtoull(text, NULL, 0);
 }
 
 #endif

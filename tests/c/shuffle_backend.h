@@ -7,7 +7,9 @@
 #ifndef FOL_TESTS_SHUFFLE_BACKEND_H
 #define FOL_TESTS_SHUFFLE_BACKEND_H
 
-#include "frame_model.h"
+#include "check.h"
+#include "draw.h"
+#include "frame/frame.h"
 
 #define SHUFFLED_MAX 64
 

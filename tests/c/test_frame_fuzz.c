@@ -8,9 +8,9 @@
  */
 
 #include <errno.h>
-#include <stdlib.h>
 
 #include "check.h"
+#include "draw.h"
 #include "foliot/memory.h"
 #include "foliot/scheduler.h"
 #include "foliot/status.h"
@@ -23,25 +23,6 @@
 #define TERMS_MAX   4
 #define START_ROWS  40
 #define LIVE_MAX    400
-
-static uint64_t mix(uint64_t a, uint64_t b)
-{
-    uint64_t x = (a ^ (b + UINT64_C(0x9e3779b97f4a7c15))) * UINT64_C(0xbf58476d1ce4e5b9);
-    x = (x ^ (x >> 29)) * UINT64_C(0x94d049bb133111eb);
-    return x ^ (x >> 32);
-}
-
-/* Numbers from a seed: SplitMix64. */
-static uint64_t draw(uint64_t *state)
-{
-    *state += UINT64_C(0x9e3779b97f4a7c15);
-    return mix(*state, 1);
-}
-
-static uint32_t draw_below(uint64_t *state, uint32_t limit)
-{
-    return (uint32_t)(draw(state) % limit);
-}
 
 /* What one system does, whatever its place; terms[0] gives a column. */
 typedef struct actor {
@@ -457,12 +438,6 @@ static bool run_case(uint64_t seed)
     close_world(&other);
     close_world(&refused);
     return check_failures == failures;
-}
-
-static uint64_t setting(const char *name, uint64_t otherwise)
-{
-    const char *text = getenv(name);
-    return text == NULL ? otherwise : strtoull(text, NULL, 0);
 }
 
 static void test_the_order_of_registration_matters_only_where_it_has_to(void)

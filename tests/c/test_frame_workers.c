@@ -6,6 +6,7 @@
  * choose how many cases to run and where to start.
  */
 
+#include "frame_model.h"
 #include "shuffle_backend.h"
 
 #define CASES  40
