@@ -13,3 +13,8 @@ void fol_threads_shutdown(void)
 {
     fol_pool_shutdown();
 }
+
+void fol_threads_fail_nth(uint64_t n)
+{
+    fol_pool_fail_nth_thread(n);
+}

@@ -8,6 +8,8 @@
 #ifndef FOLIOT_THREADS_H
 #define FOLIOT_THREADS_H
 
+#include <stdint.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -20,6 +22,10 @@ void fol_threads_at_end(void (*function)(void));
  * one to be destroyed ends them. A scheduler made later starts new ones. The caller holds nothing
  * that the hook waits for, such as the host's lock. */
 void fol_threads_shutdown(void);
+
+/* Make the n-th thread from now not start, as when the system refuses it (1 is the next one), once;
+ * 0 switches it off. Process-wide: for fault tests only. */
+void fol_threads_fail_nth(uint64_t n);
 
 #ifdef __cplusplus
 }
