@@ -61,13 +61,13 @@ def compiles(compiler: str, header: str, flags: list[str]) -> bool:
     return done.returncode == 0
 
 
-def build_rust(name: str) -> str | None:
-    """One of the Rust crates; why not, or None."""
+def build_rust(name: str, hosted: str) -> str | None:
+    """The Rust crate that hosts these libraries; why not, or None."""
     if shutil.which("cargo") is None:
-        return f"{name} is left out: there is no cargo here, it comes with Rust 1.85 or newer."
+        return f"{hosted} are left out: there is no cargo here, it comes with Rust 1.85 or newer."
     command = ["cargo", "build", "--release", "--locked", "-j1", "--target-dir", str(PEERS)]
     failure = run(command, HERE / name)
-    return None if failure is None else f"{name} is left out: {failure}"
+    return None if failure is None else f"{hosted} are left out: {failure}"
 
 
 def build_go() -> str | None:
@@ -80,11 +80,12 @@ def build_go() -> str | None:
     return None if failure is None else f"Go is left out: {failure}"
 
 
-def build_cpp(name: str, header: str, flags: list[str], hint: str) -> str | None:
-    """One of the C++ programs; why not, or None."""
+def build_cpp(library: str, header: str, flags: list[str], hint: str) -> str | None:
+    """The C++ program of a library; why not, or None."""
+    name = {"oneTBB": "tbb", "Taskflow": "taskflow"}[library]
     compiler = shutil.which("g++")
     if compiler is None:
-        return f"{name} is left out: there is no g++ here."
+        return f"{library} is left out: there is no g++ here."
     source = HERE / "peers_cpp" / f"{name}.cpp"
     target = PEERS / "cpp" / name
     if not is_older(target, (HERE / "peers_cpp").iterdir()):
@@ -92,12 +93,12 @@ def build_cpp(name: str, header: str, flags: list[str], hint: str) -> str | None
     includes = [flag for flag in flags if not flag.startswith("-l")]
     if not compiles(compiler, header, includes):
         target.unlink(missing_ok=True)
-        return f"{name} is left out: {hint}"
+        return f"{library} is left out: {hint}"
     target.parent.mkdir(parents=True, exist_ok=True)
     libraries = [flag for flag in flags if flag.startswith("-l")]
     command = [compiler, *CXX_FLAGS, *includes, str(source), *libraries, "-o", str(target)]
     failure = run(command)
-    return None if failure is None else f"{name} is left out: {failure}"
+    return None if failure is None else f"{library} is left out: {failure}"
 
 
 def fetch_taskflow() -> str | None:
@@ -132,17 +133,17 @@ def build_all() -> list[str]:
     """Build what can be built; a sentence for each that cannot."""
     taskflow_include = TASKFLOW / "usr" / "include"
     results = (
-        build_rust("peers"),
-        build_rust("peers_tasks"),
+        build_rust("peers", "flecs, bevy_ecs, hecs, shipyard and legion"),
+        build_rust("peers_tasks", "crossbeam-deque, rayon and tokio"),
         build_go(),
         build_cpp(
-            "tbb",
+            "oneTBB",
             "tbb/flow_graph.h",
             ["-ltbb"],
-            "oneTBB's headers are not installed, Debian has them in libtbb-dev.",
+            "its headers are not installed, Debian has them in libtbb-dev.",
         ),
         build_cpp(
-            "taskflow",
+            "Taskflow",
             "taskflow/taskflow.hpp",
             ["-isystem", str(taskflow_include)],
             "its headers are not installed, Debian 13 has them in libtaskflow-cpp-dev, and "
