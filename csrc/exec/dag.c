@@ -42,10 +42,11 @@ static int allocate(fol_dag *dag, uint32_t nodes, uint32_t edges, uint32_t segme
     dag->lane_nodes = fol_alloc_array(nodes, sizeof(*dag->lane_nodes));
     dag->roots = fol_alloc_array(nodes, sizeof(fol_job *));
     dag->urgency = fol_alloc_array(nodes, sizeof(*dag->urgency));
+    dag->costs = fol_alloc_zeroed(nodes, sizeof(*dag->costs));
     bool has_all = dag->nodes != NULL && dag->segments != NULL && dag->successors != NULL &&
                    dag->predecessor_starts != NULL && dag->predecessors != NULL &&
                    dag->order != NULL && dag->cursors != NULL && dag->lane_nodes != NULL &&
-                   dag->roots != NULL && dag->urgency != NULL;
+                   dag->roots != NULL && dag->urgency != NULL && dag->costs != NULL;
     return has_all ? 0 : -ENOMEM;
 }
 
@@ -139,7 +140,7 @@ int fol_dag_create(fol_team *team, fol_dag_hub *hub, const fol_dag_graph *graph,
     if (edges > 0) {
         memcpy(dag->successors, graph->successors, edges * sizeof(*dag->successors));
     }
-    fol_dag_set_costs(dag, NULL, 0.0);
+    fol_dag_use_costs(dag, NULL, 0.0);
     *out = dag;
     return 0;
 
@@ -163,11 +164,12 @@ void fol_dag_destroy(fol_dag *dag)
     fol_free(dag->lane_nodes);
     fol_free(dag->roots);
     fol_free(dag->urgency);
+    fol_free(dag->costs);
     fol_free(dag);
 }
 
 /* Urgencies from the last node to the first, and the spans. */
-void fol_dag_set_costs(fol_dag *dag, const double *costs, double small)
+void fol_dag_use_costs(fol_dag *dag, const double *costs, double small)
 {
     for (uint32_t s = 0; s < dag->segment_count; s++) {
         fol_dag_segment *segment = &dag->segments[s];
@@ -190,6 +192,12 @@ void fol_dag_set_costs(fol_dag *dag, const double *costs, double small)
         segment->span = longest > lane ? longest : lane;
     }
     dag->order_is_stale = true;
+}
+
+void fol_dag_set_costs(fol_dag *dag, const double *costs, double small)
+{
+    dag->has_costs = true;
+    fol_dag_use_costs(dag, costs, small);
 }
 
 double fol_dag_span(const fol_dag *dag, uint32_t segment)

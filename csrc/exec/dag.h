@@ -61,8 +61,10 @@ void fol_dag_destroy(fol_dag *dag);
 
 /* Costs in any one unit, one a node; they decide who starts first. Nodes that cost less than
  * `small`, but something, are not worth handing over: a worker holds up to FOL_DAG_HELD of them
- * back for itself. Between runs. */
-#define FOL_DAG_HELD 4u
+ * back for itself. A dag that is given no costs measures its nodes, but for those that are cut, in
+ * the second and third run of each segment. Between runs. */
+#define FOL_DAG_HELD     4u
+#define FOL_DAG_SMALL_NS 200u /* of nodes it measures itself */
 void fol_dag_set_costs(fol_dag *dag, const double *costs, double small);
 /* What a segment takes at least by those costs: the longest way through it, or all of its lane. */
 double fol_dag_span(const fol_dag *dag, uint32_t segment);

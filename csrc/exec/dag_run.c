@@ -22,11 +22,17 @@
  */
 
 #include "base/assert.h"
+#include "base/cycles.h"
 #include "exec/dag_state.h"
+#include "foliot/clock.h"
 
 /* Nodes of a chain until the team gets a look at its other queues. */
 #define CHAIN_MOST FOL_FAIR_INTERVAL
 #define BATCH      32u
+
+/* The first run of a segment finds everything cold; the two after it are measured. */
+#define MEASURED_FIRST 1u
+#define MEASURED_LAST  2u
 
 /* A worker on its way along a chain. */
 typedef struct chain {
@@ -210,6 +216,25 @@ static void cut(fol_dag_node *node, uint32_t pieces)
     atomic_store_explicit(&node->pieces_left, pieces, memory_order_relaxed);
 }
 
+/* Starts a node, and notes what that took when asked to. */
+static uint32_t begin_node(chain *chain, fol_dag_node *node)
+{
+    fol_dag *dag = chain->dag;
+    const fol_dag_calls *calls = &dag->calls;
+    if (FOL_LIKELY(!dag->is_measuring)) {
+        return calls->begin(calls->state, node->index, chain->place);
+    }
+    uint64_t start = fol_cycles_now();
+    uint32_t pieces = calls->begin(calls->state, node->index, chain->place);
+    uint64_t end = fol_cycles_now();
+    if (pieces == 0 && end > start) {
+        double *cost = &dag->costs[node->index];
+        double taken = (double)(end - start);
+        *cost = *cost == 0.0 || taken < *cost ? taken : *cost;
+    }
+    return pieces;
+}
+
 /* Runs a node that is in no lane, or joins in the pieces of one. Returns what to run next. */
 static fol_dag_node *run_node(chain *chain, fol_dag_node *node)
 {
@@ -219,7 +244,7 @@ static fol_dag_node *run_node(chain *chain, fol_dag_node *node)
     if (is_copy) {
         chain->ended++;
     } else {
-        uint32_t pieces = calls->begin(calls->state, node->index, chain->place);
+        uint32_t pieces = begin_node(chain, node);
         if (pieces == 0) {
             return release_successors(chain, node);
         }
@@ -239,8 +264,7 @@ static fol_dag_node *run_node(chain *chain, fol_dag_node *node)
 static void run_lane_node(chain *chain, fol_dag_node *node)
 {
     fol_dag *dag = chain->dag;
-    const fol_dag_calls *calls = &dag->calls;
-    uint32_t pieces = calls->begin(calls->state, node->index, chain->place);
+    uint32_t pieces = begin_node(chain, node);
     if (pieces == 0) {
         (void)release_successors(chain, node);
         push_batch(chain);
@@ -355,22 +379,65 @@ static void start_roots(chain *chain, const fol_dag_segment *segment)
         }
     }
     fol_job *const *roots = &dag->roots[segment->first_root];
-    for (uint32_t i = 0; i < segment->root_count; i++) {
-        ((fol_dag_node *)roots[i])->piece_count = 0;
+    uint32_t count = segment->root_count;
+    bool are_small = count <= FOL_DAG_HELD;
+    for (uint32_t i = 0; i < count; i++) {
+        fol_dag_node *node = (fol_dag_node *)roots[i];
+        node->piece_count = 0;
+        are_small = are_small && node->is_small;
     }
-    if (segment->root_count > 0 &&
-        fol_worker_push_many(chain->worker, roots, segment->root_count) != 0) {
-        for (uint32_t i = 0; i < segment->root_count; i++) {
-            hold(chain, (fol_dag_node *)roots[i]);
-        }
+    if (count == 0 || (!are_small && fol_worker_push_many(chain->worker, roots, count) == 0)) {
+        return;
     }
+    for (uint32_t i = 0; i < count; i++) {
+        hold(chain, (fol_dag_node *)roots[i]);
+    }
+}
+
+typedef struct measurement {
+    uint64_t start_ns;
+    uint64_t start_cycles;
+} measurement;
+
+static measurement begin_measurement(fol_dag *dag, fol_dag_segment *segment)
+{
+    dag->is_measuring = !dag->has_costs && segment->runs >= MEASURED_FIRST;
+    segment->runs++;
+    if (!dag->is_measuring) {
+        return (measurement){0};
+    }
+    return (measurement){fol_clock_monotonic.now_ns(NULL), fol_cycles_now()};
+}
+
+static void end_measurement(fol_dag *dag, measurement begin)
+{
+    if (dag->is_measuring) {
+        double ns = (double)(fol_clock_monotonic.now_ns(NULL) - begin.start_ns);
+        double cycles = (double)(fol_cycles_now() - begin.start_cycles);
+        double small = ns > 0.0 ? FOL_DAG_SMALL_NS * cycles / ns : 0.0;
+        fol_dag_use_costs(dag, dag->costs, small);
+        dag->is_measuring = false;
+    }
+}
+
+/* Waits until the run is over. Where all was done here nothing has to be waited for. */
+static void wait_for_end(fol_dag_hub *hub, fol_worker *worker)
+{
+    fol_dag_place *place = &hub->places[0];
+    /* Acquire pairs with the releases of those who counted down. */
+    if (atomic_load_explicit(&hub->left.count, memory_order_acquire) == place->ended) {
+        place->ended = 0;
+        atomic_store_explicit(&hub->left.count, 0, memory_order_relaxed);
+        return;
+    }
+    fol_worker_wait(worker, &hub->left);
 }
 
 void fol_dag_run(fol_dag *dag, uint32_t index)
 {
     FOL_ASSERT(index < dag->segment_count);
     fol_dag_hub *hub = dag->hub;
-    const fol_dag_segment *segment = &dag->segments[index];
+    fol_dag_segment *segment = &dag->segments[index];
     if (segment->first == segment->end) {
         return;
     }
@@ -378,6 +445,10 @@ void fol_dag_run(fol_dag *dag, uint32_t index)
         fol_dag_put_in_order(dag);
     }
     FOL_ASSERT(fol_latch_is_open(&hub->left));
+    measurement measurement = {0};
+    if (FOL_UNLIKELY(segment->runs <= MEASURED_LAST)) {
+        measurement = begin_measurement(dag, segment);
+    }
     dag->running = segment;
     hub->dag = dag;
     fol_lane_set_count(&hub->lane, segment->lane_count);
@@ -394,5 +465,6 @@ void fol_dag_run(fol_dag *dag, uint32_t index)
     }
     follow(&chain, take_held(&chain));
     end_chain(&chain);
-    fol_worker_wait(worker, &hub->left);
+    wait_for_end(hub, worker);
+    end_measurement(dag, measurement);
 }

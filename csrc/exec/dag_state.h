@@ -39,6 +39,7 @@ typedef struct fol_dag_segment {
     uint32_t root_count;
     uint32_t first_lane; /* in lane_nodes, by rank */
     uint32_t lane_count;
+    uint32_t runs; /* until its nodes are measured */
     double span;
 } fol_dag_segment;
 
@@ -67,6 +68,8 @@ struct fol_dag {
     uint32_t node_count;
     uint32_t segment_count;
     bool order_is_stale;  /* costs changed since nodes were put in order */
+    bool has_costs;       /* somebody gave it costs */
+    bool is_measuring;    /* this run */
     uint32_t *successors; /* the most urgent first */
     uint32_t *predecessor_starts;
     uint32_t *predecessors;
@@ -75,10 +78,13 @@ struct fol_dag {
     uint32_t *lane_nodes;
     fol_job **roots;
     double *urgency;
+    double *costs; /* as it measured them: cycles, 0 when it did not */
 };
 
 void fol_dag_run_job(fol_job *job, fol_worker *worker);
 void fol_dag_drain_job(fol_job *job, fol_worker *worker);
+/* Takes over costs, given or measured. */
+void fol_dag_use_costs(fol_dag *dag, const double *costs, double small);
 /* Puts successors, roots and the lane in the order of urgency. */
 void fol_dag_put_in_order(fol_dag *dag);
 

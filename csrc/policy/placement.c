@@ -7,8 +7,9 @@
 #include "base/assert.h"
 
 /* A new sample counts this much in a running mean, and is held to within this factor of it. */
-#define MEAN_WEIGHT 0.25
-#define MEAN_HOLD   2.0
+#define MEAN_WEIGHT    0.25
+#define MEAN_HOLD      2.0
+#define CHANGE_SAMPLES 3u
 
 /* Serial runs before a trial: the first of a phase finds everything cold. */
 #define SERIAL_FIRST 3u
@@ -17,24 +18,28 @@
 #define TRIAL_RUNS   3u
 #define TRIAL_WARM   8u
 #define CHECK_RUNS   2u
-#define RETRY_LEAST  64u
+#define RETRY_LEAST  8u
 #define CHANGE       1.5  /* of a measured time, which brings a new look */
 #define CLEARLY      1.25 /* less than the work: parallel without a serial measurement */
 #define CLEAR_GAINS  16.0 /* work of so many least gains may be judged by its costs alone */
 #define MARGIN_ABOVE (1.0 + FOL_PLACEMENT_MARGIN)
 #define MARGIN_BELOW (1.0 - FOL_PLACEMENT_MARGIN)
 
-static double held(double mean, double sample)
+/* Takes a sample into a mean. One that is far off is held to within MEAN_HOLD of the mean, for
+ * something may have interrupted the run, and the next found helpers asleep; the third in a row is
+ * a change, and is the new mean. */
+static void average(double *mean, uint8_t *times_off, double sample)
 {
-    if (sample > mean * MEAN_HOLD) {
-        return mean * MEAN_HOLD;
+    bool is_above = sample > *mean * MEAN_HOLD;
+    bool is_below = sample < *mean / MEAN_HOLD;
+    *times_off = is_above || is_below ? *times_off + 1 : 0;
+    if (*mean == 0.0 || *times_off == CHANGE_SAMPLES) {
+        *mean = sample;
+        *times_off = 0;
+        return;
     }
-    return sample < mean / MEAN_HOLD ? mean / MEAN_HOLD : sample;
-}
-
-static double averaged(double mean, double sample)
-{
-    return mean == 0.0 ? sample : mean + MEAN_WEIGHT * (held(mean, sample) - mean);
+    double held = is_above ? *mean * MEAN_HOLD : is_below ? *mean / MEAN_HOLD : sample;
+    *mean += MEAN_WEIGHT * (held - *mean);
 }
 
 void fol_placement_init(fol_placement *placement, uint32_t workers, bool has_parallelism,
@@ -227,7 +232,7 @@ static void learn_serial(fol_placement *placement, double wall)
     if (is_first && wall < placement->serial_wall) {
         placement->serial_wall = wall;
     } else if (!is_first) {
-        placement->serial_wall = averaged(placement->serial_wall, wall);
+        average(&placement->serial_wall, &placement->serial_times_off, wall);
     }
 }
 
@@ -240,8 +245,9 @@ static void learn_parallel(fol_placement *placement, double wall)
         placement->skips_next = false;
         return;
     }
-    placement->parallel_wall = averaged(placement->parallel_wall, wall);
-    placement->parallel_loss += wall - placement->serial_wall;
+    average(&placement->parallel_wall, &placement->parallel_times_off, wall);
+    double held = placement->parallel_wall * MEAN_HOLD;
+    placement->parallel_loss += (wall < held ? wall : held) - placement->serial_wall;
 }
 
 static void learn_check(fol_placement *placement, double wall)

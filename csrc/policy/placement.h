@@ -19,9 +19,9 @@
  * new look at once.
  *
  * Never oscillates on steady input: serial becomes parallel only below (1 - margin) of serial, and
- * parallel becomes serial only above (1 + margin) of it. Samples are held to a factor of two of the
- * mean, so that one interrupted run does not decide, and a real change is followed within a few
- * dozen runs.
+ * parallel becomes serial only above (1 + margin) of it. A sample far from the mean is held to a
+ * factor of two of it, so that one interrupted run does not decide; a third one in a row is a
+ * change, and is followed at once.
  *
  * Pure: no thread, no clock, no allocation. Time is an argument; its unit is cycles.
  */
@@ -69,10 +69,12 @@ typedef struct fol_placement_look {
 typedef struct fol_placement {
     uint32_t workers;
     bool has_parallelism;
-    bool is_parallel; /* the last choice */
-    bool was_hot;     /* helpers were awake at the last choice */
-    bool is_estimate; /* serial_wall is a sum of costs: no serial run was measured */
-    bool skips_next;  /* the run after a check finds helpers asleep: not learnt from */
+    bool is_parallel;           /* the last choice */
+    bool was_hot;               /* helpers were awake at the last choice */
+    bool is_estimate;           /* serial_wall is a sum of costs: no serial run was measured */
+    bool skips_next;            /* the run after a check finds helpers asleep: not learnt from */
+    uint8_t serial_times_off;   /* samples in a row that were far from the mean */
+    uint8_t parallel_times_off; /* the same */
     fol_placement_state state;
     fol_placement_reason reason;
     double least_gain;      /* cycles */
