@@ -1,0 +1,28 @@
+"""One result, whoever runs what: random schedules on every backend that has workers.
+
+The reference is the blocking backend. Digest, order of rows, order of custom commands, counts and
+errors are compared after every frame.
+"""
+
+import pytest
+
+pytest.importorskip("cffi")
+
+from hypothesis import given
+from hypothesis import strategies as st
+from stress.cases import Case, cases, run_case
+
+BACKENDS = ["stealing", "threadpool"]
+
+
+def check(case: Case, backend: str, workers: int, seed: int) -> None:
+    expected = run_case(case, "blocking", 1, seed=0)
+    seen = run_case(case, backend, workers, seed)
+    for want, have in zip(expected.frames, seen.frames, strict=True):
+        assert have == want, f"{backend}, {workers} workers, seed {seed}"
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@given(case=cases(), workers=st.integers(1, 8), seed=st.integers(0, 2**64 - 1))
+def test_a_random_schedule_has_one_result(backend, case, workers, seed):
+    check(case, backend, workers, seed)
