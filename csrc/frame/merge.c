@@ -160,29 +160,9 @@ static uint32_t phase_number(const fol_scheduler *scheduler)
     return (uint32_t)(scheduler->phase - scheduler->program->phases);
 }
 
-void fol_run_merge(void *state, uint32_t segment)
+static void merge_segment(fol_scheduler *scheduler, uint32_t segment, uint64_t start)
 {
-    fol_scheduler *scheduler = state;
     fol_runner *runner = &scheduler->runners[0];
-    FOL_ASSERT(segment < scheduler->phase->work.segment_count);
-    if (scheduler->is_parallel) {
-        runner->stamp = fol_cycles_now();
-    } else {
-        /* One after another, the nodes filled all the time since. */
-        fol_count(&runner->busy_cycles, runner->stamp - scheduler->segment_from);
-    }
-    uint64_t start = runner->stamp;
-    if (FOL_UNLIKELY(scheduler->trace != NULL)) {
-        fol_trace_write(scheduler->trace, 0, FOL_TRACE_SEGMENT, phase_number(scheduler), segment,
-                        scheduler->segment_from, start);
-    }
-    scheduler->segment_from = start;
-    if (FOL_UNLIKELY(atomic_load_explicit(&scheduler->discards, memory_order_relaxed) != 0)) {
-        discard_failed(scheduler, segment);
-    }
-    if (count_waiting(scheduler) == 0) {
-        return;
-    }
     uint32_t end = end_of_segment(scheduler, segment);
     fol_host_set_attached(scheduler, runner, needs_host(scheduler));
     if (end > 0) {
@@ -203,10 +183,40 @@ void fol_run_merge(void *state, uint32_t segment)
     }
 }
 
+void fol_run_merge(void *state, uint32_t segment)
+{
+    fol_scheduler *scheduler = state;
+    fol_runner *runner = &scheduler->runners[0];
+    FOL_ASSERT(segment < scheduler->phase->work.segment_count);
+    if (scheduler->is_parallel) {
+        runner->stamp = fol_cycles_now();
+    } else {
+        /* One after another, the nodes filled all the time since. */
+        fol_count(&runner->busy_cycles, runner->stamp - scheduler->segment_from);
+    }
+    uint64_t start = runner->stamp;
+    if (FOL_UNLIKELY(scheduler->trace != NULL)) {
+        fol_trace_write(scheduler->trace, 0, FOL_TRACE_SEGMENT, phase_number(scheduler), segment,
+                        scheduler->segment_from, start);
+    }
+    scheduler->segment_from = start;
+    if (FOL_UNLIKELY(atomic_load_explicit(&scheduler->discards, memory_order_relaxed) != 0)) {
+        discard_failed(scheduler, segment);
+    }
+    if (count_waiting(scheduler) != 0) {
+        merge_segment(scheduler, segment, start);
+    }
+    if (scheduler->is_parallel) {
+        fol_host_set_attached(scheduler, runner, false);
+    }
+}
+
 void fol_begin_parallel(void *state)
 {
     fol_scheduler *scheduler = state;
     FOL_ASSERT(!scheduler->is_parallel);
+    /* Here, and behind each merge: others may begin before the caller has a node to run. */
+    fol_host_set_attached(scheduler, &scheduler->runners[0], false);
     scheduler->is_parallel = true;
     scheduler->was_parallel = true;
 }

@@ -115,7 +115,6 @@ static void shuffle_run(fol_backend *backend, const fol_work *work)
     }
     calls->begin_parallel(calls->state);
     for (uint32_t s = 0; s < work->segment_count; s++) {
-        calls->release_host(calls->state, 0);
         run_shuffled_segment(backend, work, nodes, s == 0 ? 0 : work->segment_ends[s - 1],
                              work->segment_ends[s]);
         calls->merge(calls->state, s);

@@ -11,7 +11,6 @@ static void run_backwards(fol_backend *backend, const fol_work *work)
 {
     const fol_work_calls *calls = &backend->calls;
     calls->begin_parallel(calls->state);
-    calls->release_host(calls->state, 0);
     uint32_t pieces = calls->begin_node(calls->state, 0, 0);
     calls->release_host(calls->state, 0);
     for (uint32_t i = pieces; i > 0; i--) {

@@ -273,6 +273,61 @@ static void test_refused_memory_leaves_no_scheduler_and_the_old_plan(void)
     }
 }
 
+/* Doubles its rows by the parallel loop; *user counts them. */
+static int double_range(fol_parallel *self, size_t first, size_t end, void *argument)
+{
+    const fol_chunk *chunk = argument;
+    (void)self;
+    for (size_t i = first; i < end; i++) {
+        ((uint64_t *)chunk->columns[0])[i] *= 2;
+    }
+    atomic_fetch_add_explicit((_Atomic uint64_t *)chunk->user, end - first, memory_order_relaxed);
+    return 0;
+}
+
+static int chunk_in_parallel(const fol_chunk *chunk, void *user)
+{
+    (void)user;
+    return chunk->parallel->for_range(chunk->self, (size_t)chunk->rows, 8, double_range,
+                                      (void *)chunk);
+}
+
+static void test_kernels_go_parallel_in_pieces_and_whole_and_without_workers(void)
+{
+    static model m;
+    const char *const names[] = {"threadpool", "stealing", "blocking"};
+    for (int b = 0; b < 3; b++) {
+        _Atomic uint64_t rows = 0;
+        actor actors[2] = {{.seed = 1, .term_count = 1, .kind = FOL_SYSTEM_CHUNK},
+                           {.seed = 2, .term_count = 1, .kind = FOL_SYSTEM_CHUNK}};
+        for (uint32_t i = 0; i < 2; i++) {
+            actors[i].components[0] = i;
+            actors[i].kinds[0] = FOL_TERM_WRITE;
+            snprintf(actors[i].name, sizeof(actors[i].name), "s%u", i);
+        }
+        describe(&m, actors, 2);
+        open_world(&m, 3, 4000);
+        fol_scheduler_config config = config_on(&m, names[b]);
+        for (uint32_t i = 0; i < 2; i++) {
+            m.systems[i].chunk_kernel = chunk_in_parallel;
+            m.systems[i].user = (void *)&rows;
+        }
+        open_scheduler(&m, &config);
+        uint64_t expected = 0;
+        for (uint32_t frame = 0; frame < FRAMES; frame++) {
+            if (frame < FRAMES / 2) {
+                go_parallel(&m);
+            }
+            CHECK_EQ(model_tick(&m, 0.1), 0);
+            const fol_frame *done = fol_scheduler_frame(m.scheduler);
+            expected += done->systems[0].rows + done->systems[1].rows;
+        }
+        CHECK(expected > FRAMES * 1000);
+        CHECK_EQ(rows, expected);
+        close_model(&m);
+    }
+}
+
 static void test_a_forked_child_may_destroy_a_scheduler_with_threads(void)
 {
     static model m;
@@ -302,6 +357,7 @@ int main(void)
     RUN(test_two_schedulers_at_once_do_what_each_does_alone);
     RUN(test_anybody_may_read_numbers_and_traces_while_frames_run);
     RUN(test_refused_memory_leaves_no_scheduler_and_the_old_plan);
+    RUN(test_kernels_go_parallel_in_pieces_and_whole_and_without_workers);
     RUN(test_a_forked_child_may_destroy_a_scheduler_with_threads);
     CHECK_MAIN_END();
 }
