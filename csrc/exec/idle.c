@@ -28,6 +28,11 @@
  * when others search. Branches may also be taken by workers that sleep in a join; those are woken
  * when nobody else is there.
  *
+ * Who publishes a branch passes no fence: whoever forked it joins it, so nobody depends on a wake,
+ * and the fence would be half of what a fork costs. Then a thread that parks at this very moment
+ * may miss a branch whose publication is still on its way from one processor to the others, and the
+ * work is done by fewer. So who parks lets such stores arrive before it looks again.
+ *
  * How long a searcher spins before it parks follows from how long work was away lately: when it
  * came back within SPIN_MAX_NS, spinning would have been right, and the limit grows to twice that
  * time; else it shrinks by a quarter. Spinning takes processors from those who work when more
@@ -41,6 +46,8 @@
 #define SPIN_MAX_NS      50000u
 #define PAUSES_PER_ROUND 8u
 #define YIELDS           3u
+/* A good part of a microsecond, many times what a store takes to arrive. */
+#define PAUSES_BEFORE_PARKING 16u
 
 /* Passes the fence that orders a publication before the looks at who is idle. */
 static void fence_after_publishing(void)
@@ -60,14 +67,16 @@ static void take_back(fol_sleepers *sleepers)
 }
 
 /* Wakes one sleeper unless one is on its way; a full fence came before. */
-static fol_wake wake_one(fol_sleepers *sleepers)
+static inline fol_wake wake_one(fol_sleepers *sleepers)
 {
     /* Every turn but the first takes a sleeper that had gone and another one that came. */
     while (fol_event_count_waiters(&sleepers->event) != 0) {
         uint32_t none = 0;
         /* All writes of the word are read-modify-writes that acquire and release, so each happens
-         * before the next: a sleeper that took it back is not counted as one any more. */
-        if (!fol_atomic_compare_exchange(&sleepers->wake_is_under_way, &none, 1,
+         * before the next: a sleeper that took it back is not counted as one any more. The plain
+         * look spares most publishers the swap. */
+        if (fol_atomic_load(&sleepers->wake_is_under_way, memory_order_relaxed) != 0 ||
+            !fol_atomic_compare_exchange(&sleepers->wake_is_under_way, &none, 1,
                                          memory_order_acq_rel, memory_order_relaxed)) {
             return FOL_WAKE_SAVED;
         }
@@ -81,12 +90,11 @@ static fol_wake wake_one(fol_sleepers *sleepers)
 
 static bool has_free_place(const fol_team *team)
 {
+    uint64_t any = 0;
     for (uint32_t word = 0; word < FOL_PLACE_WORDS; word++) {
-        if (fol_atomic_load(&team->free_places[word], memory_order_relaxed) != 0) {
-            return true;
-        }
+        any |= fol_atomic_load(&team->free_places[word], memory_order_relaxed);
     }
-    return false;
+    return any != 0;
 }
 
 /* A thread of the pool; a full fence came before. */
@@ -136,10 +144,11 @@ void fol_worker_wake(fol_worker *worker)
 void fol_worker_wake_for_branches(fol_worker *worker)
 {
     fol_team *team = worker->team;
-    fence_after_publishing();
+    /* No fence: see the top. The compiler at least keeps to the order. */
+    atomic_signal_fence(memory_order_seq_cst);
     fol_wake wake = wake_for_team(team);
     count_wake(worker, wake);
-    if (wake != FOL_WAKE_NOBODY ||
+    if (FOL_LIKELY(wake != FOL_WAKE_NOBODY) ||
         fol_atomic_load(&team->join_sleepers, memory_order_relaxed) == 0) {
         return;
     }
@@ -323,12 +332,21 @@ static void end_seeking(fol_pool *pool)
     }
 }
 
+/* Between the full fence of prepare and the last look before parking; see the top. */
+static void let_stores_arrive(void)
+{
+    for (uint32_t i = 0; i < PAUSES_BEFORE_PARKING; i++) {
+        fol_pause();
+    }
+}
+
 /* A seeker that found nothing parks, and is a seeker again afterwards. */
 static void park_thread(fol_pool *pool)
 {
     fol_atomic_fetch_sub(&pool->seekers, 1, memory_order_relaxed);
     /* Passes the full fence. */
     uint32_t key = fol_event_count_prepare(&pool->parked.event);
+    let_stores_arrive();
     /* The fences order the look at is_stopping as they do those at the queues. */
     if (fol_atomic_load(&pool->is_stopping, memory_order_relaxed) || any_team_wants_thread(pool)) {
         fol_event_count_cancel(&pool->parked.event);
@@ -470,6 +488,7 @@ void fol_worker_park(fol_worker *worker, const fol_latch *latch)
     fol_atomic_fetch_sub(&team->searchers, 1, memory_order_relaxed);
     /* Passes the full fence. */
     uint32_t key = fol_event_count_prepare(&sleepers->event);
+    let_stores_arrive();
     if (fol_latch_is_open(latch) || fol_team_has_work(team, worker)) {
         fol_event_count_cancel(&sleepers->event);
     } else {

@@ -88,11 +88,25 @@ static inline void fol_fork_push(fol_worker *worker, fol_fork *fork)
     }
 }
 
+/* The newest item of the deque if it is marked. A single one is taken as a thief takes it, by one
+ * swap, where a pop takes a fence and a swap. */
+static inline void *fol_worker_pop_branch(fol_worker *worker)
+{
+    fol_deque *deque = fol_worker_deque(worker);
+    uint64_t bottom = fol_atomic_load(&deque->bottom, memory_order_relaxed);
+    if (bottom == deque->tail && fol_atomic_load(&deque->top, memory_order_relaxed) + 1 == bottom) {
+        const void *single =
+            fol_atomic_load(&deque->slots[(bottom - 1) & deque->mask], memory_order_relaxed);
+        return fol_deque_item_is_marked(single) ? fol_deque_take_owner(deque) : NULL;
+    }
+    return fol_deque_pop_marked_owner(deque);
+}
+
 /* True when nobody took the fork: it is out of the deque, and the caller runs it. Else it has run
  * when this returns. */
 static inline bool fol_fork_reclaim(fol_worker *worker, fol_fork *fork)
 {
-    void *item = fol_deque_pop_marked_owner(fol_worker_deque(worker));
+    void *item = fol_worker_pop_branch(worker);
     if (FOL_LIKELY(item == (void *)((uintptr_t)fork | 1))) {
         return true;
     }

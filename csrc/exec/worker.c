@@ -1,20 +1,21 @@
 /* A worker's life: finding the next job, running it, publishing new ones, waiting.
  *
  * How long a job can wait. In FOL_FAIR_INTERVAL jobs a worker looks once at the injector first,
- * and once at the oldest job of its own deque; each look takes the first in the queue. So of n jobs
- * ahead of one in its queue, each is gone after at most FOL_FAIR_INTERVAL jobs of a worker that
- * serves it, and the job itself runs after (n + 1) times that. Kept jobs and jobs run inside of
- * joins count like any other. A job that never ends holds up the queue of its worker, until others
- * run out of work, or find that it has plenty.
+ * once at the oldest job of its own deque, and once at another worker that may have plenty; each
+ * look takes the first in the queue. So of n jobs ahead of one in its queue, each is gone after at
+ * most FOL_FAIR_INTERVAL jobs of a worker that serves it, and the job itself runs after (n + 1)
+ * times that. Kept jobs count like any other; a job that forks and joins is one, with all its
+ * branches. A job that never ends holds up the queue of its worker, until others run out of work,
+ * or find that it has plenty.
  */
 #include <sched.h>
 
 #include "exec/worker.h"
 
 #define KEPT_IN_ROW_MAX 3u
-/* The looks of a round are made before its last two jobs. */
+/* The looks of a round are made before its last three jobs. */
+#define TURN_OF_PLENTY   (FOL_FAIR_INTERVAL - 3)
 #define TURN_OF_INJECTOR (FOL_FAIR_INTERVAL - 2)
-#define TURN_OF_OLDEST   (FOL_FAIR_INTERVAL - 1)
 
 int fol_worker_push(fol_worker *worker, fol_job *job)
 {
@@ -134,6 +135,9 @@ static fol_job *take_from_source(fol_worker *worker)
 /* What gets its turn before all else, once in FOL_FAIR_INTERVAL jobs; often nothing. */
 static fol_job *take_in_turn(fol_worker *worker)
 {
+    if (worker->turn == TURN_OF_PLENTY) {
+        return fol_worker_steal_plenty(worker);
+    }
     if (worker->turn == TURN_OF_INJECTOR) {
         fol_job *injected = take_injected(worker);
         return injected != NULL || worker->place == 0 ? injected : take_from_source(worker);
@@ -145,8 +149,7 @@ static fol_job *take_in_turn(fol_worker *worker)
         fol_number_add(&worker->numbers.busy_cycles, cycles - worker->state_start);
         worker->state_start = cycles;
     }
-    fol_job *job = fol_job_of_item(fol_deque_take_owner(&worker->deque));
-    return job != NULL ? job : fol_worker_steal_plenty(worker);
+    return fol_job_of_item(fol_deque_take_owner(&worker->deque));
 }
 
 static fol_job *take_kept(fol_worker *worker)
@@ -176,7 +179,7 @@ fol_job *fol_worker_find(fol_worker *worker)
 {
     fol_job *job = NULL;
     worker->turn += 1;
-    if (FOL_UNLIKELY(worker->turn >= TURN_OF_INJECTOR)) {
+    if (FOL_UNLIKELY(worker->turn >= TURN_OF_PLENTY)) {
         job = take_in_turn(worker);
         if (job != NULL) {
             return job;
