@@ -8,7 +8,6 @@
 
 #include "base/assert.h"
 #include "base/cycles.h"
-#include "base/fork.h"
 #include "exec/topology.h"
 #include "foliot/clock.h"
 #include "foliot/status.h"
@@ -72,15 +71,16 @@ static int start_threads(fol_crew *crew, fol_backend *backend, const fol_backend
     uint32_t wanted = fol_crew_size(config);
     uint32_t asked = config->workers > wanted ? config->workers : wanted;
     int refused = 0;
+    if (asked > wanted && config->require_workers) {
+        explain_size(backend, asked, wanted, 0);
+        return FOL_E_VALUE;
+    }
     uint32_t threads = fol_pool_grow(crew->pool, wanted - 1, &refused);
     *workers = threads < wanted - 1 ? threads + 1 : wanted;
     if (*workers == wanted) {
         refused = 0;
     }
     explain_size(backend, asked, *workers, refused);
-    if (asked > wanted && config->require_workers) {
-        return FOL_E_VALUE;
-    }
     if (refused != 0 && (*workers == 1 || config->require_workers)) {
         /* No memory for a thread is the system's refusal, not ours. */
         return refused == -ENOMEM ? -EAGAIN : refused;
@@ -97,12 +97,7 @@ int fol_crew_init(fol_crew *crew, fol_backend *backend, const fol_backend_config
     if (fol_crew_size(config) == 1) {
         return FOL_OK;
     }
-    int status = fol_fork_watch();
-    if (status != FOL_OK) {
-        return status;
-    }
-    crew->fork_generation = fol_fork_generation();
-    status = fol_pool_acquire(&crew->pool);
+    int status = fol_pool_acquire(&crew->pool);
     if (status != FOL_OK) {
         return status;
     }
@@ -135,9 +130,8 @@ fail:
 
 void fol_crew_deinit(fol_crew *crew)
 {
-    if (crew->pool == NULL || fol_fork_generation() != crew->fork_generation) {
-        return;
+    if (crew->pool != NULL) {
+        fol_team_destroy(crew->team);
+        fol_pool_release(crew->pool);
     }
-    fol_team_destroy(crew->team);
-    fol_pool_release(crew->pool);
 }

@@ -11,7 +11,6 @@
 typedef struct fol_crew {
     fol_pool *pool; /* NULL: one worker, and no team */
     fol_team *team;
-    uint64_t fork_generation;
     double cycles_a_microsecond;
 } fol_crew;
 
@@ -22,7 +21,7 @@ uint32_t fol_crew_size(const fol_backend_config *config);
  * more are required than there can be. */
 int fol_crew_init(fol_crew *crew, fol_backend *backend, const fol_backend_config *config,
                   fol_team_source source);
-/* In a forked child nothing of the threads is touched: what they had stays as it is. */
+/* Works in a forked child too, where it touches no thread. */
 void fol_crew_deinit(fol_crew *crew);
 
 #endif
