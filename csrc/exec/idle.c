@@ -46,8 +46,6 @@
 #define SPIN_MAX_NS      50000u
 #define PAUSES_PER_ROUND 8u
 #define YIELDS           3u
-/* A good part of a microsecond, many times what a store takes to arrive. */
-#define PAUSES_BEFORE_PARKING 16u
 
 /* Passes the fence that orders a publication before the looks at who is idle. */
 static void fence_after_publishing(void)
@@ -332,21 +330,13 @@ static void end_seeking(fol_pool *pool)
     }
 }
 
-/* Between the full fence of prepare and the last look before parking; see the top. */
-static void let_stores_arrive(void)
-{
-    for (uint32_t i = 0; i < PAUSES_BEFORE_PARKING; i++) {
-        fol_pause();
-    }
-}
-
 /* A seeker that found nothing parks, and is a seeker again afterwards. */
 static void park_thread(fol_pool *pool)
 {
     fol_atomic_fetch_sub(&pool->seekers, 1, memory_order_relaxed);
     /* Passes the full fence. */
     uint32_t key = fol_event_count_prepare(&pool->parked.event);
-    let_stores_arrive();
+    fol_exec_let_stores_arrive();
     /* The fences order the look at is_stopping as they do those at the queues. */
     if (fol_atomic_load(&pool->is_stopping, memory_order_relaxed) || any_team_wants_thread(pool)) {
         fol_event_count_cancel(&pool->parked.event);
@@ -488,7 +478,7 @@ void fol_worker_park(fol_worker *worker, const fol_latch *latch)
     fol_atomic_fetch_sub(&team->searchers, 1, memory_order_relaxed);
     /* Passes the full fence. */
     uint32_t key = fol_event_count_prepare(&sleepers->event);
-    let_stores_arrive();
+    fol_exec_let_stores_arrive();
     if (fol_latch_is_open(latch) || fol_team_has_work(team, worker)) {
         fol_event_count_cancel(&sleepers->event);
     } else {

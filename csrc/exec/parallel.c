@@ -17,22 +17,25 @@ void fol_fork_tell(fol_worker *worker)
     fol_worker_wake_for_branches(worker);
 }
 
+/* Wakes the joiner that put its name there and sleeps, if there is one. */
+static void wake_joiner(uintptr_t state)
+{
+    if ((state & FOL_FORK_WAITED) != 0) {
+        fol_worker *sleeper = (fol_worker *)(state & ~FOL_FORK_WAITED);
+        fol_event_count_notify_all(&sleeper->joined);
+    }
+}
+
 void fol_fork_run(fol_job *job, fol_worker *worker)
 {
     fol_fork *fork = (fol_fork *)job;
-    uintptr_t queued = FOL_FORK_QUEUED;
-    /* So that who waits for it knows whom to help. It may sleep already, and then keeps its own
-     * name there. The queue ordered what came before. */
-    fol_atomic_compare_exchange(&fork->state, &queued, (uintptr_t)worker, memory_order_relaxed,
-                                memory_order_relaxed);
+    /* So that who waits for it knows whom to help; who sleeps already may help from now on. Acquire
+     * pairs with the release in sleep_until_done. */
+    wake_joiner(atomic_exchange_explicit(&fork->state, (uintptr_t)worker, memory_order_acq_rel));
     fork->function((fol_parallel *)worker, fork->argument);
-    /* Release pairs with the acquire in is_done: what the branch did is seen. Acquire pairs with
-     * the release in sleep_until_done. The fork may be gone after this. */
-    uintptr_t before = atomic_exchange_explicit(&fork->state, FOL_FORK_DONE, memory_order_acq_rel);
-    if ((before & FOL_FORK_WAITED) != 0) {
-        fol_worker *sleeper = (fol_worker *)(before & ~FOL_FORK_WAITED);
-        fol_event_count_notify_all(&sleeper->joined);
-    }
+    /* Release pairs with the acquire in is_done: what the branch did is seen. Acquire as above. The
+     * fork may be gone after this. */
+    wake_joiner(atomic_exchange_explicit(&fork->state, FOL_FORK_DONE, memory_order_acq_rel));
 }
 
 static bool is_done(const fol_fork *fork)
@@ -41,11 +44,14 @@ static bool is_done(const fol_fork *fork)
     return fol_atomic_load(&fork->state, memory_order_acquire) == FOL_FORK_DONE;
 }
 
-/* Who runs the fork; NULL when nobody does yet. */
-static fol_worker *runner_of(const fol_fork *fork)
+/* Notes who runs the fork, once that is known, for this worker and for those that help it. */
+static void learn_runner(fol_worker *worker, uintptr_t state, fol_worker **runner)
 {
-    uintptr_t state = fol_atomic_load(&fork->state, memory_order_relaxed);
-    return (state & (FOL_FORK_DONE | FOL_FORK_WAITED)) != 0 ? NULL : (fol_worker *)state;
+    if (*runner == NULL && (state & (FOL_FORK_DONE | FOL_FORK_WAITED)) == 0) {
+        *runner = (fol_worker *)state;
+        /* Release pairs with the acquire in take_below. */
+        fol_atomic_store(&worker->waits_for, *runner, memory_order_release);
+    }
 }
 
 static fol_job *take_branch(fol_worker *worker, fol_worker *victim)
@@ -66,7 +72,8 @@ static fol_job *take_branch(fol_worker *worker, fol_worker *victim)
     return fol_job_of_item(item);
 }
 
-/* A branch of the worker that runs the one waited for, or of whom that one waits for, and so on. */
+/* A branch of the worker that runs the one waited for, or of whom that one waits for, and so on.
+ * NULL for a runner that is not known: the branch is about to be begun. */
 static fol_job *take_below(fol_worker *worker, fol_worker *runner)
 {
     /* The chain changes while it is followed, so its length is bounded here. */
@@ -76,28 +83,14 @@ static fol_job *take_below(fol_worker *worker, fol_worker *runner)
         if (job != NULL) {
             return job;
         }
-        /* Acquire pairs with the release in await: the worker it names is one of the team. */
+        /* Acquire pairs with the releases of waits_for: the worker it names is one of the team. */
         runner = fol_atomic_load(&runner->waits_for, memory_order_acquire);
     }
     return NULL;
 }
 
-/* The fork lies in some other deque, not begun: it, or what is in its way, may be anywhere. */
-static fol_job *take_anywhere(fol_worker *worker)
-{
-    for (uint32_t i = 0; i < worker->order_ends[FOL_DISTANCES - 1]; i++) {
-        fol_worker *victim = &worker->team->workers[worker->order[i]];
-        if (fol_deque_public_count(&victim->deque) != 0) {
-            fol_job *job = take_branch(worker, victim);
-            if (job != NULL) {
-                return job;
-            }
-        }
-    }
-    return NULL;
-}
-
-/* Sleeps until the fork is done, or branches became public that nobody else is there for. */
+/* Sleeps until the fork is done, or somebody begins it, or branches became public that nobody else
+ * is there for. */
 static void sleep_until_done(fol_worker *worker, fol_fork *fork, fol_worker **runner)
 {
     fol_team *team = worker->team;
@@ -106,21 +99,19 @@ static void sleep_until_done(fol_worker *worker, fol_fork *fork, fol_worker **ru
     uint64_t start = fol_cycles_now();
     fol_atomic_store(&worker->sleeps_in_join, true, memory_order_relaxed);
     fol_atomic_fetch_add(&team->join_sleepers, 1, memory_order_relaxed);
-    /* Passes the full fence that pairs with the one in fol_worker_wake_for_branches. */
+    /* Passes the full fence that pairs with those of notify and of fol_worker_wake_for_branches. */
     uint32_t key = fol_event_count_prepare(&worker->joined);
-    /* Release pairs with the acquire in fol_fork_run. A turn more when the fork was begun or ended
+    /* Release pairs with the acquires in fol_fork_run. A turn more when the fork was begun or ended
      * at this moment. */
     while (state != FOL_FORK_DONE && state != asleep &&
            !fol_atomic_compare_exchange(&fork->state, &state, asleep, memory_order_release,
                                         memory_order_relaxed)) {
     }
-    if (state != FOL_FORK_DONE && state != asleep && state != FOL_FORK_QUEUED) {
-        *runner = (fol_worker *)state;
-    }
-    fol_job *job = state == FOL_FORK_DONE ? NULL
-                   : *runner != NULL      ? take_below(worker, *runner)
-                                          : take_anywhere(worker);
-    if (state == FOL_FORK_DONE || job != NULL) {
+    learn_runner(worker, state, runner);
+    fol_exec_let_stores_arrive();
+    bool is_over = state == FOL_FORK_DONE;
+    fol_job *job = is_over ? NULL : take_below(worker, *runner);
+    if (is_over || job != NULL) {
         fol_event_count_cancel(&worker->joined);
     } else {
         fol_number_add(&worker->numbers.parks, 1);
@@ -160,13 +151,8 @@ static void await(fol_worker *worker, fol_fork *fork)
     uint32_t rounds = fol_worker_may_spin(worker) ? ROUNDS_OF_SPINNING : 0;
     uint32_t round = 0;
     while (!is_done(fork)) {
-        if (runner == NULL) {
-            runner = runner_of(fork);
-            /* Release pairs with the acquire in take_below. */
-            fol_atomic_store(&worker->waits_for, runner, memory_order_release);
-        }
-        /* A fork without a runner is about to begin, most likely. */
-        fol_job *job = runner != NULL ? take_below(worker, runner) : NULL;
+        learn_runner(worker, fol_atomic_load(&fork->state, memory_order_relaxed), &runner);
+        fol_job *job = take_below(worker, runner);
         if (job != NULL) {
             fol_worker_run(worker, job);
             round = 0;

@@ -18,8 +18,9 @@
  *
  * How deep stacks get. A worker takes only branches that were forked below the one it waits for, so
  * frames lie on a stack no deeper than forks lie inside of each other on the way from the root. The
- * exception is a branch that its thief has taken but not begun: who waits for it helps anybody, and
- * may add a whole such way. A loop takes one frame, whatever its length.
+ * exception is a race: in the moment in which the helped worker ends that branch and turns to
+ * another, the helper may take one from there, and adds the depth of that. A loop takes one frame
+ * (of some 6 KiB) whatever its length.
  *
  * Only marked items of deques are branches. Nothing else is run inside of a join, so no other job
  * of the team ever starts in the middle of the one that joins.

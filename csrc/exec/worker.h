@@ -187,6 +187,15 @@ void fol_worker_wake_for_branches(fol_worker *worker);
 /* Whether there is something this worker could take; the caller passed a full fence. */
 bool fol_team_has_work(const fol_team *team, const fol_worker *worker);
 
+/* Between the full fence of prepare and the last look before sleeping; idle.c says why. */
+static inline void fol_exec_let_stores_arrive(void)
+{
+    /* A good part of a microsecond, many times what a store takes. */
+    for (uint32_t i = 0; i < 16; i++) {
+        fol_pause();
+    }
+}
+
 /* Whether there are processors enough for all who are awake. */
 bool fol_worker_may_spin(const fol_worker *worker);
 /* The worker found nothing: it counts as a searcher from now on. */

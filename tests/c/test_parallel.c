@@ -62,8 +62,8 @@ static void test_stacks_get_no_deeper_than_forks_are_nested(void)
     for (uint32_t round = 0; round < 20; round++) {
         CHECK_EQ(fib(fol_worker_parallel(c.caller), &root, N), 2584);
     }
-    /* A branch that a preempted thief took but did not begin may add as much again, each time. */
-    CHECK(atomic_load(&deepest) <= 2 * N);
+    /* Who takes a branch from a worker that just turned to another adds the depth of that. */
+    CHECK(atomic_load(&deepest) <= 4 * N);
     teardown(&c);
 }
 

@@ -371,6 +371,55 @@ static void test_a_notify_wakes_the_parked_caller_for_the_source(void)
     free(o.jobs);
 }
 
+/* A job on a helper that waits for a latch of its own. */
+static void wait_inside(counted_job *self, fol_worker *worker)
+{
+    CHECK(fol_worker_place(worker) != 0);
+    fol_worker_wait(worker, self->state);
+}
+
+static void *feed_caller_beside_a_waiting_helper(void *argument)
+{
+    outsider *o = argument;
+    fol_team *team = o->crowd->team;
+    lane *l = team->source.state;
+    fol_latch *inner = o->jobs[0].state;
+    CHECK(fol_team_inject(team, &o->jobs[0].job));
+    SPIN_UNTIL(fol_event_count_waiters(&team->nested.event) == 1);
+    atomic_store(&o->is_over, true);
+    SPIN_UNTIL(fol_event_count_waiters(&team->caller.event) == 1);
+    atomic_store(&l->ready, &o->jobs[1].job);
+    fol_team_notify(team);
+    SPIN_UNTIL(atomic_load(&o->jobs[1].runs) == 1);
+    fol_latch_count_down(inner, team, 1);
+    return NULL;
+}
+
+static void test_a_notify_reaches_the_caller_past_a_helper_that_waits(void)
+{
+    for (uint32_t round = 0; round < 50; round++) {
+        crowd c;
+        lane l;
+        fol_latch latch;
+        fol_latch inner;
+        pthread_t thread;
+        setup_lane(&c, &l, 2);
+        fol_latch_init(&latch, 2);
+        fol_latch_init(&inner, 1);
+        outsider o = {.crowd = &c, .jobs = make_jobs(&c, 2, &latch)};
+        o.jobs[0].function = wait_inside;
+        o.jobs[0].state = &inner;
+        CHECK_EQ(pthread_create(&thread, NULL, feed_caller_beside_a_waiting_helper, &o), 0);
+        /* Not before the helper has its job, which would be the caller's else. */
+        SPIN_UNTIL(atomic_load(&o.is_over));
+        fol_worker_wait(c.caller, &latch);
+        pthread_join(thread, NULL);
+        check_each_ran(o.jobs, 2, 1);
+        teardown(&c);
+        free(o.jobs);
+    }
+}
+
 static void count_poll(void *state)
 {
     atomic_fetch_add((atomic_uint *)state, 1);
@@ -525,6 +574,7 @@ int main(void)
     RUN(test_a_helper_takes_from_the_source_while_the_caller_is_busy);
     RUN(test_a_caller_that_becomes_busy_hands_the_source_to_a_helper);
     RUN(test_a_notify_wakes_the_parked_caller_for_the_source);
+    RUN(test_a_notify_reaches_the_caller_past_a_helper_that_waits);
     RUN(test_a_waiting_caller_polls_though_nothing_happens);
     RUN(test_a_caller_polls_between_jobs);
     RUN(test_counters_are_read_while_workers_work);

@@ -259,7 +259,7 @@ static void *drive(void *argument)
 }
 
 static uint64_t first_seed = 1;
-static uint64_t seed_count = 6;
+static uint64_t seed_count = 25;
 
 static void test_everything_at_once(void)
 {
