@@ -61,9 +61,11 @@ void fol_host_ask(fol_scheduler *scheduler, uint64_t now_cycles)
         return;
     }
     scheduler->last_poll = now_cycles;
-    if (host->pending == NULL || fol_is_interrupted(scheduler)) {
+    if (host->pending == NULL) {
         return;
     }
+    /* Also when the frame is to stop already: a second signal is for what took no notice of the
+     * first. */
     fol_host_set_attached(scheduler, runner, true);
     if (host->pending(host->state) != 0) {
         fol_interrupt(scheduler);
