@@ -118,6 +118,14 @@ static void push_later(chain *chain, fol_job *job)
     chain->batch_count++;
 }
 
+/* What is held back is for others after all, because this worker will be long. */
+static void push_held(chain *chain)
+{
+    for (uint32_t i = chain->held_count; i > 0; i--) {
+        push_later(chain, &take_held(chain)->job);
+    }
+}
+
 /* Whether the node is ready now that one more of its predecessors has ended. */
 static bool count_predecessor(fol_dag_node *node)
 {
@@ -283,9 +291,7 @@ static void drain_lane(chain *chain)
     fol_dag *dag = chain->dag;
     uint32_t rank = 0;
     chain->is_draining = true;
-    for (uint32_t i = chain->held_count; i > 0; i--) {
-        push_later(chain, &take_held(chain)->job);
-    }
+    push_held(chain);
     push_batch(chain);
     while (fol_lane_next(&dag->hub->lane, &rank)) {
         FOL_ASSERT_HOT(rank < dag->running->lane_count);
@@ -337,6 +343,9 @@ static void follow(chain *chain, fol_dag_node *node)
                 hold(chain, kept);
             }
             kept = NULL;
+        }
+        if (kept != NULL && !kept->is_small) {
+            push_held(chain);
         }
         push_batch(chain);
         if (drains) {

@@ -265,6 +265,23 @@ static void test_small_nodes_are_not_handed_over(void)
     close_stand(s);
 }
 
+static void test_small_nodes_do_not_wait_behind_a_large_one(void)
+{
+    /* 0 -> 1, which is small, then 3, which is large; and 0 -> 2, small. 3 waits for 2. */
+    const uint32_t starts[5] = {0, 2, 3, 3, 3};
+    const uint32_t successors[3] = {1, 2, 3};
+    const uint32_t ends[1] = {4};
+    stand *s = open_stand(2, &(fol_dag_graph){4, 1, ends, starts, successors, NULL});
+    fol_dag_set_costs(s->dag, (const double[]){1.0, 1.0, 1.0, 9.0}, 2.0);
+    s->waiting_node = 3;
+    s->awaited_node = 2;
+    for (int i = 0; i < 100; i++) {
+        run(s, 0);
+        CHECK_EQ(s->count, 4);
+    }
+    close_stand(s);
+}
+
 static void test_a_dag_measures_nodes_that_nobody_gave_costs_for(void)
 {
     const uint32_t starts[3] = {0};
@@ -376,6 +393,7 @@ int main(void)
     RUN(test_the_lane_is_drained_elsewhere_while_the_caller_is_busy);
     RUN(test_the_caller_drains_the_lane_while_others_do_the_rest);
     RUN(test_small_nodes_are_not_handed_over);
+    RUN(test_small_nodes_do_not_wait_behind_a_large_one);
     RUN(test_a_dag_measures_nodes_that_nobody_gave_costs_for);
     RUN(test_every_piece_runs_and_the_node_ends_once);
     RUN(test_graphs_that_are_none_are_refused);
