@@ -373,6 +373,70 @@ static void test_a_frame_leaves_its_trace(void)
     teardown(&f);
 }
 
+static int hosted_attached(void *user, fol_task *task)
+{
+    lane_host *host = user;
+    (void)task;
+    host->bad_calls += !host->is_attached;
+    return 0;
+}
+
+static void test_a_trace_tells_what_waited_for_the_host(void)
+{
+    fixture f;
+    setup(&f);
+    char kinds[65];
+    lane_host host = {.is_attached = true};
+    fol_worker_stats worker;
+    for (int i = 0; i < 2; i++) {
+        fol_system *system = add_system(&f, i == 0 ? "native" : "hosted", 2, -1, false);
+        system->columns_kernel = lane_kernel;
+        system->hosted = hosted_attached;
+        system->kind = i == 0 ? FOL_SYSTEM_COLUMNS : FOL_SYSTEM_HOSTED;
+        system->needs_host = i == 1;
+        system->user = &host;
+    }
+    float g = 1.0f;
+    CHECK_EQ(fol_world_insert(f.world, &(fol_value){f.gravity, &g}), 0);
+    f.config.host = (fol_host){&host, lane_attach, lane_detach, NULL};
+    f.config.trace_records = 64;
+    start(&f);
+    CHECK_EQ(fol_scheduler_tick(f.scheduler, 0.0), 0);
+    CHECK_STR(traced_kinds(&f, 0, kinds), "shsgpf");
+    CHECK_EQ(fol_scheduler_read_worker(f.scheduler, 0, &worker), 0);
+    CHECK_EQ(worker.host_switches, 1);
+    CHECK_EQ(host.bad_calls, 0);
+    teardown(&f);
+}
+
+static void test_a_node_tells_what_it_costs_and_how_far_it_can_be_cut(void)
+{
+    fixture f;
+    setup(&f);
+    uint32_t pieces;
+    int64_t rows = 0;
+    for (int i = 0; i < 3; i++) {
+        char name[16];
+        snprintf(name, sizeof(name), "s%d", i);
+        fol_system *system = add_system(&f, name, i == 1 ? 2 : -1, 0, false);
+        system->columns_kernel = kernel_count;
+        system->user = &rows;
+    }
+    spawn_floats(&f, ROWS, 0.0f, 0.0f);
+    start_cut(&f);
+    fol_scheduler *scheduler = f.scheduler;
+    scheduler->phase = &scheduler->program->phases[0];
+    scheduler->phase_nodes = scheduler->program->nodes;
+    CHECK(fol_node_cost(scheduler, 0, &pieces) == 1e9);
+    CHECK_EQ(pieces, ROWS / 64);
+    CHECK(fol_node_cost(scheduler, 1, &pieces) == 1e9);
+    CHECK_EQ(pieces, 1);
+    atomic_store(&scheduler->program->nodes[2].mean_cycles, 0.0);
+    CHECK(fol_node_cost(scheduler, 2, &pieces) == 0.0);
+    CHECK_EQ(pieces, scheduler->worker_count);
+    teardown(&f);
+}
+
 static void test_without_a_trace_there_is_nothing_to_read(void)
 {
     fixture f;
@@ -421,6 +485,8 @@ int main(void)
     RUN(test_a_native_system_is_in_the_lane_for_its_condition_alone);
     RUN(test_pieces_left_out_by_an_interrupt_leave_their_system_interrupted);
     RUN(test_a_frame_leaves_its_trace);
+    RUN(test_a_trace_tells_what_waited_for_the_host);
+    RUN(test_a_node_tells_what_it_costs_and_how_far_it_can_be_cut);
     RUN(test_without_a_trace_there_is_nothing_to_read);
     RUN(test_workers_and_phases_can_be_asked_about);
     CHECK_MAIN_END();
