@@ -10,7 +10,7 @@ NATIVE := $(MAKE) --no-print-directory -f tests/c/build.mk -j$(JOBS)
 BUILD_EXT := $(PY) setup.py -q build_ext --inplace
 BACKEND ?= all
 
-.PHONY: help build demo test test-c test-python stress check tidy format lint types warnings \
+.PHONY: help build demo test test-c test-python stress check tidy format lint types warnings models \
 	reformat sanitize sanitize-c sanitize-python bench docs notebooks coverage wheel clean distclean
 
 help: ## Show the targets
@@ -22,7 +22,7 @@ build/stamp-system:
 	@.ci/bootstrap system
 	@mkdir -p build && touch $@
 
-build/stamp-check: build/stamp-system
+build/stamp-check: .ci/bootstrap build/stamp-system
 	@.ci/bootstrap system check
 	@touch $@
 
@@ -45,7 +45,9 @@ test-c: build/stamp-system
 test-python: .venv/stamp-test build
 	@$(PY) -m pytest -q
 
-stress: .venv/stamp-test build ## The stress tests, long
+stress: build/stamp-check .venv/stamp-test build ## The stress tests and models, long
+	@FOLIOT_STRESS=1 $(NATIVE) VARIANT=release run-c-tests
+	@FOLIOT_STRESS=1 $(PY) tests/model/check_models.py
 	@FOLIOT_STRESS=1 $(PY) -m pytest -q -m stress tests/stress
 
 coverage: .venv/stamp-dev ## Branch coverage of the Python code
@@ -54,20 +56,20 @@ coverage: .venv/stamp-dev ## Branch coverage of the Python code
 
 # Checks
 
-check: build/stamp-check .venv/stamp-dev ## Tidy tests, formats, types, warnings, sanitizers
-	@$(MAKE) --no-print-directory tidy format lint build types warnings sanitize
+check: build/stamp-check .venv/stamp-dev ## Tidy tests, formats, types, warnings, models, sanitizers
+	@$(MAKE) --no-print-directory tidy format lint build types warnings models sanitize
 	@echo "check: all passed"
 
 tidy: .venv/stamp-dev
 	@$(PY) -m pytest -q -p no:cacheprovider tests/tidy
 
 format: .venv/stamp-dev
-	@find csrc include tests benchmarks/c \( -name '*.c' -o -name '*.h' \) -print0 \
+	@find csrc include tests benchmarks/c \( -name '*.c' -o -name '*.h' -o -name '*.cpp' \) -print0 \
 		| xargs -0 -r .venv/bin/clang-format --dry-run --Werror
 	@.venv/bin/ruff format --check .
 
 reformat: .venv/stamp-dev ## Rewrite C and Python in the project's format
-	@find csrc include tests benchmarks/c \( -name '*.c' -o -name '*.h' \) -print0 \
+	@find csrc include tests benchmarks/c \( -name '*.c' -o -name '*.h' -o -name '*.cpp' \) -print0 \
 		| xargs -0 -r .venv/bin/clang-format -i
 	@.venv/bin/ruff format . && .venv/bin/ruff check --fix .
 
@@ -83,6 +85,9 @@ warnings: build/stamp-check .venv/stamp-dev
 	@$(NATIVE) VARIANT=clang WERROR=1 tests
 	@FOLIOT_WERROR=1 CC=gcc $(PY) setup.py -q build_ext -b build/werror/gcc -t build/werror/gcc
 	@FOLIOT_WERROR=1 CC=clang $(PY) setup.py -q build_ext -b build/werror/clang -t build/werror/clang
+
+models: build/stamp-check .venv/stamp-dev ## Models of memory, schedules and idling, with planted bugs
+	@$(PY) tests/model/check_models.py
 
 sanitize: sanitize-c sanitize-python
 

@@ -33,6 +33,31 @@ FUZZED += ["base/memory.c", "base/assert.c"]
 FUZZ_SEEDS = 200_000
 FUZZ_SEEDS_PLANTED = 1_000_000
 
+SPIN_SAFETY = ("-DSAFETY -DCOLLAPSE -DNOCLAIM", "-E -m1000000")
+SPIN_LIVENESS = ("-DCOLLAPSE -DNFAIR=6", "-E -a -f -m1000000")
+ONE_TEAM = "-DTHREADS=2 -DPLACES=2 -DJOBS=2 -DSPAWNS=1"
+TWO_TEAMS = "-DTEAMS=2 -DTHREADS=2 -DPLACES=1 -DJOBS=1 -DSPAWNS=0 -DHELPS=0"
+SPIN_HOLDS = {
+    "one_team": (ONE_TEAM, *SPIN_SAFETY),
+    "two_callers_and_a_thread": (
+        "-DTEAMS=2 -DTHREADS=1 -DPLACES=1 -DJOBS=1 -DSPAWNS=1",
+        *SPIN_SAFETY,
+    ),
+    "served_at_last": ("-DTHREADS=2 -DPLACES=1 -DJOBS=1 -DSPAWNS=1", *SPIN_LIVENESS),
+    "two_busy_teams": (TWO_TEAMS, *SPIN_SAFETY),
+}
+# A minute and a gigabyte: only under FOLIOT_STRESS.
+SPIN_LONG = {"two_busy_teams"}
+SPIN_PLANTED = {
+    "SKIPS_RESCAN": ONE_TEAM,
+    "LOOKS_BEFORE_PREPARE": ONE_TEAM,
+    "KEEPS_QUIET": ONE_TEAM,
+    "SEEKER_KEEPS_QUIET": TWO_TEAMS,
+    "SLEEPS_ON_STALE_KEY": ONE_TEAM,
+    "FORGETS_WAKE": ONE_TEAM,
+    "LEAVES_BEFORE_SEEKING": ONE_TEAM,
+}
+
 
 class Outcome(NamedTuple):
     """What became of one check: a line to print, and whether it is as it must be."""
@@ -41,11 +66,11 @@ class Outcome(NamedTuple):
     is_good: bool
 
 
-def run(*words: object) -> subprocess.CompletedProcess[str]:
+def run(*words: object, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
     """Run a program of the build and collect what it says."""
     return subprocess.run(
         [str(word) for word in words],
-        cwd=ROOT,
+        cwd=folder,
         capture_output=True,
         text=True,
         check=False,
@@ -155,7 +180,50 @@ def fuzz_checks():
             yield lambda bug=bug: fuzz_finds(bug)
 
 
-CHECKS = {"relacy": relacy_checks, "fuzz": fuzz_checks}
+def spin_runs(name: str, defines: str, build: str, options: str) -> Outcome:
+    """One exhaustive walk through the idle protocol, or one that stops at a bug."""
+    folder = BUILD / "spin" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    generated = run("spin", *defines.split(), "-a", ROOT / "tests/model/idle.pml", folder=folder)
+    if generated.returncode != 0:
+        raise SystemExit(generated.stdout + generated.stderr)
+    must_build("gcc", "-O2", "-w", *build.split(), "-o", folder / "pan", folder / "pan.c")
+    said = run("./pan", *options.split(), folder=folder).stdout
+    # Not only no error: the walk must have come to its end.
+    errors = re.search(r"errors: (\d+)\s+(\d+) states, stored", said)
+    is_whole = errors is not None and "Search not completed" not in said
+    broken = re.search(r"pan:\d+: (.*?) \(at depth (\d+)\)", said)
+    if broken is not None:
+        return Outcome(f"{broken[1]} at depth {broken[2]}", False)
+    if not is_whole or errors is None:
+        return Outcome("the walk did not end", False)
+    return Outcome(f"holds in all {errors[2]} states", errors[1] == "0")
+
+
+def spin_holds(name: str) -> Outcome:
+    """The protocol as it is."""
+    outcome = spin_runs(name, *SPIN_HOLDS[name])
+    return Outcome(f"spin {name}: {outcome.line}", outcome.is_good)
+
+
+def spin_finds(bug: str) -> Outcome:
+    """The protocol with a bug: a standstill with work left is an assertion of the watchdog."""
+    outcome = spin_runs(bug.lower(), f"{SPIN_PLANTED[bug]} -D{bug}", *SPIN_SAFETY)
+    is_found = "assertion violated" in outcome.line
+    said = outcome.line if is_found else f"NOT FOUND ({outcome.line})"
+    return Outcome(f"spin: {bug.lower()}: {said}", is_found)
+
+
+def spin_checks():
+    """All there is to do with spin."""
+    for name in SPIN_HOLDS:
+        if STRESS > 1 or name not in SPIN_LONG:
+            yield lambda name=name: spin_holds(name)
+    for bug in SPIN_PLANTED:
+        yield lambda bug=bug: spin_finds(bug)
+
+
+CHECKS = {"relacy": relacy_checks, "fuzz": fuzz_checks, "spin": spin_checks}
 
 
 def main(names: list[str]) -> int:

@@ -121,6 +121,9 @@ void *fol_alloc_aligned(size_t size)
 
 void fol_free(void *memory)
 {
+    if (memory == nullptr) {
+        return;
+    }
     size_t size = 0;
     std::memcpy(&size, static_cast<char *>(memory) - FOL_CACHE_LINE, sizeof(size));
     std::memset(memory, 0, size);
