@@ -1,12 +1,28 @@
 /* The scheduler side of the module: its types, functions and part of the state. */
 #include "bindings/scheduler.h"
 
+#include "foliot/threads.h"
+
+static PyObject *fail_nth_thread(PyObject *module, PyObject *argument)
+{
+    (void)module;
+    unsigned long long n = PyLong_AsUnsignedLongLong(argument);
+    if (n == (unsigned long long)-1 && PyErr_Occurred()) {
+        return NULL;
+    }
+    fol_threads_fail_nth(n);
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef functions[] = {
     {"capsule_contents", fol_py_capsule_contents, METH_O,
      "capsule_contents(capsule, /)\n--\n\nAddress and name of a PyCapsule."},
     {"component_facts", fol_py_component_facts, METH_O,
      "component_facts(key, /)\n--\n\n"
      "(name, is_resource, storage) of a component or resource class."},
+    {"fail_nth_thread", fail_nth_thread, METH_O,
+     "fail_nth_thread(n, /)\n--\n\n"
+     "Make the n-th worker thread from now not start, once; 0 switches it off. For tests."},
     {"end_threads", fol_py_end_threads, METH_NOARGS,
      "end_threads()\n--\n\nEnd the worker threads, for the interpreter's exit."},
     {"forget_threads", fol_py_forget_threads, METH_NOARGS,
