@@ -29,12 +29,17 @@
 /* Rows of a piece whose cost nobody knows. */
 #define UNKNOWN_ROWS 4096u
 
-/* A number of pieces within the bounds; 1 when it is not worth cutting. */
-static uint32_t bound_pieces(double pieces, uint64_t rows)
+/* A number of pieces within the bounds; 1 when it is not worth cutting. More pieces than workers
+ * are made as many for each, so that none waits while another has two left. */
+static uint32_t bound_pieces(const fol_scheduler *scheduler, double pieces, uint64_t rows)
 {
+    uint32_t workers = scheduler->worker_count;
     uint64_t most = rows / LEAST_ROWS;
     most = most < MAX_PIECES ? most : MAX_PIECES;
     uint32_t rounded = pieces < MAX_PIECES ? (uint32_t)(pieces + 0.5) : MAX_PIECES;
+    if (rounded > workers) {
+        rounded = (rounded + workers - 1) / workers * workers;
+    }
     rounded = rounded < most ? rounded : (uint32_t)most;
     return rounded > 1 ? rounded : 1;
 }
@@ -45,11 +50,11 @@ static uint32_t pieces_of_rows(const fol_scheduler *scheduler, const fol_node *n
 {
     double cost = atomic_load_explicit(&node->mean_cycles, memory_order_relaxed);
     if (cost == 0.0) {
-        return bound_pieces((double)rows / UNKNOWN_ROWS, rows);
+        return bound_pieces(scheduler, (double)rows / UNKNOWN_ROWS, rows);
     }
     bool is_scaled = !node->has_filters && node->mean_rows > 0.0f;
     double scale = is_scaled ? (double)rows / (double)node->mean_rows : 1.0;
-    return bound_pieces(cost * scale / scheduler->target_cycles, rows);
+    return bound_pieces(scheduler, cost * scale / scheduler->target_cycles, rows);
 }
 
 uint32_t fol_cut_node(const fol_scheduler *scheduler, fol_node *node)
@@ -88,7 +93,7 @@ double fol_node_cost(void *state, uint32_t index, uint32_t *pieces)
     if (node->may_be_cut && scheduler->worker_count > 1) {
         *pieces = cost == 0.0
                       ? scheduler->worker_count
-                      : bound_pieces(cost / scheduler->target_cycles,
+                      : bound_pieces(scheduler, cost / scheduler->target_cycles,
                                      node->has_filters ? UINT64_MAX : (uint64_t)node->mean_rows);
     }
     return cost;

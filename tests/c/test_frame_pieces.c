@@ -122,6 +122,26 @@ static void test_few_rows_and_little_cost_are_not_cut(void)
     teardown(&f);
 }
 
+static void test_more_pieces_than_workers_are_as_many_for_each(void)
+{
+    fixture f;
+    setup(&f);
+    seen s = {0};
+    fol_system *system = add_system(&f, "sees", 0, -1, false);
+    system->columns_kernel = kernel_sees;
+    system->user = &s;
+    spawn_floats(&f, ROWS, 0.0f, 0.0f);
+    start_cut(&f);
+    fol_node *node = &f.scheduler->program->nodes[0];
+    atomic_store(&node->mean_cycles, 4.0 * f.scheduler->target_cycles);
+    CHECK_EQ(fol_scheduler_tick(f.scheduler, 0.0), 0);
+    CHECK_EQ(s.calls, 6);
+    atomic_store(&node->mean_cycles, 2.0 * f.scheduler->target_cycles);
+    CHECK_EQ(fol_scheduler_tick(f.scheduler, 0.0), 0);
+    CHECK_EQ(s.calls, 8);
+    teardown(&f);
+}
+
 /* Fails in each of its calls with the number of the first entity. */
 static int chunk_fails(const fol_chunk *chunk, void *user)
 {
@@ -479,6 +499,7 @@ int main(void)
     RUN(test_pieces_give_every_row_once_and_count_as_tasks);
     RUN(test_a_system_that_writes_a_resource_is_not_cut);
     RUN(test_few_rows_and_little_cost_are_not_cut);
+    RUN(test_more_pieces_than_workers_are_as_many_for_each);
     RUN(test_the_first_failing_piece_names_the_failure_and_all_commands_go);
     RUN(test_a_higher_piece_that_fails_later_does_not_name_the_failure);
     RUN(test_quarantines_and_errors_are_told_in_the_order_of_one_worker);
