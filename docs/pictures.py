@@ -1,16 +1,19 @@
 """Draws the pictures of the documentation: ``python docs/pictures.py`` writes them to images/.
 
 ``plan.svg`` is the plan of the example in the README, as ``plan.to_svg()`` draws it.
-``architecture.svg`` is laid out here, on white so that it can be read on a dark page too.
+``frame.svg`` is the frame that ``record.py`` has recorded. ``architecture.svg`` is laid out here, on
+white so that it can be read on a dark page too.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from html import escape
 from pathlib import Path
 
 import foliot as fo
+from foliot._gantt import draw_svg
 
 HERE = Path(__file__).resolve().parent
 WHITE = '<rect width="100%" height="100%" fill="#fff"/>'
@@ -23,11 +26,11 @@ BOXES: dict[str, Box] = {
     "schedule": (310, 20, 180, "#dbe9f6", "schedule", ("phases, order, sets",)),
     "plan": (580, 20, 200, "#dbe9f6", "plan", ("conflicts, order, merges;", "never changes")),
     "frame": (580, 170, 200, "#dff0d8", "frame", ("phases by their rates,", "errors, times")),
-    "backend": (310, 170, 180, "#dff0d8", "backend", ("one interface;", "blocking")),
+    "backend": (310, 170, 180, "#dff0d8", "backend", ("blocking, threadpool,", "stealing")),
     "work": (20, 170, 200, "#dff0d8", "a system at work", ("Python function", "or native kernel")),
     "world": (20, 320, 200, "#f0e6c8", "world", ("tables of columns,", "resources")),
     "commands": (310, 320, 180, "#f0e6c8", "command buffer", ("spawn, add, remove, …",)),
-    "result": (580, 320, 200, "#f6dbdb", "frame result", ("times, rows, commands,", "errors")),
+    "result": (580, 320, 200, "#f6dbdb", "frame result", ("times, rows, commands,", "errors; trace")),
 }
 HEIGHT, LINE = 80, 17
 WIDTH, MARGIN = 800, 20
@@ -54,6 +57,16 @@ def plan_picture() -> str:
     schedule = names["schedule"]
     assert isinstance(schedule, fo.Schedule)
     return schedule.plan().to_svg()
+
+
+def frame_picture() -> str:
+    """A recorded frame, as ``frame.to_svg()`` draws it."""
+    recorded = json.loads((HERE / "images/frame.json").read_text(encoding="utf-8"))
+    spans = [
+        fo.Span(name, kind, worker, max(0, start), end)
+        for name, kind, worker, start, end in recorded["spans"]
+    ]
+    return draw_svg(recorded["frame"], spans).rstrip("\n")
 
 
 def box(name: str) -> str:
@@ -116,7 +129,11 @@ def architecture_picture() -> str:
     )
 
 
-PICTURES = {"plan.svg": plan_picture, "architecture.svg": architecture_picture}
+PICTURES = {
+    "plan.svg": plan_picture,
+    "frame.svg": frame_picture,
+    "architecture.svg": architecture_picture,
+}
 
 
 def main() -> None:
