@@ -94,30 +94,6 @@ static void wait_for_next(counted_job *self, fol_worker *worker)
     }
 }
 
-static void test_a_searcher_that_finds_work_passes_the_rest_on(void)
-{
-    enum { WORKERS = 4 };
-    crowd c;
-    fol_latch latch;
-    fol_job *many[WORKERS];
-    setup(&c, WORKERS);
-    for (uint32_t round = 0; round < 50; round++) {
-        fol_latch_init(&latch, WORKERS);
-        counted_job *jobs = make_jobs(&c, WORKERS, &latch);
-        for (uint32_t i = 0; i < WORKERS; i++) {
-            jobs[i].function = wait_for_next;
-            jobs[i].state = i == 0 ? NULL : &jobs[i - 1];
-            many[i] = &jobs[i].job;
-        }
-        /* Newest first on one thread would never end: each needs a worker of its own. */
-        CHECK_EQ(fol_worker_push_many(c.caller, many, WORKERS), 0);
-        fol_worker_wait(c.caller, &latch);
-        check_each_ran(jobs, WORKERS, 1);
-        free(jobs);
-    }
-    teardown(&c);
-}
-
 static void *inject_all(void *argument)
 {
     outsider *o = argument;
@@ -330,7 +306,8 @@ static void test_a_caller_that_becomes_busy_hands_the_source_to_a_helper(void)
         counted_job *jobs = make_jobs(&c, 2, NULL);
         jobs[0].function = occupy;
         jobs[0].state = &jobs[1].runs;
-        /* Nobody is told: the caller is there, and would look next. */
+        /* Nobody is told: the caller is there, and would look next. Nobody else is awake. */
+        SPIN_UNTIL(all_are_parked(c.pool));
         atomic_store(&l.ready, &jobs[1].job);
         fol_worker_run(c.caller, &jobs[0].job);
         fol_worker_clear_busy(c.caller);
@@ -347,9 +324,12 @@ static void *feed_parked_caller(void *argument)
     lane *l = o->crowd->team->source.state;
     for (uint32_t i = 0; i < o->count; i++) {
         SPIN_UNTIL(fol_event_count_waiters(&o->crowd->team->caller.event) == 1);
+        /* As if a helper searched, which leaves the source to the caller. */
+        fol_atomic_fetch_add(&o->crowd->team->searchers, 1, memory_order_relaxed);
         atomic_store(&l->ready, &o->jobs[i].job);
         fol_team_notify(o->crowd->team);
         SPIN_UNTIL(atomic_load(&o->jobs[i].runs) == 1);
+        fol_atomic_fetch_sub(&o->crowd->team->searchers, 1, memory_order_relaxed);
     }
     return NULL;
 }
@@ -566,7 +546,6 @@ int main(void)
     RUN(test_an_injected_job_wakes_a_team_that_is_wholly_parked);
     RUN(test_helpers_run_what_is_injected_while_the_caller_is_elsewhere);
     RUN(test_a_latch_that_opens_wakes_who_waits_for_it);
-    RUN(test_a_searcher_that_finds_work_passes_the_rest_on);
     RUN(test_more_workers_than_processors_end_all_the_same);
     RUN(test_teams_come_and_go_on_one_pool_from_several_threads);
     RUN(test_a_team_gets_no_more_helpers_than_it_has_places);
