@@ -22,6 +22,7 @@
 #include "exec/lane.h"
 
 #include <errno.h>
+#include <stddef.h>
 
 #include "base/assert.h"
 #include "base/memory.h"
@@ -33,8 +34,10 @@
 
 void fol_lane_init(fol_lane *lane)
 {
-    *lane = (fol_lane){0};
-    atomic_init(&lane->state, 0);
+    fol_atomic_init(&lane->state, 0u);
+    lane->word_count = 0;
+    lane->capacity = 0;
+    lane->words = NULL;
 }
 
 void fol_lane_deinit(fol_lane *lane)
@@ -54,14 +57,15 @@ int fol_lane_reserve(fol_lane *lane, uint32_t ranks)
     if (words <= lane->capacity) {
         return 0;
     }
-    FOL_ASSERT(atomic_load_explicit(&lane->state, memory_order_relaxed) == 0);
+    FOL_ASSERT(fol_atomic_load(&lane->state, memory_order_relaxed) == 0);
     words = words < LEAST_ROOM ? LEAST_ROOM : words;
-    _Atomic uint64_t *grown = fol_alloc_array(words, sizeof(*grown));
+    FOL_ATOMIC(uint64_t) *grown =
+        (FOL_ATOMIC(uint64_t) *)fol_alloc_aligned((size_t)words * sizeof(*grown));
     if (grown == NULL) {
         return -ENOMEM;
     }
     for (uint32_t i = 0; i < words; i++) {
-        atomic_init(&grown[i], 0);
+        fol_atomic_init(&grown[i], UINT64_C(0));
     }
     fol_free(lane->words);
     lane->words = grown;
@@ -79,22 +83,21 @@ bool fol_lane_put(fol_lane *lane, uint32_t rank)
 {
     uint32_t word = rank / WORD_BITS;
     FOL_ASSERT_HOT(word < lane->word_count);
-    /* Release pairs with the acquire of take_lowest. */
-    atomic_fetch_or_explicit(&lane->words[word], UINT64_C(1) << rank % WORD_BITS,
-                             memory_order_release);
+    /* The bit is clear, so adding sets it. Release pairs with the acquire of take_lowest. */
+    fol_atomic_fetch_add(&lane->words[word], UINT64_C(1) << rank % WORD_BITS, memory_order_release);
     /* Release pairs with the acquire of enter and next. */
-    uint32_t before = atomic_fetch_add_explicit(&lane->state, ONE, memory_order_release);
+    uint32_t before = fol_atomic_fetch_add(&lane->state, ONE, memory_order_release);
     return (before & DRAINING) == 0;
 }
 
 bool fol_lane_try_enter(fol_lane *lane)
 {
-    uint32_t state = atomic_load_explicit(&lane->state, memory_order_relaxed);
+    uint32_t state = fol_atomic_load(&lane->state, memory_order_relaxed);
     /* Bounded by contention: a failed exchange means that another put or entered. */
     while (state != 0 && (state & DRAINING) == 0) {
         /* Acquire pairs with the release of put, and of the drainer before. */
-        if (atomic_compare_exchange_weak_explicit(&lane->state, &state, state | DRAINING,
-                                                  memory_order_acquire, memory_order_relaxed)) {
+        if (fol_atomic_compare_exchange_weak(&lane->state, &state, state | DRAINING,
+                                             memory_order_acquire, memory_order_relaxed)) {
             return true;
         }
     }
@@ -105,10 +108,10 @@ static uint32_t take_lowest(fol_lane *lane)
 {
     for (uint32_t i = 0; i < lane->word_count; i++) {
         /* Acquire pairs with the release of put. */
-        uint64_t word = atomic_load_explicit(&lane->words[i], memory_order_acquire);
+        uint64_t word = fol_atomic_load(&lane->words[i], memory_order_acquire);
         if (word != 0) {
             uint32_t bit = (uint32_t)__builtin_ctzll(word);
-            atomic_fetch_and_explicit(&lane->words[i], ~(UINT64_C(1) << bit), memory_order_relaxed);
+            fol_atomic_fetch_sub(&lane->words[i], UINT64_C(1) << bit, memory_order_relaxed);
             return i * WORD_BITS + bit;
         }
     }
@@ -119,18 +122,19 @@ static uint32_t take_lowest(fol_lane *lane)
 bool fol_lane_next(fol_lane *lane, uint32_t *rank)
 {
     /* Acquire pairs with the release of put. */
-    uint32_t state = atomic_load_explicit(&lane->state, memory_order_acquire);
+    uint32_t state = fol_atomic_load(&lane->state, memory_order_acquire);
     FOL_ASSERT_HOT((state & DRAINING) != 0);
     /* Twice at most: the exchange fails only when something was put. */
     while (state == DRAINING) {
-        /* Release pairs with the acquire of the next drainer; acquire as above. */
-        if (atomic_compare_exchange_weak_explicit(&lane->state, &state, 0, memory_order_release,
-                                                  memory_order_acquire)) {
+        /* Release pairs with the acquire of the next drainer; acquire, which matters when it fails,
+         * as above. */
+        if (fol_atomic_compare_exchange_weak(&lane->state, &state, 0u, memory_order_acq_rel,
+                                             memory_order_acquire)) {
             return false;
         }
     }
     *rank = take_lowest(lane);
     /* The one rank that was taken. */
-    atomic_fetch_sub_explicit(&lane->state, ONE, memory_order_relaxed);
+    fol_atomic_fetch_sub(&lane->state, ONE, memory_order_relaxed);
     return true;
 }

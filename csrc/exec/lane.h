@@ -16,16 +16,17 @@
 #ifndef FOL_EXEC_LANE_H
 #define FOL_EXEC_LANE_H
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/atomics.h"
+
 typedef struct fol_lane {
     /* Twice the number of ready ranks, plus one while somebody drains. */
-    _Atomic uint32_t state;
+    FOL_ATOMIC(uint32_t) state;
     uint32_t word_count; /* of this run */
     uint32_t capacity;   /* words */
-    _Atomic uint64_t *words;
+    FOL_ATOMIC(uint64_t) * words;
 } fol_lane;
 
 void fol_lane_init(fol_lane *lane);
@@ -40,7 +41,7 @@ bool fol_lane_put(fol_lane *lane, uint32_t rank);
 /* Something is ready and nobody drains. */
 static inline bool fol_lane_is_waiting(fol_lane *lane)
 {
-    uint32_t state = atomic_load_explicit(&lane->state, memory_order_relaxed);
+    uint32_t state = fol_atomic_load(&lane->state, memory_order_relaxed);
     return state != 0 && (state & 1u) == 0;
 }
 /* Makes the calling thread the drainer if something is ready and nobody drains. */

@@ -231,6 +231,45 @@ static void test_the_lane_is_drained_elsewhere_while_the_caller_is_busy(void)
     close_stand(s);
 }
 
+/* The node that a helper runs goes on until the caller has parked; then it makes one of the lane
+ * ready, which is for the caller. */
+static uint32_t begin_and_await_parking(void *state, uint32_t node, uint32_t worker)
+{
+    stand *s = state;
+    fol_worker_counters before;
+    fol_worker_counters now;
+    fol_team_read_worker(s->team, 0, &before);
+    uint32_t pieces = begin(state, node, worker);
+    do {
+        fol_team_read_worker(s->team, 0, &now);
+    } while (worker != 0 && node < 2 && now.parks == before.parks);
+    return pieces;
+}
+
+static void test_a_parked_caller_is_woken_for_the_lane(void)
+{
+    /* 0 and 1, which run at once because 0 waits for 1, then 2 and 3, in the lane. */
+    const uint32_t starts[5] = {0, 1, 2, 2, 2};
+    const uint32_t successors[2] = {2, 3};
+    const uint32_t ends[1] = {4};
+    const uint8_t in_lane[4] = {0, 0, 1, 1};
+    const fol_dag_graph graph = {4, 1, ends, starts, successors, in_lane};
+    stand *s = open_stand(2, &graph);
+    const fol_dag_calls calls = {s, begin_and_await_parking, run_piece, end, count_pause};
+    fol_dag_destroy(s->dag);
+    s->dag = NULL;
+    CHECK_EQ(fol_dag_create(s->team, s->hub, &graph, &calls, &s->dag), 0);
+    s->waiting_node = 0;
+    s->awaited_node = 1;
+    for (int i = 0; i < 50; i++) {
+        run(s, 0);
+        CHECK_EQ(s->count, 4);
+        CHECK_EQ(s->worker_of[2], 0);
+        CHECK_EQ(s->worker_of[3], 0);
+    }
+    close_stand(s);
+}
+
 static void test_the_caller_drains_the_lane_while_others_do_the_rest(void)
 {
     const uint32_t starts[4] = {0};
@@ -391,6 +430,7 @@ int main(void)
     RUN(test_segments_run_alone);
     RUN(test_a_node_that_waits_for_another_gets_it_run_elsewhere);
     RUN(test_the_lane_is_drained_elsewhere_while_the_caller_is_busy);
+    RUN(test_a_parked_caller_is_woken_for_the_lane);
     RUN(test_the_caller_drains_the_lane_while_others_do_the_rest);
     RUN(test_small_nodes_are_not_handed_over);
     RUN(test_small_nodes_do_not_wait_behind_a_large_one);
