@@ -171,9 +171,11 @@ def test_fork_on_a_helper_leaves_a_child_that_may_end(parallel_backend, meeting)
 
 def run_script(text, backend):
     """Exit status and what a program says on stderr, with the backend's name in BACKEND."""
+    # A leak checker has nothing to look for in a process that leaves things as they are.
+    options = f"{os.environ.get('ASAN_OPTIONS', '')}:detect_leaks=0"
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(text)],
-        env={**os.environ, "BACKEND": backend},
+        env={**os.environ, "BACKEND": backend, "ASAN_OPTIONS": options},
         capture_output=True,
         text=True,
         timeout=100,
@@ -267,3 +269,35 @@ def test_values_that_workers_kept_are_dropped_before_the_program_ends(parallel_b
 def test_exception_in_a_program_with_workers_is_all_it_says(backend):
     status, err = run_script(f"{MEET}\n    scheduler.tick(0.1)\n    raise SystemExit(3)", backend)
     assert (status, err) == (3, "")
+
+
+REFUSED = """
+    import foliot as fo
+    from foliot import _core
+    _core.fail_nth_thread(1)
+    def make(config):
+        return fo.Scheduler(fo.World(config), fo.Schedule(), workers=2)
+"""
+
+
+def test_scheduler_runs_with_fewer_workers_than_the_system_refuses():
+    text = f"""{REFUSED}
+    with make(fo.Config()) as scheduler:
+        scheduler.tick(0.1)
+        assert len(scheduler.workers) == 1
+        assert "Resource temporarily unavailable" in scheduler.backend.reason
+    """
+    assert run_script(text, "stealing") == (0, "")
+
+
+def test_scheduler_that_must_have_its_workers_says_what_the_system_said():
+    text = f"""{REFUSED}
+    import errno
+    try:
+        make(fo.Config(require_workers=True))
+    except OSError as error:
+        assert error.errno == errno.EAGAIN
+        assert "Config.require_workers" in str(error)
+        raise SystemExit(5)
+    """
+    assert run_script(text, "stealing") == (5, "")
