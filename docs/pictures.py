@@ -1,8 +1,8 @@
 """Draws the pictures of the documentation: ``python docs/pictures.py`` writes them to images/.
 
 ``plan.svg`` is the plan of the example in the README, as ``plan.to_svg()`` draws it.
-``frame.svg`` is the frame that ``record.py`` has recorded. ``architecture.svg`` is laid out here, on
-white so that it can be read on a dark page too.
+``frame.svg`` is the frame that ``record.py`` has recorded. ``architecture.svg`` is laid out here,
+on white so that it can be read on a dark page too.
 """
 
 from __future__ import annotations
@@ -30,7 +30,14 @@ BOXES: dict[str, Box] = {
     "work": (20, 170, 200, "#dff0d8", "a system at work", ("Python function", "or native kernel")),
     "world": (20, 320, 200, "#f0e6c8", "world", ("tables of columns,", "resources")),
     "commands": (310, 320, 180, "#f0e6c8", "command buffer", ("spawn, add, remove, …",)),
-    "result": (580, 320, 200, "#f6dbdb", "frame result", ("times, rows, commands,", "errors; trace")),
+    "result": (
+        580,
+        320,
+        200,
+        "#f6dbdb",
+        "frame result",
+        ("times, rows, commands,", "errors; trace"),
+    ),
 }
 HEIGHT, LINE = 80, 17
 WIDTH, MARGIN = 800, 20

@@ -132,9 +132,7 @@ def main() -> None:
             if number >= WARM and is_better and is_telling(frame):
                 best = frame
     assert best is not None, "no frame ran on both workers"
-    spans = [
-        [span.name, span.kind, span.worker, span.start_ns, span.end_ns] for span in best.spans
-    ]
+    spans = [[span.name, span.kind, span.worker, span.start_ns, span.end_ns] for span in best.spans]
     lines = ",\n".join(json.dumps(span) for span in spans)
     text = f'{{"frame": {best.frame}, "spans": [\n{lines}\n]}}\n'
     TARGET.write_text(text, encoding="utf-8")
