@@ -89,7 +89,8 @@ int fol_worker_push_many(fol_worker *worker, fol_job *const *jobs, uint32_t coun
 void fol_worker_keep(fol_worker *worker, fol_job *job);
 /* Own jobs are taken oldest first while this is on (list scheduling), newest first else. */
 void fol_worker_set_oldest_first(fol_worker *worker, bool is_on);
-/* From any thread. False when the injector is full. */
+/* From any thread, which sees to it that the team stays until this returns, whatever the job does
+ * meanwhile; the same holds for notify. False when the injector is full. */
 bool fol_team_inject(fol_team *team, fol_job *job);
 /* Tells sleepers that a source has work, or that what somebody waits for has come: the caller if it
  * is parked (also when helpers search, since a source may keep work for it), else somebody if
