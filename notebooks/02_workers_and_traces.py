@@ -204,8 +204,8 @@ for (backend, size), reason in reasons.items():
 # ## What each worker did
 #
 # `trace=True` keeps records of every worker. A frame draws its own part of them. Of a phase that
-# ran on the caller alone there is one lane with bars; so this looks for a frame in which two workers
-# ran pieces of systems.
+# ran on the caller alone there is one lane with bars; so this looks for a frame in which two
+# workers ran pieces of systems.
 
 # %%
 shown = None
