@@ -118,31 +118,43 @@ void fol_trace_set_frame(fol_trace *trace, uint64_t frame)
     atomic_store_explicit(&trace->frame, (uint32_t)frame, memory_order_relaxed);
 }
 
+/* Two halves in the order in which they lie in memory. A record is put together of whole words: one
+ * that is written in parts and read as a word would wait until the parts have reached the cache. */
+static inline uint64_t join(uint32_t first, uint32_t second)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    return (uint64_t)second << 32 | first;
+#else
+    return (uint64_t)first << 32 | second;
+#endif
+}
+
+static inline uint32_t join_short(uint32_t first, uint32_t second)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    return second << 16 | first;
+#else
+    return first << 16 | second;
+#endif
+}
+
 void fol_trace_write(fol_trace *trace, uint32_t worker, fol_trace_kind kind, uint32_t subject,
                      uint32_t detail, uint64_t start_cycles, uint64_t end_cycles)
 {
     FOL_ASSERT_HOT(worker < trace->workers);
     ring *own = &trace->rings[worker];
     uint64_t number = atomic_load_explicit(&own->finished, memory_order_relaxed);
-    fol_trace_record record = {
-        .start_cycles = start_cycles,
-        .end_cycles = end_cycles > start_cycles ? end_cycles : start_cycles,
-        .frame = atomic_load_explicit(&trace->frame, memory_order_relaxed),
-        .subject = subject,
-        .detail = detail,
-        .kind = (uint16_t)kind,
-        .worker = (uint16_t)worker,
-    };
-    uint64_t words[WORDS];
-    memcpy(words, &record, sizeof(words));
+    uint32_t frame = atomic_load_explicit(&trace->frame, memory_order_relaxed);
+    uint64_t end = end_cycles > start_cycles ? end_cycles : start_cycles;
     _Atomic uint64_t *target = own->slots[number & trace->mask].words;
     atomic_store_explicit(&own->begun, number + 1, memory_order_relaxed);
     /* Pairs with the acquire fence of count_overwritten: who saw one of the words below sees that
      * they were begun. */
     atomic_thread_fence(memory_order_release);
-    for (uint32_t i = 0; i < WORDS; i++) {
-        atomic_store_explicit(&target[i], words[i], memory_order_relaxed);
-    }
+    atomic_store_explicit(&target[0], start_cycles, memory_order_relaxed);
+    atomic_store_explicit(&target[1], end, memory_order_relaxed);
+    atomic_store_explicit(&target[2], join(frame, subject), memory_order_relaxed);
+    atomic_store_explicit(&target[3], join(detail, join_short(kind, worker)), memory_order_relaxed);
     /* Release pairs with the acquire of fol_trace_read: who sees the count sees the words. */
     atomic_store_explicit(&own->finished, number + 1, memory_order_release);
 }
