@@ -22,7 +22,7 @@ static void dawdle(fol_rng *rng)
 
 static void test_a_thread_that_parks_misses_no_job(void)
 {
-    enum { JOBS = 10000 };
+    enum { JOBS = 6000 };
     crowd c;
     fol_rng rng;
     fol_rng_init(&rng, 1);
@@ -63,7 +63,7 @@ static void *inject_at_any_moment(void *argument)
 
 static void test_a_caller_that_parks_misses_no_job(void)
 {
-    enum { JOBS = 10000 };
+    enum { JOBS = 6000 };
     crowd c;
     fol_latch latch;
     pthread_t thread;
@@ -98,7 +98,7 @@ static void test_a_caller_that_parks_misses_no_latch(void)
     pthread_t thread;
     setup(&c, 1);
     make_restless(&c);
-    outsider o = {.crowd = &c, .count = 10000};
+    outsider o = {.crowd = &c, .count = 6000};
     CHECK_EQ(pthread_create(&thread, NULL, open_at_any_moment, &o), 0);
     for (uint32_t i = 0; i < o.count; i++) {
         fol_latch latch;
