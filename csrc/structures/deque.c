@@ -86,10 +86,8 @@ int fol_deque_make_room_owner(fol_deque *deque, uint32_t count)
 void *fol_deque_steal_marked_thief(fol_deque *deque, bool *contended)
 {
     /* As in fol_deque_steal_thief, with a look at the item before it is taken. */
-    uint64_t top = fol_atomic_load(&deque->top, memory_order_acquire);
-    fol_fence(memory_order_seq_cst);
-    /* Acquire pairs with the owner's release of bottom: the items below it are there. */
-    uint64_t bottom = fol_atomic_load(&deque->bottom, memory_order_acquire);
+    uint64_t top = fol_atomic_load(&deque->top, memory_order_seq_cst);
+    uint64_t bottom = fol_atomic_load(&deque->bottom, memory_order_seq_cst);
     *contended = false;
     if ((int64_t)(bottom - top) <= 0) {
         return NULL;
@@ -111,10 +109,8 @@ void *fol_deque_steal_batch_thief(fol_deque *victim, fol_deque *own, uint32_t mo
                                   bool *contended)
 {
     /* As in fol_deque_steal_thief. */
-    uint64_t top = fol_atomic_load(&victim->top, memory_order_acquire);
-    fol_fence(memory_order_seq_cst);
-    /* Acquire pairs with the owner's release of bottom: the items below it are there. */
-    uint64_t bottom = fol_atomic_load(&victim->bottom, memory_order_acquire);
+    uint64_t top = fol_atomic_load(&victim->top, memory_order_seq_cst);
+    uint64_t bottom = fol_atomic_load(&victim->bottom, memory_order_seq_cst);
     int64_t public_count = (int64_t)(bottom - top);
     *count = 0;
     *contended = false;
@@ -135,10 +131,9 @@ void *fol_deque_steal_batch_thief(fol_deque *victim, fol_deque *own, uint32_t mo
     while (taken < wanted) {
         top += 1;
         /* The owner may have popped down to here meanwhile, without a swap, so each item takes a
-         * look at bottom of its own. The swap before the fence stands for the load of top. */
-        fol_fence(memory_order_seq_cst);
-        /* Acquire pairs with the owner's release of bottom. */
-        bottom = fol_atomic_load(&victim->bottom, memory_order_acquire);
+         * look at bottom of its own. Sequentially consistent, as in fol_deque_steal_thief; the swap
+         * stands for the load of top. */
+        bottom = fol_atomic_load(&victim->bottom, memory_order_seq_cst);
         if ((int64_t)(bottom - top) <= 0) {
             break;
         }

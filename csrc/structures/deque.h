@@ -18,12 +18,16 @@
  *
  * Why each item is taken once. Indices only count up, in 64 bits, and are compared by difference.
  * 1. top moves by compare-and-swap alone, so two takers that swap never share an item. The one
- *    taker that does not swap is the owner, popping index i when it reads top < i. Before, it moved
- *    bottom to i and passed a full fence; a thief reads top, passes a full fence, and reads bottom.
- *    If the owner's fence is first, the thief sees bottom <= i (or a later push, which made a new
- *    item i). If the thief's is first, every swap of top that it had read, being sequentially
- *    consistent, comes before the owner's fence too, so a thief after item i means that the owner
- *    reads top >= i, and swaps. In a batch each swap is followed by a fence and a fresh bottom.
+ *    taker that does not swap is the owner, popping index i when it reads top < i. Before, it
+ * stored i to bottom and passed a full fence. A thief loads top and then bottom; both loads, and
+ * each swap, are sequentially consistent, so they and the fence lie in one order (C11 7.17.3). If
+ * the fence is before the thief's load of bottom, that sees i or less (paragraph 10), or a later
+ *    push, which made a new item i. If not, the thief's load of top, and the swap whose value it
+ *    read, are before the fence, and the owner's load of top behind it sees that swap or a later
+ *    one (paragraph 9): a thief after item i means that the owner reads top >= i, and swaps. In a
+ *    batch each swap stands for the load of top, and a fresh load of bottom follows it. The paper
+ *    has a fence between the thief's loads; this is the same for the argument, and a thief on x86
+ *    pays for nothing but the swap.
  * 2. What an item points to, and its slot, are written before bottom is stored with release order,
  *    and bottom is loaded with acquire order. Every store of bottom is a release, those of a pop
  *    too, so this rests on no release sequence.
@@ -149,8 +153,8 @@ static inline void *fol_deque_pop_public_owner(fol_deque *deque, uint64_t bottom
         return NULL;
     }
     uint64_t last = bottom - 1;
-    /* Release: see the header's second point. The fence pairs with the thieves' fence between top
-     * and bottom: they see this bottom, or this sees their top. */
+    /* Release: see the header's second point. The fence pairs with the thieves' loads of top and
+     * bottom: they see this bottom, or this sees their top. */
     fol_atomic_store(&deque->bottom, last, memory_order_release);
     fol_fence(memory_order_seq_cst);
     uint64_t top = fol_atomic_load(&deque->top, memory_order_relaxed);
@@ -181,7 +185,7 @@ static inline void *fol_deque_pop_owner(fol_deque *deque)
         deque->tail = tail - 1;
         return fol_atomic_load(&deque->slots[(tail - 1) & deque->mask], memory_order_relaxed);
     }
-    return fol_deque_pop_public_owner(deque, bottom);
+    return fol_deque_pop_public_owner(deque, tail);
 }
 
 /* The newest item if it is marked, else NULL: what is not stays. */
@@ -232,11 +236,11 @@ static inline void *fol_deque_take_owner(fol_deque *deque)
 /* The oldest public item; NULL when there is none, or (*contended true) when another took it. */
 static inline void *fol_deque_steal_thief(fol_deque *deque, bool *contended)
 {
-    /* Acquire pairs with the swap that wrote it. The fence pairs with the one in pop. */
-    uint64_t top = fol_atomic_load(&deque->top, memory_order_acquire);
-    fol_fence(memory_order_seq_cst);
-    /* Acquire pairs with the owner's release of bottom: the items below it are there. */
-    uint64_t bottom = fol_atomic_load(&deque->bottom, memory_order_acquire);
+    /* Sequentially consistent, both, and they pair with the fence in pop, which stands between
+     * its store of bottom and its load of top. The second pairs with the owner's releases of bottom
+     * too: the items below are there. */
+    uint64_t top = fol_atomic_load(&deque->top, memory_order_seq_cst);
+    uint64_t bottom = fol_atomic_load(&deque->bottom, memory_order_seq_cst);
     *contended = false;
     if ((int64_t)(bottom - top) <= 0) {
         return NULL;

@@ -25,6 +25,7 @@ EVENTS = "csrc/structures/event_count.c"
 EVENTS_FAST = "csrc/structures/event_count.h"
 
 FENCE = "fol_fence(memory_order_seq_cst);"
+SEQ_CST = "memory_order_seq_cst"
 RELEASE = "memory_order_release"
 ACQUIRE = "memory_order_acquire"
 RELAXED = "memory_order_relaxed"
@@ -40,14 +41,23 @@ PLANTED = [
         "fol_fence(memory_order_acq_rel);",
         ("deque",),
     ),
-    Planted("steal_without_fence", DEQUE, "fol_deque_steal_thief", FENCE, "", ("deque",)),
     Planted(
-        "steal_trusts_bottom",
+        "steal_looks_at_bottom_by_acquire",
         DEQUE,
         "fol_deque_steal_thief",
+        f"&deque->bottom, {SEQ_CST}",
         f"&deque->bottom, {ACQUIRE}",
-        f"&deque->bottom, {RELAXED}",
         ("deque",),
+    ),
+    Planted(
+        "steal_looks_at_bottom_first",
+        DEQUE,
+        "fol_deque_steal_thief",
+        f"    uint64_t top = fol_atomic_load(&deque->top, {SEQ_CST});\n"
+        f"    uint64_t bottom = fol_atomic_load(&deque->bottom, {SEQ_CST});\n",
+        f"    uint64_t bottom = fol_atomic_load(&deque->bottom, {SEQ_CST});\n"
+        f"    uint64_t top = fol_atomic_load(&deque->top, {SEQ_CST});\n",
+        ("deque", "fuzz"),
     ),
     Planted(
         "publish_without_release",
@@ -88,12 +98,10 @@ PLANTED = [
         "pop_reads_top_before_it_moves_bottom",
         DEQUE,
         "fol_deque_pop_public_owner",
-        "    fol_atomic_store(&deque->bottom, last, memory_order_release);\n"
-        "    fol_fence(memory_order_seq_cst);\n"
-        "    uint64_t top = fol_atomic_load(&deque->top, memory_order_relaxed);\n",
-        "    uint64_t top = fol_atomic_load(&deque->top, memory_order_relaxed);\n"
-        "    fol_atomic_store(&deque->bottom, last, memory_order_release);\n"
-        "    fol_fence(memory_order_seq_cst);\n",
+        f"    fol_atomic_store(&deque->bottom, last, {RELEASE});\n    {FENCE}\n"
+        f"    uint64_t top = fol_atomic_load(&deque->top, {RELAXED});\n",
+        f"    uint64_t top = fol_atomic_load(&deque->top, {RELAXED});\n"
+        f"    fol_atomic_store(&deque->bottom, last, {RELEASE});\n    {FENCE}\n",
         ("deque", "fuzz"),
     ),
     Planted(
@@ -138,18 +146,18 @@ PLANTED = [
         ("deque", "fuzz"),
     ),
     Planted(
-        "batch_without_fence",
+        "batch_looks_at_bottom_by_acquire",
         DEQUE_SLOW,
         "fol_deque_steal_batch_thief",
-        f"        {FENCE}\n",
-        "",
+        f"        bottom = fol_atomic_load(&victim->bottom, {SEQ_CST});",
+        f"        bottom = fol_atomic_load(&victim->bottom, {ACQUIRE});",
         ("deque",),
     ),
     Planted(
         "batch_with_one_look_at_bottom",
         DEQUE_SLOW,
         "fol_deque_steal_batch_thief",
-        f"        bottom = fol_atomic_load(&victim->bottom, {ACQUIRE});",
+        f"        bottom = fol_atomic_load(&victim->bottom, {SEQ_CST});",
         "",
         ("deque", "fuzz"),
     ),
