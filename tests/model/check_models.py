@@ -22,7 +22,7 @@ RUN_LIMIT_S = 3600
 
 CXX = ["g++", "-std=c++17", "-w", '-DFOL_MODEL="atomics_model.h"']
 CXX += ["-DFOL_DEQUE_CAPACITY_MIN=2u"]
-RELACY_RUNS = {"deque": 20_000, "injector": 40_000, "event_count": 40_000}
+RELACY_RUNS = {"deque": 20_000, "injector": 40_000, "event_count": 40_000, "lane": 40_000}
 RELACY_RUNS_PLANTED = 200_000
 
 CC_FUZZ = ["gcc", "-std=c11", "-D_GNU_SOURCE", "-O1", "-g", "-Wall", "-Wextra"]

@@ -22,6 +22,7 @@ DEQUE = "csrc/structures/deque.h"
 DEQUE_SLOW = "csrc/structures/deque.c"
 INJECTOR = "csrc/structures/injector.c"
 EVENTS = "csrc/structures/event_count.c"
+LANE = "csrc/exec/lane.c"
 EVENTS_FAST = "csrc/structures/event_count.h"
 
 FENCE = "fol_fence(memory_order_seq_cst);"
@@ -272,6 +273,16 @@ PLANTED = [
         "    fol_atomic_fetch_add(&event->epoch",
         ("event_count", "fuzz"),
     ),
+    # The lane: what its bits carry.
+    Planted(
+        "rank_without_release",
+        LANE,
+        "fol_lane_put",
+        f"rank % WORD_BITS, {RELEASE}",
+        f"rank % WORD_BITS, {RELAXED}",
+        ("lane",),
+    ),
+    Planted("rank_without_acquire", LANE, "take_lowest", ACQUIRE, RELAXED, ("lane",)),
 ]
 
 
