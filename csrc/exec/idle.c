@@ -445,17 +445,28 @@ void fol_worker_end_search(fol_worker *worker)
     }
 }
 
+static void pause_for_a_round(fol_worker *worker)
+{
+    for (uint32_t i = 0; i < PAUSES_PER_ROUND; i++) {
+        fol_pause();
+    }
+    fol_number_add(&worker->numbers.spins, 1);
+}
+
 bool fol_worker_search_on(fol_worker *worker)
 {
+    bool looks_again = worker->left_some;
+    worker->left_some = false;
     if (worker->may_spin) {
         if (fol_exec_now_ns() - worker->spin_start_ns < worker->spin_limit_ns) {
-            for (uint32_t i = 0; i < PAUSES_PER_ROUND; i++) {
-                fol_pause();
-            }
-            fol_number_add(&worker->numbers.spins, 1);
+            pause_for_a_round(worker);
             return true;
         }
         worker->may_spin = false;
+    }
+    if (looks_again) {
+        pause_for_a_round(worker);
+        return true;
     }
     if (worker->yields_left != 0) {
         worker->yields_left -= 1;

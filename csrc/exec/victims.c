@@ -46,13 +46,16 @@ static void count_steal(fol_worker *worker, const fol_worker *victim, uint32_t c
     }
 }
 
-/* A single job is left to its owner until the second look: most often the owner has just pushed it
- * and takes it next, and to lose it costs more than to run it. */
+/* A single job is left to its owner until the second look at the same one: most often the owner has
+ * just pushed it and takes it next, and to lose it costs more than to run it. */
 static bool is_left_alone(fol_worker *worker, const fol_worker *victim, uint32_t public_count)
 {
-    bool was_single = worker->single_of == victim;
-    worker->single_of = public_count == 1 ? victim : NULL;
-    return public_count == 1 && !was_single;
+    /* The deque's count of jobs that went before this one tells it from the next. */
+    uint32_t number = 1 + (uint32_t)fol_atomic_load(&victim->deque.top, memory_order_relaxed);
+    bool is_new = public_count == 1 && worker->singles[victim->place] != number;
+    worker->singles[victim->place] = is_new ? number : 0;
+    worker->left_some = worker->left_some || is_new;
+    return is_new;
 }
 
 /* One look at one victim. */
@@ -62,7 +65,7 @@ static fol_job *steal_from(fol_worker *worker, fol_worker *victim, bool *contend
     fol_number_add(&worker->numbers.steal_attempts, 1);
     *contended = false;
     uint32_t public_count = fol_deque_public_count(&victim->deque);
-    if (public_count == 0 || is_left_alone(worker, victim, public_count)) {
+    if (is_left_alone(worker, victim, public_count) || public_count == 0) {
         fol_number_add(&worker->numbers.steal_misses, 1);
         return NULL;
     }

@@ -53,6 +53,7 @@ struct fol_worker {
     bool takes_oldest;
     bool is_searching; /* counted among the team's searchers */
     bool may_spin;     /* in this search */
+    bool left_some;    /* it left a single job alone, and looks again soon */
     uint8_t yields_left;
     uint32_t pauses; /* of the back-off after lost swaps */
     uint64_t spin_limit_ns;
@@ -62,10 +63,11 @@ struct fol_worker {
     uint64_t poll_at;       /* cycles */
     uint64_t parked_since;  /* cycles, when a helper left; 0: none did */
     fol_rng rng;
-    const fol_worker *single_of; /* the victim that had a single job at the last look */
     /* Other places, nearest first; those of distance d end at order_ends[d]. */
     uint8_t order_ends[FOL_DISTANCES];
     uint8_t order[FOL_TEAM_MAX_WORKERS];
+    /* Of each place: the single job that was seen there at the last look; 0: none. */
+    uint32_t singles[FOL_TEAM_MAX_WORKERS];
     /* Read by anybody. */
     alignas(FOL_CACHE_LINE) fol_worker_numbers numbers;
     /* Where this worker sleeps while it waits for a branch. */

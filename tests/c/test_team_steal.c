@@ -145,6 +145,27 @@ static void test_a_single_job_is_taken_at_the_second_look(void)
     free(job);
 }
 
+static void test_single_jobs_of_several_workers_are_all_taken_at_the_second_look(void)
+{
+    crowd c;
+    counted_job *jobs[4] = {NULL};
+    setup_still(&c, 5, 0);
+    fol_worker *thief = fol_team_worker(c.team, 4);
+    for (uint32_t place = 0; place < 4; place++) {
+        jobs[place] = fill(&c, place, 1);
+    }
+    CHECK(fol_worker_steal(thief) == NULL);
+    for (uint32_t i = 0; i < 4; i++) {
+        CHECK(fol_worker_steal(thief) != NULL);
+    }
+    CHECK(fol_worker_steal(thief) == NULL);
+    CHECK(!fol_team_has_work(c.team, thief));
+    teardown(&c);
+    for (uint32_t place = 0; place < 4; place++) {
+        free(jobs[place]);
+    }
+}
+
 static void test_a_thief_with_jobs_of_its_own_skips_those_that_have_little(void)
 {
     crowd c;
@@ -212,6 +233,7 @@ int main(void)
     RUN(test_starts_are_random_among_equals);
     RUN(test_a_batch_is_at_most_half_and_at_most_what_is_configured);
     RUN(test_a_single_job_is_taken_at_the_second_look);
+    RUN(test_single_jobs_of_several_workers_are_all_taken_at_the_second_look);
     RUN(test_a_thief_with_jobs_of_its_own_skips_those_that_have_little);
     RUN(test_a_busy_worker_takes_from_one_that_is_stuck);
     RUN(test_distance_grows_with_what_is_not_shared);
