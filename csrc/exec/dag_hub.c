@@ -7,9 +7,6 @@
 #include "base/assert.h"
 #include "exec/dag_state.h"
 
-/* Looks for work in vain until what was gathered is counted down though others are at work. */
-#define DRY_ROUNDS 2u
-
 int fol_dag_hub_create(uint32_t workers, fol_dag_hub **out)
 {
     FOL_ASSERT(workers > 0 && workers <= FOL_TEAM_MAX_WORKERS);
@@ -60,12 +57,7 @@ static fol_job *take(void *state, fol_worker *worker)
         return &hub->drain;
     }
     if (place->ended > 0) {
-        /* The last to count down does it at once; who is not has time until others need it. */
-        uint32_t left = atomic_load_explicit(&hub->left.count, memory_order_relaxed);
-        place->dry_rounds++;
-        if (left == place->ended || place->dry_rounds >= DRY_ROUNDS) {
-            count_down(hub, worker, place);
-        }
+        count_down(hub, worker, place);
     }
     return NULL;
 }

@@ -8,8 +8,8 @@
  * The end of a run. `left` counts the nodes of the segment; and of nodes that are cut the copies of
  * jobs that were pushed so that others join, and the part of who pushed them. A worker gathers what
  * it ended and counts it down together when it has looked for work in vain: the team asks the hub,
- * its source, whenever it finds nothing else, so at least twice before it parks or leaves its
- * place. It gathers a chain only after the last call of it, and every chain has something to
+ * its source, whenever it finds nothing else, so always before it parks or leaves its place. It
+ * gathers a chain only after the last call of it, and every chain has something to
  * gather; so when `left` is 0 everything has ended and nobody is inside of a call or will touch the
  * dag. The count itself is in the hub, which outlives it.
  *
@@ -72,7 +72,6 @@ static void end_chain(chain *chain)
     }
     fol_dag_place *place = &chain->dag->hub->places[chain->place];
     place->ended += chain->ended;
-    place->dry_rounds = 0;
 }
 
 static void hold(chain *chain, fol_dag_node *node)

@@ -46,7 +46,6 @@ typedef struct fol_dag_segment {
 /* What the worker at one place has ended and not counted down yet. */
 typedef struct fol_dag_place {
     _Alignas(FOL_CACHE_LINE) uint32_t ended;
-    uint32_t dry_rounds; /* looks for work in vain since it ended something */
 } fol_dag_place;
 
 struct fol_dag_hub {

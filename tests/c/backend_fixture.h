@@ -310,7 +310,8 @@ static inline void case_draw_nodes(phase_case *c, const case_shape *shape, uint6
         }
         c->nodes[i].segment = segment;
         c->nodes[i].work = shape->work == 0 ? 0 : draw_below(random, shape->work);
-        c->in_lane[i] = draw_below(random, 100) < shape->lane_percent;
+        bool is_in_lane = draw_below(random, 100) < shape->lane_percent;
+        c->in_lane[i] = is_in_lane ? FOL_LANE_NODE + draw_below(random, 2) : FOL_LANE_NOTHING;
         bool is_cut = draw_below(random, 100) < shape->cut_percent;
         c->nodes[i].pieces = is_cut ? 1 + draw_below(random, PIECES_MAX) : 0;
     }

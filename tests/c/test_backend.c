@@ -253,6 +253,7 @@ static void test_phases_that_cannot_overlap_stay_on_the_caller(void)
                                  {.nodes = 10, .segments = 1, .lane_percent = 100}};
     for (size_t i = 0; i < 2; i++) {
         phase_case *c = case_make(&shapes[i], 8);
+        memset(c->in_lane, i == 0 ? FOL_LANE_NOTHING : FOL_LANE_NODE, sizeof(c->in_lane));
         fol_backend backend;
         const fol_backend_config config = {
             .name = "stealing", .workers = 2, .calls = case_calls(c)};
