@@ -57,9 +57,9 @@ class Crowd:
     logs.
     """
 
-    def __init__(self, rows: int = 2000) -> None:
+    def __init__(self, rows: int = 2000, **config: Any) -> None:
         ffi, library = load()
-        self.world = fo.World(fo.Config(target_task_seconds=1e-6))
+        self.world = fo.World(fo.Config(target_task_seconds=1e-6, **config))
         self.world.spawn_many(rows, {First: np.arange(rows), Second: 3 * np.arange(rows)})
         self.world.spawn_many(rows, {Left: np.arange(rows), Right: 3 * np.arange(rows)})
         for kind in Work:
