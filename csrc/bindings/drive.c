@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <math.h>
 #include <time.h>
+#include <unistd.h>
 
 /* Between two looks at signals while waiting for a deadline. */
 #define MAX_WAIT_NS UINT64_C(50000000)
@@ -183,7 +184,9 @@ static int run_batch(fol_py_scheduler *self, uint64_t count, double dt, batch *m
         return -1;
     }
     if (self->is_driving) {
-        return raise_refusal(self, FOL_E_BUSY, dt);
+        /* A child of a fork within the frame has a copy of one that never ends. */
+        bool was_forked = self->process != (int)getpid();
+        return raise_refusal(self, was_forked ? FOL_E_FORKED : FOL_E_BUSY, dt);
     }
     self->is_driving = true;
     fol_py_world_begin_frame(self->world);

@@ -387,7 +387,10 @@ static PyGetSetDef result_getset[] = {
     {"dt", result_dt, NULL, "Seconds that the frame advanced.", NULL},
     {"time", result_time, NULL, "Seconds of all frames before it.", NULL},
     {"wall_ns", result_wall_ns, NULL, "Nanoseconds on the scheduler's clock.", NULL},
-    {"cpu_ns", result_cpu_ns, NULL, "Processor nanoseconds of the calling thread.", NULL},
+    {"cpu_ns", result_cpu_ns, NULL,
+     "Processor nanoseconds of the calling thread, and of other workers while they ran "
+     "systems.",
+     NULL},
     {"merge_ns", result_merge_ns, NULL, "Nanoseconds in merges of commands.", NULL},
     {"systems", result_systems, NULL, "{name: SystemTiming} of the systems that ran, in order.",
      NULL},

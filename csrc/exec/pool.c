@@ -97,13 +97,24 @@ static int start_thread(fol_pool *pool, uint32_t index)
     return -pthread_create(&thread->thread, NULL, run_thread, thread);
 }
 
+/* A crash belongs to the thread that makes it: blocked, it ends the process and no handler is
+ * asked. */
+static void block_all_but_crashes(sigset_t *set)
+{
+    static const int crashes[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS};
+    sigfillset(set);
+    for (size_t i = 0; i < sizeof(crashes) / sizeof(crashes[0]); i++) {
+        sigdelset(set, crashes[i]);
+    }
+}
+
 uint32_t fol_pool_grow(fol_pool *pool, uint32_t threads, int *refused)
 {
     sigset_t all;
     sigset_t before;
     int status = 0;
     uint32_t wanted = threads < FOL_POOL_MAX_THREADS ? threads : FOL_POOL_MAX_THREADS;
-    sigfillset(&all);
+    block_all_but_crashes(&all);
     pthread_mutex_lock(&pool->mutex);
     uint32_t count = fol_atomic_load(&pool->thread_count, memory_order_relaxed);
     if (count < wanted) {

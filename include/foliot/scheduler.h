@@ -284,7 +284,7 @@ typedef struct fol_worker_stats {
     uint64_t wakes_saved;
     uint64_t commands; /* recorded, and not rolled back */
     uint64_t busy_ns;
-    uint64_t idle_ns;       /* looking for work, or parked, inside of frames */
+    uint64_t idle_ns;       /* looking for work, or parked, also between frames */
     uint64_t host_switches; /* attaches */
     uint64_t host_wait_ns;  /* waiting for the host's lock; measured with a trace only, else 0 */
     uint64_t queue_depth;   /* jobs waiting in its queue at this moment */

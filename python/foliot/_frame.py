@@ -16,7 +16,7 @@ class SystemTiming:
     """What one system did in one frame.
 
     Attributes:
-        wall_ns: nanoseconds of all its runs in the frame.
+        wall_ns: nanoseconds of all its runs in the frame; the sum of its pieces, if it was cut.
         tasks: calls of its function or kernel.
         rows: rows it was given.
         worker: the worker that began it.
@@ -124,7 +124,7 @@ class WorkerStats:
         wakes_saved: times it woke none, because one was looking for work already.
         commands: commands recorded here that were not taken back.
         busy_ns: nanoseconds in systems and merges.
-        idle_ns: nanoseconds in which it looked for work or slept, inside of frames.
+        idle_ns: nanoseconds in which it looked for work or slept, also between frames.
         host_switches: times it took the interpreter.
         host_wait_ns: nanoseconds it waited for the interpreter; measured with a trace only.
         queue_depth: pieces of work that wait in its queue at this moment.

@@ -62,9 +62,11 @@ def bars_of(spans: list[Span]) -> list[Bar]:
     """
     cut = {span.name for span in spans if span.kind == "piece"}
     return [
-        Bar(span.name, span.kind, span.worker, span.start_ns, span.end_ns)
+        Bar(span.name, span.kind, span.worker, max(0, span.start_ns), span.end_ns)
         for span in spans
-        if span.kind in FILLS and not (span.kind == "system" and span.name in cut)
+        if span.kind in FILLS
+        and span.end_ns >= 0
+        and not (span.kind == "system" and span.name in cut)
     ]
 
 

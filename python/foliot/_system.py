@@ -512,6 +512,10 @@ def native(
         signature: the C signature of a kernel that does not state its own.
         chunk_rows: the longest run of rows of one call.
 
+    The kernel may be called on several workers at once, each with rows of its own; what
+    ``user_data`` points at is shared by all these calls. A system that writes a resource is never
+    cut like that.
+
     KernelSignatureError: the kernel has another signature.
 
     Example:

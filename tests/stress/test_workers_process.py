@@ -8,6 +8,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from pathlib import Path
 
@@ -28,6 +29,8 @@ faulthandler.register(signal.SIGALRM, chain=True)
 signal.alarm({seconds})
 import foliot as fo
 from stress.crowd import Crowd
+
+pause = threading.Event()
 backend, rounds = {backend!r}, {rounds}
 
 def open_scheduler(crowd=None, workers=4):
@@ -84,7 +87,7 @@ def check_child(number):
 thread = threading.Thread(target=drive, daemon=True)
 thread.start()
 for number in range(rounds):
-    time.sleep(0.001 * (number % 3))
+    pause.wait(0.001 * (number % 3))
     child = os.fork()
     if child == 0:
         check_child(number)
@@ -150,7 +153,7 @@ EXITS = {
         def spin(ctx):
             begun.set()
             while True:
-                time.sleep(0)
+                pause.wait(0)
         spinning = [fo.system(name=f"s{i}", gil="release")(spin) for i in range(3)]
         scheduler = fo.Scheduler(fo.World(), fo.Schedule(*spinning), backend=backend, workers=3)
         threading.Thread(target=scheduler.tick, args=(0.1,), daemon=True).start()
@@ -179,9 +182,6 @@ def test_forks_while_another_thread_runs_frames(backend: str) -> None:
     run_script(FORK, backend, rounds(8, 300))
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the child is told WorldBusyError while the copied frame never ends"
-)
 @pytest.mark.parametrize("backend", ["blocking", *BACKENDS])
 def test_scheduler_copied_within_a_frame_says_that_it_was_forked(backend: str) -> None:
     run_script(FORK_IN_FRAME, backend)
@@ -206,7 +206,7 @@ def test_workers_with_nothing_to_do_use_no_processor(backend: str) -> None:
             scheduler.tick_n(20, 0.1)
             # The searchers give up soon; that they do is part of the second that counts.
             before = time.process_time()
-            time.sleep(1.0)
+            threading.Event().wait(1.0)
             spent.append(time.process_time() - before)
             if sorted(spent)[: len(spent) // 2 + 1][-1] < 1e-3 and len(spent) == 2:
                 break
@@ -232,9 +232,6 @@ with fo.Scheduler(fo.World(), fo.Schedule(*systems), backend=backend, workers=3)
 """
 
 
-@pytest.mark.xfail(
-    strict=True, reason="workers block the signals of crashes, so nothing shows where it was"
-)
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_crash_on_a_worker_shows_where_it_was(backend: str) -> None:
     with pytest.raises(AssertionError, match="Segmentation fault"):
