@@ -11,7 +11,7 @@
  * every team's queues once more before it commits. A searcher that finds work and was the last one
  * wakes another. tests/model has the same protocol for spin.
  *
- * Threads block every signal but those of crashes (a crash belongs to the thread that makes it), are
+ * Threads block every signal but those of crashes (a crash belongs to who makes it), are
  * named "foliot-N", and start only when first wanted.
  */
 #ifndef FOL_EXEC_POOL_H
