@@ -34,6 +34,9 @@ static _Thread_local PyThreadState *own_state;
 /* States that workers made and have not freed. */
 static _Atomic uint32_t worker_states;
 
+/* How many times this process was made by a fork of one that had foliot loaded. */
+static _Atomic uint32_t forks;
+
 /* The interpreter's exit has begun: threads are ended, and schedulers get no new ones. */
 static atomic_bool is_exiting;
 
@@ -137,6 +140,11 @@ void fol_py_watch_threads(void)
     fol_threads_at_end(free_own_state);
 }
 
+uint32_t fol_py_fork_count(void)
+{
+    return atomic_load_explicit(&forks, memory_order_relaxed);
+}
+
 bool fol_py_is_exiting(void)
 {
     return atomic_load_explicit(&is_exiting, memory_order_relaxed);
@@ -161,6 +169,7 @@ PyObject *fol_py_forget_threads(PyObject *module, PyObject *unused)
     (void)unused;
     uint32_t here = own_state != NULL;
     atomic_store_explicit(&worker_states, here, memory_order_relaxed);
+    atomic_fetch_add_explicit(&forks, 1, memory_order_relaxed);
     Py_RETURN_NONE;
 }
 

@@ -8,8 +8,13 @@
  * on another worker. Whatever ends the frame is therefore sent on: each thread that runs a system
  * of the scheduler gets a KeyboardInterrupt at its next step of Python code. It is sent and taken
  * back by threads that hold the context, so it reaches the system it is meant for or nobody.
+ *
+ * A system that forks goes on in the child as it does in the parent when the driver's thread runs
+ * it. On another worker the child ends with it.
  */
 #include "bindings/scheduler.h"
+
+#include <unistd.h>
 
 PyObject *fol_py_take_error(void)
 {
@@ -140,6 +145,20 @@ static bool end_run(fol_py_context *context)
     return was_stopped;
 }
 
+/* Ends a process that a system forked on a helper: it has neither the thread that drives nor the
+ * frame, so there is nowhere to return to. */
+static void end_forked_child(PyObject *result)
+{
+    PyObject *error = result == NULL ? fol_py_take_error() : Py_NewRef(Py_None);
+    PyObject *module = PyImport_ImportModule("foliot._scheduler");
+    if (module != NULL) {
+        PyObject_CallMethod(module, "_end_forked_child", "O", error);
+    }
+    /* It has not come so far unless something failed. */
+    PyErr_Print();
+    _exit(1);
+}
+
 /* The call every hosted system comes down to: one vector call with the context as argument. *status
  * gets what the core is told when the result is NULL. */
 static inline PyObject *call_with(fol_py_context *context, PyObject *function, fol_task *task,
@@ -153,6 +172,9 @@ static inline PyObject *call_with(fol_py_context *context, PyObject *function, f
     context->task = task;
     PyObject *result =
         PyObject_Vectorcall(function, arguments + 1, 1 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+    if (context->scheduler->fork_count != fol_py_fork_count() && task->worker != 0) {
+        end_forked_child(result);
+    }
     context->task = NULL;
     bool was_stopped = end_run(context);
     if (context->is_looked_at) {

@@ -192,6 +192,7 @@ static PyObject *scheduler_open(PyObject *object, PyObject *args)
     self->trace_records = config.trace_records;
     self->policy = config.errors;
     self->process = (int)getpid();
+    self->fork_count = fol_py_fork_count();
     if (fol_py_world_enter(self->world) < 0) {
         fol_py_binding_deinit(&binding);
         return NULL;

@@ -78,6 +78,7 @@ typedef struct fol_py_scheduler {
     uint32_t context_count;
     PyObject *interrupt; /* the exception that stopped the frame, or NULL */
     int process;         /* where it was opened */
+    uint32_t fork_count; /* of that process */
     double max_dt;
     fol_error_policy policy;
     bool is_stale;   /* the schedule was edited: plan again before the next frame */
@@ -127,6 +128,8 @@ void fol_py_watch_threads(void);
 PyObject *fol_py_end_threads(PyObject *module, PyObject *unused);
 /* In a forked child: it has none of the parent's workers. A function of the module. */
 PyObject *fol_py_forget_threads(PyObject *module, PyObject *unused);
+/* Differs between a process and its forked children. */
+uint32_t fol_py_fork_count(void);
 /* Whether fol_py_end_threads was called. */
 bool fol_py_is_exiting(void);
 /* Whether there are threads of Python beside this one and the workers. */

@@ -6,10 +6,12 @@ import atexit
 import contextlib
 import math
 import os
+import sys
 import threading
+import traceback
 import weakref
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol, TypeAlias, cast, overload
 
 from foliot import _core
 from foliot._checks import real, whole
@@ -415,14 +417,33 @@ def _progress_bar(progress: bool, ticks: int | None) -> Iterator[Callable[[], ob
         yield bar.update
 
 
+def _end_forked_child(error: BaseException | None) -> NoReturn:
+    """End a process that a system forked on a helper, as multiprocessing ends its children."""
+    status = 0
+    if isinstance(error, SystemExit):
+        code = error.code
+        status = 0 if code is None else code if isinstance(code, int) else 1
+        if code is not None and not isinstance(code, int):
+            print(code, file=sys.stderr)
+    elif error is not None:
+        traceback.print_exception(error)
+        status = 1
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, ValueError, OSError):
+            stream.flush()
+    os._exit(status)
+
+
 @atexit.register
 def _close_all() -> None:
     """Stop what still runs before the interpreter goes."""
-    for scheduler in list(_live):
-        # One that a daemon thread still drives is left to it.
-        with contextlib.suppress(WorldBusyError):
-            scheduler.close()
-    _core.end_threads()
+    try:
+        for scheduler in list(_live):
+            # One that a daemon thread still drives is left to it.
+            with contextlib.suppress(WorldBusyError):
+                scheduler.close()
+    finally:
+        _core.end_threads()
 
 
 os.register_at_fork(after_in_child=_core.forget_threads)

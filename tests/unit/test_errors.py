@@ -38,6 +38,37 @@ def test_part_of_a_frame_error_is_a_frame_error():
     assert part.message == "frame 0"
 
 
+@pytest.mark.parametrize(
+    ("setting", "wrong"),
+    [
+        ("target_task_seconds", 0.9e-6),
+        ("target_task_seconds", 1.1),
+        ("target_task_seconds", float("nan")),
+        ("steal_batch", -1),
+        ("steal_batch", 65_537),
+    ],
+)
+def test_settings_of_workers_have_bounds(setting, wrong):
+    with pytest.raises(ValueError, match=f"Config.{setting} is from"):
+        fo.Config(**{setting: wrong})
+
+
+@pytest.mark.parametrize(
+    ("setting", "wrong"),
+    [("target_task_seconds", "1"), ("steal_batch", 1.0), ("require_workers", 1)],
+)
+def test_settings_of_workers_are_of_their_kind(setting, wrong):
+    with pytest.raises(TypeError, match=f"Config.{setting} is"):
+        fo.Config(**{setting: wrong})
+
+
+def test_settings_of_workers_are_taken(backend):
+    config = fo.Config(target_task_seconds=1, steal_batch=4, require_workers=True)
+    assert config.target_task_seconds == 1.0
+    with fo.Scheduler(fo.World(config), fo.Schedule(), backend=backend, workers=2) as scheduler:
+        scheduler.tick(0.1)
+
+
 def test_config_has_bounds():
     with pytest.raises(ValueError, match=r"Config\.max_entities is from 1 to \d+, got 0"):
         fo.Config(max_entities=0)

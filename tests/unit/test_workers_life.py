@@ -1,6 +1,7 @@
 """Worker threads through the life of a process: schedulers that come and go, forks, the exit."""
 
 import gc
+import io
 import os
 import subprocess
 import sys
@@ -167,6 +168,27 @@ def test_fork_on_a_helper_leaves_a_child_that_may_end(parallel_backend, meeting)
         in_child(lambda: None)
 
     meeting(fork).frame(parallel_backend)
+
+
+def test_child_forked_on_a_helper_ends_with_its_system(parallel_backend, meeting):
+    children = []
+
+    def fork(status):
+        def run(ctx):
+            child = os.fork()
+            if child == 0:
+                # Neither the driver nor the frame is here.
+                if status is None:
+                    return
+                sys.stderr = io.StringIO()
+                raise SystemExit(status) if isinstance(status, int) else LookupError(status)
+            children.append(child)
+
+        return run
+
+    for status in (None, 7, "error"):
+        meeting(fork(status)).frame(parallel_backend)
+    assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0, 7, 1]
 
 
 def run_script(text, backend):
