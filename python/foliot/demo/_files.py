@@ -62,13 +62,10 @@ class Census:
 
     def totals(self) -> Totals:
         """Sum over all counted files."""
-        values = self.counts.values()
-        return Totals(
-            len(values),
-            sum(count.size for count in values),
-            sum(count.lines for count in values),
-            sum(count.words for count in values),
-        )
+        if not self.counts:
+            return Totals(0, 0, 0, 0)
+        size, lines, words, _, _ = zip(*self.counts.values(), strict=True)
+        return Totals(len(self.counts), sum(size), sum(lines), sum(words))
 
     def digest(self) -> str:
         """SHA-256 over one line a file, sorted, each with path, size, lines, words and CRC-32.
