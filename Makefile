@@ -48,7 +48,7 @@ test-python: .venv/stamp-test build
 stress: build/stamp-check .venv/stamp-test build ## The stress tests and models, long
 	@FOLIOT_STRESS=1 $(NATIVE) VARIANT=release run-c-tests
 	@FOLIOT_STRESS=1 $(PY) tests/model/check_models.py
-	@FOLIOT_STRESS=1 $(PY) -m pytest -q -m stress tests/stress
+	@FOLIOT_STRESS=1 $(PY) -m pytest -q -m stress tests/stress tests/property
 
 coverage: .venv/stamp-dev ## Branch coverage of the Python code
 	@$(BUILD_EXT)

@@ -12,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stress.cases import Case, cases, run_case
 
+pytestmark = pytest.mark.stress
+
 BACKENDS = ["stealing", "threadpool"]
 
 
