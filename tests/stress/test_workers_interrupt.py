@@ -29,12 +29,14 @@ FOREVER = 2**31 - 1
 
 
 @pytest.fixture(autouse=True)
-def no_callbacks_of_the_collector() -> Iterator[None]:
-    """Nothing that runs inside of a collection, where Python drops what an interrupt raises."""
-    callbacks = gc.callbacks[:]
-    gc.callbacks.clear()
+def no_collections() -> Iterator[None]:
+    """Nothing old goes away meanwhile: Python drops an interrupt that a weak reference's callback
+    or a callback of the collector raises.
+    """
+    gc.collect()
+    gc.disable()
     yield
-    gc.callbacks[:] = callbacks
+    gc.enable()
 
 
 def shield(call: Callable[[], Any]) -> None:
