@@ -175,6 +175,7 @@ void fol_dag_use_costs(fol_dag *dag, const double *costs, double small)
         fol_dag_segment *segment = &dag->segments[s];
         double longest = 0.0;
         double lane = 0.0;
+        segment->is_trifles = segment->lane_count == 0;
         for (uint32_t i = segment->end; i > segment->first; i--) {
             fol_dag_node *node = &dag->nodes[i - 1];
             double cost = costs == NULL ? 1.0 : costs[i - 1];
@@ -188,6 +189,7 @@ void fol_dag_use_costs(fol_dag *dag, const double *costs, double small)
             longest = cost + after > longest ? cost + after : longest;
             lane += node->is_in_lane && !node->is_cheap_in_lane ? cost : 0.0;
             node->is_small = costs != NULL && cost > 0.0 && cost < small;
+            segment->is_trifles = segment->is_trifles && node->is_small;
         }
         segment->span = longest > lane ? longest : lane;
     }

@@ -61,8 +61,9 @@ void fol_dag_destroy(fol_dag *dag);
 
 /* Costs in any one unit, one a node; they decide who starts first. Nodes that cost less than
  * `small`, but something, are not worth handing over: a worker holds up to FOL_DAG_HELD of them
- * back for itself. A dag that is given no costs measures its nodes, but for those that are cut, in
- * the second and third run of each segment. Between runs. */
+ * back for itself, and the caller runs a segment of nothing else in place, in order. A dag that is
+ * given no costs measures its nodes, but for those that are cut, in the second and third run of
+ * each segment, and again in every 4,096 runs. Between runs. */
 #define FOL_DAG_HELD     4u
 #define FOL_DAG_SMALL_NS 200u /* of nodes it measures itself */
 void fol_dag_set_costs(fol_dag *dag, const double *costs, double small);

@@ -39,7 +39,9 @@ typedef struct fol_dag_segment {
     uint32_t root_count;
     uint32_t first_lane; /* in lane_nodes, by rank */
     uint32_t lane_count;
-    uint32_t runs; /* until its nodes are measured */
+    uint32_t runs;
+    bool is_short;   /* its first run took less than a measurement in place may */
+    bool is_trifles; /* no node is worth handing over, and none is in the lane */
     double span;
 } fol_dag_segment;
 
