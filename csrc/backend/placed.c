@@ -115,6 +115,13 @@ void fol_placed_run_phase(fol_placed *placed, fol_backend *backend, const fol_wo
 {
     const fol_work_calls *calls = &backend->calls;
     FOL_ASSERT(backend->workers > 1);
+    if (!placed->placement.has_parallelism && placed->runs < placed->next_refresh) {
+        /* There is no choice, so nothing has to be learnt for one. */
+        fol_backend_run_in_order(backend, work);
+        backend->serial_runs++;
+        placed->runs++;
+        return;
+    }
     bool is_parallel = fol_placement_choose(&placed->placement, fol_team_is_hot(backend->team));
     uint64_t start = fol_cycles_now();
     if (is_parallel) {

@@ -17,6 +17,7 @@ int fol_dag_hub_create(uint32_t workers, fol_dag_hub **out)
     }
     fol_latch_init(&hub->left, 0);
     fol_lane_init(&hub->lane);
+    hub->start.run = fol_dag_start_job;
     hub->drain.run = fol_dag_drain_job;
     hub->dag = NULL;
     hub->place_count = workers;

@@ -380,17 +380,25 @@ void fol_dag_drain_job(fol_job *job, fol_worker *worker)
     end_chain(&chain);
 }
 
-/* Puts and pushes what has no predecessor. What could not be pushed is held. */
-static void start_roots(chain *chain, const fol_dag_segment *segment)
+/* Puts what has no predecessor into the lane. True when there is something, and it is the caller's
+ * to drain. */
+static bool enter_lane(fol_dag *dag, const fol_dag_segment *segment)
 {
-    fol_dag *dag = chain->dag;
+    fol_lane *lane = &dag->hub->lane;
     for (uint32_t i = 0; i < segment->lane_count; i++) {
         fol_dag_node *node = &dag->nodes[dag->lane_nodes[segment->first_lane + i]];
         if (node->predecessor_count == 0) {
             node->piece_count = 0;
-            (void)fol_lane_put(&dag->hub->lane, i);
+            (void)fol_lane_put(lane, i);
         }
     }
+    return fol_lane_is_waiting(lane) && fol_lane_try_enter(lane);
+}
+
+/* Pushes what has no predecessor. What could not be pushed is held. */
+static void start_roots(chain *chain, const fol_dag_segment *segment, bool drains)
+{
+    const fol_dag *dag = chain->dag;
     fol_job *const *roots = &dag->roots[segment->first_root];
     uint32_t count = segment->root_count;
     bool are_small = count <= FOL_DAG_HELD;
@@ -399,12 +407,28 @@ static void start_roots(chain *chain, const fol_dag_segment *segment)
         node->piece_count = 0;
         are_small = are_small && node->is_small;
     }
-    if (count == 0 || (!are_small && fol_worker_push_many(chain->worker, roots, count) == 0)) {
-        return;
-    }
-    for (uint32_t i = 0; i < count; i++) {
+    /* The most urgent stays here: it starts at once, and run after run where its data is; unless
+     * the caller has the lane to drain before. */
+    uint32_t kept = drains || count == 0 ? 0 : 1;
+    bool is_pushed = count > kept && !are_small &&
+                     fol_worker_push_many(chain->worker, roots + kept, count - kept) == 0;
+    for (uint32_t i = 0; i < (is_pushed ? kept : count); i++) {
         hold(chain, (fol_dag_node *)roots[i]);
     }
+}
+
+void fol_dag_start_job(fol_job *job, fol_worker *worker)
+{
+    fol_dag_hub *hub = (fol_dag_hub *)((char *)job - offsetof(fol_dag_hub, start));
+    chain chain;
+    begin_chain(&chain, hub->dag, worker);
+    fol_worker_set_oldest_first(worker, true);
+    start_roots(&chain, hub->dag->running, hub->start_drains);
+    if (hub->start_drains) {
+        drain_lane(&chain);
+    }
+    follow(&chain, take_held(&chain));
+    end_chain(&chain);
 }
 
 typedef struct measurement {
@@ -482,16 +506,10 @@ static void run_on_team(fol_dag *dag, const fol_dag_segment *segment)
     /* Published by the jobs, and by the lane. */
     atomic_store_explicit(&hub->left.count, segment->end - segment->first, memory_order_relaxed);
 
+    /* The rest as a job, so that helpers know the caller is busy. */
+    hub->start_drains = enter_lane(dag, segment);
     fol_worker *worker = fol_team_worker(dag->team, 0);
-    chain chain;
-    begin_chain(&chain, dag, worker);
-    fol_worker_set_oldest_first(worker, true);
-    start_roots(&chain, segment);
-    if (must_drain(&chain)) {
-        drain_lane(&chain);
-    }
-    follow(&chain, take_held(&chain));
-    end_chain(&chain);
+    fol_worker_run_now(worker, &hub->start);
     wait_for_end(hub, worker);
 }
 

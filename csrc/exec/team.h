@@ -122,6 +122,8 @@ void fol_latch_count_down(fol_latch *latch, fol_team *team, uint32_t by);
 /* Runs jobs of the team until the latch is open; parks when there is nothing to run. From inside of
  * a job it does the same, so other jobs run nested in that one: joins of parallel.h do not. */
 void fol_worker_wait(fol_worker *worker, fol_latch *latch);
+/* Runs this job, which nobody else can see, as if it had been found. */
+void fol_worker_run_now(fol_worker *worker, fol_job *job);
 /* Runs one job if there is one. */
 bool fol_worker_run_one(fol_worker *worker);
 

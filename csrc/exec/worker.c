@@ -215,18 +215,22 @@ static void let_go_of_kept(fol_worker *worker)
     }
 }
 
-bool fol_worker_run_one(fol_worker *worker)
+void fol_worker_run_now(fol_worker *worker, fol_job *job)
 {
-    fol_job *job = fol_worker_find(worker);
-    if (job == NULL) {
-        return false;
-    }
     fol_worker_run(worker, job);
     let_go_of_kept(worker);
     if (worker->depth == 0) {
         fol_worker_clear_busy(worker);
     }
-    return true;
+}
+
+bool fol_worker_run_one(fol_worker *worker)
+{
+    fol_job *job = fol_worker_find(worker);
+    if (job != NULL) {
+        fol_worker_run_now(worker, job);
+    }
+    return job != NULL;
 }
 
 static void poll_if_due(fol_worker *worker)

@@ -7,16 +7,19 @@
 #include "base/assert.h"
 
 /* A new sample counts this much in a running mean, and is held to within this factor of it. */
-#define MEAN_WEIGHT    0.25
+#define MEAN_WEIGHT    0.125
 #define MEAN_HOLD      2.0
 #define CHANGE_SAMPLES 3u
 
 /* Serial runs before a trial: the first of a phase finds everything cold. */
 #define SERIAL_FIRST 3u
 
-/* Runs of a trial that count, and the most that do not because helpers were asleep. */
+/* Runs of a trial that count, and the most that do not because helpers were asleep. Of a short
+ * phase the first do not count either: its data is still on its way to whoever works on it now. */
 #define TRIAL_RUNS   3u
 #define TRIAL_WARM   8u
+#define TRIAL_SETTLE 6u
+#define SHORT_GAINS  64.0 /* of so many least gains */
 #define CHECK_RUNS   2u
 #define RETRY_LEAST  8u
 #define CHANGE       1.5  /* of a measured time, which brings a new look */
@@ -210,7 +213,9 @@ static void learn_trial(fol_placement *placement, double wall)
     fol_placement_look *look = &placement->look;
     look->runs++;
     look->loss += wall - placement->serial_wall;
-    if (!placement->was_hot && look->runs <= TRIAL_WARM) {
+    bool is_short = placement->serial_wall < SHORT_GAINS * placement->least_gain;
+    if ((!placement->was_hot && look->runs <= TRIAL_WARM) ||
+        (is_short && look->runs <= TRIAL_SETTLE)) {
         return;
     }
     count_run(look, wall);
@@ -262,6 +267,8 @@ static void learn_check(fol_placement *placement, double wall)
     placement->is_estimate = false;
     placement->skips_next = true;
     if (placement->parallel_wall > placement->serial_wall * MARGIN_ABOVE) {
+        /* That it was faster for long says nothing about how long it is slower. */
+        placement->backoff = 1;
         go_serial(placement, FOL_PLACEMENT_MEASURED_SLOWER, placement->parallel_loss);
     } else {
         placement->state = FOL_PLACEMENT_PARALLEL;
