@@ -23,8 +23,8 @@
 
 #define MAX_PIECES 256u
 
-/* A piece is never smaller: cuts stand at multiples of 64 rows of a table. */
-#define LEAST_ROWS 64u
+/* A piece is never smaller: cuts stand at multiples of 16 rows of a table. */
+#define LEAST_ROWS 16u
 
 /* Rows of a piece whose cost nobody knows. */
 #define UNKNOWN_ROWS 4096u

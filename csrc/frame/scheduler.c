@@ -22,7 +22,7 @@ const fol_scheduler_config fol_scheduler_config_default = {
     .quarantine_after = 3,
     .max_commands = 65536,
     .command_bytes = (size_t)256 << 20,
-    .target_task_seconds = 100e-6,
+    .target_task_seconds = 50e-6,
     .clock = {NULL, NULL, NULL},
 };
 

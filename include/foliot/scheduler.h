@@ -140,7 +140,7 @@ typedef struct fol_scheduler_config {
     fol_clock clock;
 } fol_scheduler_config;
 
-/* stealing, max_dt 1000 s, raise, 65,536 commands, 256 MiB of command address space, pieces of 100
+/* stealing, max_dt 1000 s, raise, 65,536 commands, 256 MiB of command address space, pieces of 50
  * microseconds, no trace, monotonic. */
 extern const fol_scheduler_config fol_scheduler_config_default;
 

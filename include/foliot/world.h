@@ -256,9 +256,10 @@ int fol_query_begin(fol_query *query, uint64_t since, size_t max_rows, fol_query
  * since the last structural change; then any number may ask at once. */
 uint64_t fol_query_row_count(const fol_query *query);
 /* As fol_query_begin, over the rows [first, end) counted through the query's tables in order, for
- * several workers that take a piece each. A cut inside a table is moved up to a multiple of 64 rows
+ * several workers that take a piece each. A cut inside a table is moved up to a multiple of 16 rows
  * of that table, by the same rule for first and for end: ranges that meet at a number give each row
- * once, and share no cache line of a column. An `end` of at least fol_query_row_count is no cut. */
+ * once, and share no cache line of a column of four bytes or more. An `end` of at least
+ * fol_query_row_count is no cut. */
 int fol_query_begin_range(fol_query *query, uint64_t since, size_t max_rows, uint64_t first,
                           uint64_t end, fol_query_iterator *out);
 /* False at the end. Empty tables are skipped. Runs come in table order, rows ascending. */

@@ -43,7 +43,7 @@ class Config:
     max_commands: int = 65_536
     command_bytes: int = 256 * 1024 * 1024
     max_dt: float = 1000.0
-    target_task_seconds: float = 100e-6
+    target_task_seconds: float = 50e-6
     steal_batch: int = 0
     require_workers: bool = False
 

@@ -64,10 +64,10 @@ static void spawn_some(scene *s, size_t count, uint32_t mask)
     must(fol_world_spawn_many(s->world, count, bulks, bulk_count, NULL));
 }
 
-/* Rows come, go and move: tables are of all sizes round the multiples of 64, some without rows. */
+/* Rows come, go and move: tables are of all sizes round the multiples of 16, some without rows. */
 static void disturb(scene *s)
 {
-    static const uint32_t sizes[] = {1, 2, 63, 64, 65, 127, 128, 129, 200, 700};
+    static const uint32_t sizes[] = {1, 2, 15, 16, 17, 64, 127, 129, 200, 700};
     uint32_t tables = random_below(&s->random, 24);
     for (uint32_t t = 0; t < tables; t++) {
         spawn_some(s, sizes[random_below(&s->random, 10)], random_below(&s->random, 1u << TAGS));
@@ -125,7 +125,7 @@ static uint64_t place_cut(const fol_query *query, uint64_t number)
     for (uint32_t m = 0; m < query->match_count; m++) {
         uint64_t rows = query->matches[m].table->rows;
         if (number < start + rows) {
-            uint64_t aligned = (number - start + 63) / 64 * 64;
+            uint64_t aligned = (number - start + 15) / 16 * 16;
             return start + (aligned < rows ? aligned : rows);
         }
         start += rows;
@@ -239,7 +239,7 @@ static void test_pieces_start_at_whole_cache_lines(void)
     for (uint64_t first = 0; first < 1000; first += 7) {
         must(fol_query_begin_range(s.plain, 0, 0, first, 1000, &iterator));
         if (fol_query_next(&iterator, &run)) {
-            CHECK_EQ(run.first % 64, 0);
+            CHECK_EQ(run.first % 16, 0);
             CHECK_EQ((uintptr_t)run.columns[0] % 64, 0);
             CHECK_EQ((uintptr_t)run.entities % 64, 0);
             CHECK_EQ(run.first + run.rows, 1000);
