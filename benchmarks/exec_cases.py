@@ -304,6 +304,13 @@ FRAME_ROWS = (
         "demo, 2 workers, against blocking",
         frame("demo_stealing"),
         own("demo_blocking", "foliot, blocking"),
+        samples=5,
+    ),
+    Row(
+        "demo",
+        "demo, the frames alone, against blocking",
+        frame("demo_frames_stealing"),
+        own("demo_frames_blocking", "foliot, blocking"),
         limit=1 / 1.5,
         goal="≥ 1.5 × as fast",
         samples=5,

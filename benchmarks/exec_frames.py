@@ -7,9 +7,7 @@ would be no measurement of it.
 
 from __future__ import annotations
 
-import os
 import random
-import sysconfig
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -20,7 +18,7 @@ import kernels
 import numpy as np
 from bench_world import A, B, Position, Transform
 from foliot.demo import directory_of
-from foliot.demo._census import run_census
+from foliot.demo._census import Run, run_census
 from foliot.demo._reference import count_tree
 from protocol import Measurement, Sampler, main
 
@@ -156,9 +154,8 @@ def mixed(which: str, sampler: Sampler) -> Measurement:
 
 
 def demo_root() -> bytes:
-    """The library's own tests where Python has them, some 20 MB of text, else the library."""
-    tests = os.path.join(sysconfig.get_path("stdlib"), "test")
-    return directory_of(tests if os.path.isdir(tests) else None)
+    """What `make demo` counts: the library of this Python."""
+    return directory_of(None)
 
 
 def demo(which: str, sampler: Sampler) -> Measurement:
@@ -170,13 +167,26 @@ def demo(which: str, sampler: Sampler) -> Measurement:
         totals.append(count_tree(root).totals())
 
     def census() -> None:
-        run = run_census(root, backend=which, workers=1 if which == "blocking" else WORKERS)
-        totals.append(run.census.totals())
+        totals.append(census_on(root, which).census.totals())
 
     if which != "plain":
         open_scheduler(fo.World(), [], which).close()
     measurement = sampler.time(plain if which == "plain" else census)
     return with_checksum(measurement, totals[-1].lines)
+
+
+def census_on(root: bytes, backend: str) -> Run:
+    """One census on one worker or two."""
+    return run_census(root, backend=backend, workers=1 if backend == "blocking" else WORKERS)
+
+
+def demo_frames(which: str, sampler: Sampler) -> Measurement:
+    """The part of the same that is spent within frames: reading, counting, and the commands."""
+    root = demo_root()
+    census_on(root, which)
+    runs = [census_on(root, which) for _ in range(sampler.samples)]
+    measurement = Measurement([run.frame_seconds for run in runs], 1)
+    return with_checksum(measurement, runs[-1].census.totals().lines)
 
 
 def generated_systems(count: int) -> list[Any]:
@@ -258,6 +268,7 @@ WORKLOADS: dict[str, Callable[[Sampler], Measurement]] = {
     },
     **{f"mixed_{which}": partial(mixed, which) for which in ("python", "native", "both")},
     **{f"demo_{which}": partial(demo, which) for which in ("plain", *BACKENDS)},
+    **{f"demo_frames_{which}": partial(demo_frames, which) for which in BACKENDS},
     **{f"generated_{count}": partial(generated, count) for count in GENERATED},
     **{f"generated_{count}_ideal": partial(generated_ideal, count) for count in GENERATED},
     **{
