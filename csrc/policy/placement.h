@@ -8,7 +8,8 @@
  * Rule. The first run is parallel: it can lose little and may save much. Where its nodes' costs
  * show that it saved a good part, the phase stays parallel; else serial runs are measured. Then a
  * trial is a few parallel runs in a row, of which those before the helpers are awake do not count,
- * nor, of a short phase, the first six, while its data goes where it will be worked on; it wins when its median is below the serial mean by FOL_PLACEMENT_MARGIN. A phase on several
+ * nor, of a short phase, the first six, while its data goes where it will be worked on; it wins
+ * when its median is below the serial mean by FOL_PLACEMENT_MARGIN. A phase on several
  * workers is checked by serial runs in the same way. A trial is not made while even a perfect cut
  * along the span could not save least_gain.
  *
