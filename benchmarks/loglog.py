@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from html import escape
 
 WIDTH, HEIGHT = 640, 400
-LEFT, RIGHT, TOP, BOTTOM = 80, 20, 40, 60
+LEFT, RIGHT, TOP, BOTTOM = 80, 44, 40, 60
 COLOURS = ("#3b6ea5", "#c0504d", "#5a8f4e", "#8064a2")
 GRID, INK = "#dddddd", "#333333"
 FONT = 'font-family="sans-serif" font-size="12"'
