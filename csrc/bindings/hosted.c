@@ -9,8 +9,8 @@
  * of the scheduler gets a KeyboardInterrupt at its next step of Python code. It is sent and taken
  * back by threads that hold the context, so it reaches the system it is meant for or nobody.
  *
- * A system that forks goes on in the child as it does in the parent when the driver's thread runs
- * it. On another worker the child ends with it.
+ * A system that forks while it alone runs goes on in the child as it does in the parent. Beside
+ * other workers the child ends with it.
  */
 #include "bindings/scheduler.h"
 
@@ -145,8 +145,8 @@ static bool end_run(fol_py_context *context)
     return was_stopped;
 }
 
-/* Ends a process that a system forked on a helper: it has neither the thread that drives nor the
- * frame, so there is nowhere to return to. */
+/* Ends a process that a system forked beside others: the threads that run the rest of the frame are
+ * not here, nor is, on a helper, the one that drives; so there is nowhere to return to. */
 static void end_forked_child(PyObject *result)
 {
     PyObject *error = result == NULL ? fol_py_take_error() : Py_NewRef(Py_None);
@@ -172,7 +172,7 @@ static inline PyObject *call_with(fol_py_context *context, PyObject *function, f
     context->task = task;
     PyObject *result =
         PyObject_Vectorcall(function, arguments + 1, 1 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
-    if (context->scheduler->fork_count != fol_py_fork_count() && task->worker != 0) {
+    if (task->is_beside_others && context->scheduler->fork_count != fol_py_fork_count()) {
         end_forked_child(result);
     }
     context->task = NULL;

@@ -210,7 +210,11 @@ static uint32_t begin_beside_others(fol_scheduler *scheduler, fol_runner *runner
 uint32_t fol_begin_node(void *state, uint32_t index, uint32_t worker)
 {
     fol_scheduler *scheduler = state;
-    return begin_beside_others(scheduler, &scheduler->runners[worker], index, true);
+    fol_runner *runner = &scheduler->runners[worker];
+    runner->task.is_beside_others = true;
+    uint32_t pieces = begin_beside_others(scheduler, runner, index, true);
+    runner->task.is_beside_others = false;
+    return pieces;
 }
 
 void fol_run_node(void *state, uint32_t index, uint32_t worker)

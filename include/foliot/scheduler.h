@@ -59,9 +59,10 @@ typedef struct fol_task {
     double dt;              /* seconds */
     double time;            /* seconds of all frames before this one */
     uint64_t frame;
-    uint64_t since; /* tick of the last run that did not fail, for fol_query_begin */
-    uint64_t tick;  /* tick of this run, for fol_query_mark */
-    uint64_t rows;  /* a hosted system adds the rows it was given */
+    uint64_t since;        /* tick of the last run that did not fail, for fol_query_begin */
+    uint64_t tick;         /* tick of this run, for fol_query_mark */
+    uint64_t rows;         /* a hosted system adds the rows it was given */
+    bool is_beside_others; /* other workers may be inside of systems meanwhile */
 } fol_task;
 
 /* A hosted system returns 0, FOL_E_HOST when the host raised (and remembers the error itself),

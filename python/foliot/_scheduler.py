@@ -418,7 +418,7 @@ def _progress_bar(progress: bool, ticks: int | None) -> Iterator[Callable[[], ob
 
 
 def _end_forked_child(error: BaseException | None) -> NoReturn:
-    """End a process that a system forked on a helper, as multiprocessing ends its children."""
+    """End a process that a system forked beside others, as multiprocessing ends its children."""
     status = 0
     if isinstance(error, SystemExit):
         code = error.code

@@ -3,14 +3,15 @@
 import gc
 import io
 import os
+import signal
 import subprocess
 import sys
 import textwrap
 import threading
-import traceback
 
 import foliot as fo
 import pytest
+from support import in_child
 
 Mass = fo.component("Mass", "f8")
 
@@ -115,25 +116,6 @@ def test_scheduler_without_an_owner_is_collected(backend):
         scheduler.tick(0.1)
 
 
-def in_child(check):
-    """Run a check in a forked child; its traceback becomes the failure of this test."""
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        text = ""
-        try:
-            check()
-        except BaseException:
-            text = traceback.format_exc()
-        os.write(writer, text.encode())
-        os._exit(0)
-    os.close(writer)
-    with os.fdopen(reader) as stream:
-        text = stream.read()
-    os.waitpid(child, 0)
-    assert not text, text
-
-
 def test_child_of_a_process_with_workers_has_its_own(parallel_backend, meeting):
     meeting(lambda ctx: None).frame(parallel_backend)
 
@@ -191,6 +173,23 @@ def test_child_forked_on_a_helper_ends_with_its_system(parallel_backend, meeting
     for status in (None, 7, "error"):
         meeting(fork(status)).frame(parallel_backend)
     assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0, 7, 1]
+
+
+def test_child_forked_beside_a_helper_ends_with_its_system(parallel_backend, meeting):
+    has_forked = threading.Event()
+    ends = []
+
+    def fork(ctx):
+        child = os.fork()
+        if child == 0:
+            # A child that waited for what only a helper of the parent can end would wait for ever.
+            signal.alarm(60)
+            return
+        ends.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        has_forked.set()
+
+    meeting(lambda ctx: has_forked.wait(60), here=fork).frame(parallel_backend)
+    assert ends == [0]
 
 
 def run_script(text, backend):
