@@ -7,7 +7,6 @@ import gc
 import os
 import subprocess
 import sys
-import traceback
 from functools import partial
 
 import foliot as fo
@@ -17,31 +16,12 @@ from foliot import _core
 pytest.importorskip("cffi")
 
 from stress.crowd import BACKENDS, Crowd, expected
+from support import in_child
 
 pytestmark = pytest.mark.faults
 
 MAX_ALLOCATIONS = 2000
 WORKERS = 4
-
-
-def in_child(check):
-    """Run a check in a forked child, which has no worker threads yet; fail with its traceback."""
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        text = ""
-        try:
-            check()
-        except BaseException:
-            text = traceback.format_exc()
-        os.write(writer, text.encode())
-        os._exit(0)
-    os.close(writer)
-    with os.fdopen(reader) as stream:
-        text = stream.read()
-    _, status = os.waitpid(child, 0)
-    assert not text, text
-    assert status == 0
 
 
 def open_scheduler(crowd, backend, **options):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import collections
 import os
-import threading
-from collections.abc import Callable
 from typing import Any
 
 import foliot as fo
@@ -26,27 +24,6 @@ Work = [fo.component(f"Work{index}", "u8") for index in range(3)]
 def rounds(few: int, many: int) -> int:
     """How often: few times in a normal run, many by ``make stress``."""
     return many if IS_LONG else few
-
-
-def run_together(*functions: Callable[[], object]) -> None:
-    """Run functions in threads that start together; raise the first error of any."""
-    gate = threading.Barrier(len(functions))
-    errors: list[BaseException] = []
-
-    def call(function: Callable[[], object]) -> None:
-        gate.wait()
-        try:
-            function()
-        except BaseException as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=call, args=(function,)) for function in functions]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if errors:
-        raise errors[0]
 
 
 class Crowd:

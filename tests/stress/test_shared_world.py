@@ -8,13 +8,12 @@ from __future__ import annotations
 import os
 import random
 import signal
-import threading
-from collections.abc import Callable
 from typing import Any
 
 import foliot as fo
 import numpy as np
 import pytest
+from support import run_together
 
 pytestmark = pytest.mark.stress
 
@@ -26,27 +25,6 @@ Speed = fo.component("Speed", "f8")
 Hot = fo.tag("Hot")
 Note = fo.component("Note", object)
 Text = fo.component("Text", fo.Bytes)
-
-
-def run_together(*functions: Callable[[], object]) -> None:
-    """Run functions in threads that start together; raise the first error of any."""
-    gate = threading.Barrier(len(functions))
-    errors: list[BaseException] = []
-
-    def call(function: Callable[[], object]) -> None:
-        gate.wait()
-        try:
-            function()
-        except BaseException as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=call, args=(function,)) for function in functions]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if errors:
-        raise errors[0]
 
 
 def systems() -> list[fo.System]:

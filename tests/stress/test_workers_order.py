@@ -12,7 +12,8 @@ import pytest
 
 pytest.importorskip("cffi")
 
-from stress.crowd import BACKENDS, Crowd, expected, rounds, run_together
+from stress.crowd import BACKENDS, Crowd, expected, rounds
+from support import run_together
 
 pytestmark = pytest.mark.stress
 

@@ -231,8 +231,8 @@ def no_banner(path: str, text: str) -> Iterator[Violation]:
 
 @rule(
     OUTSIDE_TIDY,
-    bad=("docs/a.md", "Look at /root/x."),
-    good=("docs/a.md", "Look at src/root/x and https://example.org/work/x."),
+    bad=("docs/a.md", "Look at /home/x."),
+    good=("docs/a.md", "Look at src/home/x and https://example.org/home/x."),
 )
 def no_machine_path(_: str, text: str) -> Iterator[Violation]:
     yield from matches(r"(?<![\w.~-])/(?:work|root|home)/\w", text, "{}: a path of one machine")

@@ -23,8 +23,8 @@ def backend(request):
 def parallel_backend(request):
     """Each backend with helpers."""
     with fo.Scheduler(fo.World(), fo.Schedule(), backend=request.param, workers=2) as scheduler:
-        if scheduler.backend.actual != request.param or len(scheduler.workers) < 2:
-            pytest.skip(scheduler.backend.reason or "one worker")
+        assert scheduler.backend.actual == request.param, scheduler.backend.reason
+        assert len(scheduler.workers) == 2
     return request.param
 
 

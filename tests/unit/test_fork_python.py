@@ -1,29 +1,8 @@
 """A child of fork: the scheduler of its parent refuses to work, a new one works."""
 
-import os
-import traceback
-
 import foliot as fo
 import pytest
-
-
-def in_child(check):
-    """Run a check in a forked child; its traceback becomes the failure of this test."""
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        text = ""
-        try:
-            check()
-        except BaseException:
-            text = traceback.format_exc()
-        os.write(writer, text.encode())
-        os._exit(0)
-    os.close(writer)
-    with os.fdopen(reader) as stream:
-        text = stream.read()
-    os.waitpid(child, 0)
-    assert not text, text
+from support import in_child
 
 
 def make(name):

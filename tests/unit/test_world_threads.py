@@ -1,36 +1,15 @@
 """Several threads at one world: right results or WorldBusyError, never anything else."""
 
 import contextlib
-import threading
 
 import foliot as fo
 import numpy as np
 import pytest
+from support import run_together
 
 Mass = fo.component("Mass", "f8")
 Note = fo.component("Note", object)
 Text = fo.component("Text", fo.Bytes)
-
-
-def run_together(*functions):
-    """Run functions in threads that start together; raise what any of them raised."""
-    gate = threading.Barrier(len(functions))
-    errors = []
-
-    def call(function):
-        gate.wait()
-        try:
-            function()
-        except BaseException as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=call, args=(function,)) for function in functions]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if errors:
-        raise errors[0]
 
 
 def test_threads_that_spawn_lose_nothing():
