@@ -19,6 +19,7 @@
 
 #include "exec/parallel.h"
 #include "exec/team.h"
+#include "foliot/scheduler.h"
 
 /* The calls of a frame's runner; the same for all phases. Failures are the callee's to record. */
 typedef struct fol_work_calls {
@@ -33,6 +34,8 @@ typedef struct fol_work_calls {
     /* The worker is about to do something in which it must not hold the host: search, park, or run
      * nodes that do not need it. */
     void (*release_host)(void *state, uint32_t worker);
+    /* Between two nodes of a backend that gives I/O its turn there; the caller. */
+    void (*turn)(void *state);
     /* The caller waits: time to look at the host. */
     void (*poll)(void *state);
     /* A run of a phase on several workers begins and ends, on the caller. */
@@ -74,7 +77,18 @@ typedef struct fol_backend_config {
     fol_work_calls calls;
     uint64_t poll_ns;
     fol_trace *trace; /* NULL: none */
+    fol_adaptive_config adaptive;
 } fol_backend_config;
+
+/* What a frame was, for a backend that chooses. Real figures all. */
+typedef struct fol_backend_frame {
+    uint64_t cycles;           /* from its begin to its end */
+    uint64_t busy_cycles;      /* sum over all nodes */
+    uint64_t io_cycles;        /* the caller waited for I/O */
+    uint64_t operations;       /* submitted */
+    uint32_t in_flight;        /* at its end */
+    uint32_t nodes;            /* that ran */
+} fol_backend_frame;
 
 /* Why the last run of a phase went where it did, as a sentence; like snprintf. */
 typedef size_t fol_backend_explain(const fol_backend *backend, const fol_work *work,
@@ -90,6 +104,11 @@ typedef struct fol_backend_ops {
     void (*unprepare)(fol_backend *backend, fol_work *work);
     void (*run)(fol_backend *backend, const fol_work *work);
     fol_backend_explain *explain; /* NULL: everything runs on the caller */
+    /* After each frame; NULL: nothing to learn. The backend's wants_ring may change here only. */
+    void (*end_frame)(fol_backend *backend, const fol_backend_frame *frame);
+    /* Which backend it is for now, and why; NULL: its own name, and what init said. */
+    size_t (*explain_choice)(const fol_backend *backend, double ns_per_cycle, char *out,
+                             size_t room);
 } fol_backend_ops;
 
 #define FOL_BACKEND_REASON_SIZE 256
@@ -103,6 +122,8 @@ struct fol_backend {
     fol_work_calls calls;
     fol_team *team;         /* NULL: the caller is the only worker */
     void *state;            /* of the ops */
+    bool wants_ring;        /* I/O goes to the ring where there is one */
+    uint64_t switches;
     uint64_t serial_runs;   /* of phases on the caller alone */
     uint64_t parallel_runs; /* of phases on several workers */
 };

@@ -23,6 +23,9 @@ const fol_scheduler_config fol_scheduler_config_default = {
     .max_commands = 65536,
     .command_bytes = (size_t)256 << 20,
     .target_task_seconds = 50e-6,
+    .max_io = 65536,
+    .max_io_threads = 16,
+    .adaptive = {.window = 32, .cooldown = 64, .least_gain = 0.05, .least_operations = 8.0},
     .clock = {NULL, NULL, NULL},
 };
 

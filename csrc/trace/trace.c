@@ -55,7 +55,7 @@ const char *fol_trace_kind_name(fol_trace_kind kind)
 {
     static const char *const names[FOL_TRACE_KINDS] = {
         "frame",     "phase", "segment", "system", "piece",
-        "condition", "merge", "steal",   "park",   "host",
+        "condition", "merge", "steal",   "park",   "host",    "io",    "switch",
     };
     return kind < FOL_TRACE_KINDS ? names[kind] : "unknown";
 }

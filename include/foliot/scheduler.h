@@ -56,6 +56,7 @@ typedef struct fol_task {
     uint32_t system; /* index in the plan */
     uint32_t worker;
     fol_commands *commands; /* NULL unless the system records commands */
+    fol_io_queue *io;       /* NULL unless the system does I/O; for fol_io_queue_submit */
     double dt;              /* seconds */
     double time;            /* seconds of all frames before this one */
     uint64_t frame;
@@ -123,6 +124,14 @@ typedef enum fol_error_policy {
     FOL_ERRORS_QUARANTINE = 2, /* and a system that failed quarantine_after times is switched off */
 } fol_error_policy;
 
+/* How the adaptive backend chooses. */
+typedef struct fol_adaptive_config {
+    uint32_t window;         /* frames of the rolling means */
+    uint32_t cooldown;       /* frames after a switch before the next one */
+    double least_gain;       /* a switch must save this part of the frame, as expected */
+    double least_operations; /* I/O of a frame that is worth the ring */
+} fol_adaptive_config;
+
 typedef struct fol_scheduler_config {
     const char *backend; /* a name of fol_backend_names */
     uint32_t workers;    /* 0: as many as there are processors for this process */
@@ -137,12 +146,18 @@ typedef struct fol_scheduler_config {
     uint32_t steal_batch;   /* jobs a worker takes from another at most at once; 0: chosen */
     bool require_workers;   /* fail with what the system said rather than run with fewer threads */
     uint32_t trace_records; /* kept of each worker; 0: no trace */
+    fol_io_choice io;
+    uint32_t max_io;          /* operations one worker has queued or in flight */
+    uint32_t min_io_threads;  /* of the blocking pool, kept when idle */
+    uint32_t max_io_threads;  /* at least 1 */
+    bool use_sqpoll;          /* a kernel thread looks at the ring's queue: burns a processor */
+    fol_adaptive_config adaptive;
     fol_host host;
     fol_clock clock;
 } fol_scheduler_config;
 
 /* stealing, max_dt 1000 s, raise, 65,536 commands, 256 MiB of command address space, pieces of 50
- * microseconds, no trace, monotonic. */
+ * microseconds, no trace, 65,536 operations, 0 to 16 I/O threads, monotonic. */
 extern const fol_scheduler_config fol_scheduler_config_default;
 
 /* The known backends, NULL at the end. */
@@ -237,6 +252,21 @@ const fol_frame *fol_scheduler_frame(const fol_scheduler *scheduler);
 /* The number of the next frame. */
 uint64_t fol_scheduler_frame_number(const fol_scheduler *scheduler);
 
+/* Queues an intent of the system that runs; see fol_io_api. */
+int fol_io_queue_submit(fol_io_queue *queue, const fol_io_intent *intent, fol_io_handle *out);
+
+/* Between frames: waits until an operation that a later frame delivers has come, or timeout_ns
+ * (UINT64_MAX: no limit) passed. FOL_OK: one has; -ETIME; -ENOENT: there is none to wait for;
+ * FOL_E_INTERRUPTED; FOL_E_BUSY, FOL_E_FORKED. Called attached, waits detached. */
+int fol_scheduler_wait(fol_scheduler *scheduler, uint64_t timeout_ns);
+
+/* What does the I/O. */
+typedef struct fol_io_info {
+    const char *engine; /* "uring" or "pool" */
+    const char *reason; /* why not the ring, when it was wished for; else "" */
+} fol_io_info;
+fol_io_info fol_scheduler_io(const fol_scheduler *scheduler);
+
 /* Enabling ends a quarantine and forgets failures. FOL_E_BUSY during a frame. */
 int fol_scheduler_enable(fol_scheduler *scheduler, uint32_t system, bool enabled);
 bool fol_scheduler_is_enabled(const fol_scheduler *scheduler, uint32_t system);
@@ -262,6 +292,12 @@ typedef struct fol_scheduler_stats {
     uint64_t steals;          /* jobs taken from another worker */
     uint64_t wakes_sent;
     uint64_t wakes_saved; /* not sent because a worker was looking for work already */
+    uint64_t io_submitted;
+    uint64_t io_completed; /* failed and cancelled ones too */
+    uint64_t io_failed;
+    uint64_t io_system_calls; /* of the driving thread, for I/O */
+    uint64_t io_in_flight;
+    uint64_t switches; /* of the adaptive backend */
 } fol_scheduler_stats;
 
 /* Any thread, also while a frame runs: each number is whole, together they may be an instant apart.
@@ -299,6 +335,10 @@ int fol_scheduler_read_worker(const fol_scheduler *scheduler, uint32_t worker,
  * during a frame. */
 size_t fol_scheduler_explain_phase(const fol_scheduler *scheduler, uint32_t phase, char *out,
                                    size_t room);
+
+/* Which backend runs the frames now, and why, with the numbers of the last decision. Like snprintf.
+ * Not during a frame. */
+size_t fol_scheduler_explain_backend(const fol_scheduler *scheduler, char *out, size_t room);
 
 /* The trace, when there is one. Any thread, also while a frame runs. Copies up to `room` of the
  * newest records of a worker, oldest first; *lost gets how many older ones there were. */

@@ -21,6 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "foliot/io.h"
 #include "foliot/parallel.h"
 
 #ifdef __cplusplus
@@ -29,9 +30,6 @@ extern "C" {
 
 /* Generation in the high 32 bits, index in the low ones. 0 is never a live entity. */
 typedef uint64_t fol_entity;
-
-/* A component or resource type; process-wide, opaque. */
-typedef struct fol_component fol_component;
 
 /* One command buffer; belongs to the worker that runs the kernel. */
 typedef struct fol_commands fol_commands;
@@ -81,6 +79,8 @@ typedef struct fol_chunk {
     void *user;                       /* the system's user data */
     const fol_parallel_api *parallel; /* fork, join and the parallel loop; never NULL */
     fol_parallel *self;               /* the first argument of its functions */
+    const fol_io_api *io_api;         /* NULL unless the system declared I/O */
+    fol_io_queue *io;                 /* NULL unless the system declared I/O */
 } fol_chunk;
 
 typedef int (*fol_columns_kernel)(void **columns, ptrdiff_t rows, void *user);

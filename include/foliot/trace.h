@@ -19,7 +19,9 @@ typedef enum fol_trace_kind {
     FOL_TRACE_STEAL = 7,     /* subject: victim; detail: jobs taken */
     FOL_TRACE_PARK = 8,      /* subject, detail: 0 */
     FOL_TRACE_HOST = 9,      /* waiting for the host's lock */
-    FOL_TRACE_KINDS = 10,
+    FOL_TRACE_IO = 10,       /* subject: phase; detail: operations; from sending to delivery */
+    FOL_TRACE_SWITCH = 11,   /* subject: backend from, detail: to, as in fol_backend_names */
+    FOL_TRACE_KINDS = 12,
 } fol_trace_kind;
 
 typedef struct fol_trace_record {

@@ -1,0 +1,129 @@
+/* The driver: operations from their submission to their last result.
+ *
+ * It stands between a frame, which has operations, and engines, which do primitive requests. It
+ * takes apart what names a file by its path, finishes short reads and writes, tries again what was
+ * interrupted, within bounds, keeps deadlines and timers, chooses the engine, and gives back every
+ * operation exactly once as finished, and each result of one that has several exactly once.
+ *
+ * One thread at a time. The clock is asked on that thread only. Nothing here orders results: who
+ * submits does.
+ *
+ * Invariants. An operation is in one of four places: with its owner, in the queue of those that
+ * wait for room in an engine, in flight, or in the list of those with news. An operation in flight
+ * has exactly one request with an engine, or is a timer; its slot's generation changes when it
+ * leaves, so that a late completion or cancel finds nothing.
+ */
+#ifndef FOL_IO_DRIVER_H
+#define FOL_IO_DRIVER_H
+
+#include "foliot/clock.h"
+#include "foliot/machine.h"
+#include "io/engine.h"
+#include "structures/timer_wheel.h"
+
+typedef struct fol_io fol_io;
+
+/* A further result of an operation with FOL_IO_MANY, in a list of its own. */
+typedef struct fol_io_piece fol_io_piece;
+struct fol_io_piece {
+    fol_io_piece *next;
+    int64_t value;
+    void *data; /* NULL, or `value` bytes */
+    int32_t buffer;
+};
+
+/* On the owner's storage, from submit until it comes back. */
+typedef struct fol_io_op fol_io_op;
+struct fol_io_op {
+    fol_io_request request; /* the owner's; not changed by the driver */
+    /* Good when it came back with is_finished. */
+    int64_t value;
+    void *data;     /* foliot's own buffer, or NULL; fol_io_release gives it back */
+    size_t size;    /* of what is in it */
+    bool is_finished;
+    fol_io_piece *pieces; /* that came since it was last taken, in order; fol_io_release frees them */
+    fol_io_op *next;      /* in the list of fol_io_take */
+    /* The driver's own. */
+    fol_io_request step; /* with an engine now */
+    fol_timer timer;
+    fol_io_piece *last_piece;
+    void *own;           /* buffer */
+    size_t own_size;
+    size_t done; /* bytes, of earlier steps */
+    uint32_t slot;
+    int32_t opened; /* descriptor of a path that is read or written, or -1 */
+    uint16_t attempts;
+    uint8_t stage;
+    uint8_t state;
+    uint8_t engine;
+    bool is_cancelled;
+    bool is_expired;
+    bool has_news;
+};
+
+typedef struct fol_io_config {
+    fol_io_choice choice;
+    bool wants_ring; /* AUTO: the backend's wish at first; see fol_io_route */
+    fol_io_ring_config ring;
+    fol_io_pool_config pool;
+    uint32_t max_operations; /* submitted and not given back */
+    fol_clock clock;
+} fol_io_config;
+
+/* Probes, and falls back to the pool, with a reason; makes no thread and no ring that is not used.
+ * -ENOMEM. */
+int fol_io_create(const fol_io_config *config, fol_io **out);
+/* Ends everything in a bounded time. Operations that did not come back end here, with `dropped`
+ * called for each; then their memory is their owner's again, unless it returns false: the kernel
+ * may still write to it, so it must never be freed. */
+bool fol_io_destroy(fol_io *io, void (*dropped)(void *argument, fol_io_op *op), void *argument);
+
+/* From here on new operations go to the ring (when there is one, and AUTO) or to the pool. */
+void fol_io_route(fol_io *io, bool to_ring);
+
+/* Takes operations, in the order given; they are sent at the next flush, poll or wait. One that
+ * cannot even begin comes back as failed. */
+void fol_io_submit(fol_io *io, fol_io_op *const *ops, size_t count);
+/* Ends the operation soon, with -ECANCELED unless it ends otherwise before; false when it is
+ * finished already. It still comes back. A success that gives a descriptor is closed and becomes
+ * -ECANCELED. */
+bool fol_io_cancel(fol_io *io, fol_io_op *op);
+
+/* Sends what waits, reaps, goes on with what came, ends what is overdue; waits for nothing. */
+void fol_io_poll(fol_io *io);
+/* The same, and waits until at least one operation has news or `until_ns` of the clock (UINT64_MAX:
+ * no limit) or a wake. FOL_OK; -ETIME; -EINTR: a signal, look at the host and come again; -EBUSY:
+ * see adopt in engine.h. `least` is a hint how many are waited for. */
+int fol_io_wait(fol_io *io, uint32_t least, uint64_t until_ns);
+/* Ends a wait. Any thread. */
+void fol_io_wake(fol_io *io);
+/* All operations with news, in the order in which they came; those that are not finished stay with
+ * the driver as well. */
+fol_io_op *fol_io_take(fol_io *io);
+/* Gives back the buffers of an operation, or of the pieces taken. */
+void fol_io_release(fol_io *io, fol_io_op *op);
+
+/* Operations that have not come back. */
+uint32_t fol_io_pending(const fol_io *io);
+/* The deadline of the next timer, UINT64_MAX for none. */
+uint64_t fol_io_next_deadline(const fol_io *io);
+
+/* Any thread. */
+typedef struct fol_io_stats {
+    uint64_t submitted;
+    uint64_t completed;
+    uint64_t failed;
+    uint64_t cancelled;
+    uint64_t system_calls;
+    uint64_t in_flight;
+    uint64_t overflows;
+    uint64_t retries;
+} fol_io_stats;
+void fol_io_read_stats(const fol_io *io, fol_io_stats *out);
+
+/* "uring" or "pool": where new operations go, and why not to the ring when one was wished for; ""
+ * otherwise. Static or the driver's. */
+const char *fol_io_engine_name(const fol_io *io);
+const char *fol_io_reason(const fol_io *io);
+
+#endif

@@ -1,0 +1,100 @@
+/* An engine does primitive requests: on a ring, or with blocking calls. The driver does the rest.
+ *
+ * One thread at a time uses an engine (who drives the scheduler); only wake is for any thread. A
+ * request that was started stays where it is, with all it points at, until its final completion is
+ * reaped. Every start that returned FOL_OK has exactly one final completion, whatever is cancelled,
+ * fails or ends meanwhile.
+ */
+#ifndef FOL_IO_ENGINE_H
+#define FOL_IO_ENGINE_H
+
+#include "io/operation.h"
+
+/* A completion. */
+typedef struct fol_io_event {
+    uint64_t token;
+    int64_t value;  /* or a negative errno */
+    bool has_more;  /* of a FOL_IO_MANY request: not the final one */
+    int32_t buffer; /* which of the engine's buffers has the data of a FOL_IO_MANY recv, or -1; it
+                     * goes back by give_buffer */
+    void *data;
+} fol_io_event;
+
+typedef struct fol_io_engine fol_io_engine;
+
+typedef struct fol_io_engine_ops {
+    const char *name; /* "uring", "pool" */
+    /* Queues a request. -EBUSY: no more can be in flight now, reap first. -EOPNOTSUPP: this kernel
+     * cannot; the caller gives it to the other engine. -ENOMEM. */
+    int (*start)(fol_io_engine *engine, const fol_io_request *request, uint64_t token);
+    /* Asks to end a request soon; its own completion tells how it ended. A wrong token is fine. */
+    void (*cancel)(fol_io_engine *engine, uint64_t token);
+    /* Sends what was started, without waiting. FOL_OK or a negative errno when the engine is of no
+     * use any more; then all that is in flight ends with completions all the same. */
+    int (*flush)(fol_io_engine *engine);
+    /* Up to `room` completions that are there, without waiting. */
+    size_t (*reap)(fol_io_engine *engine, fol_io_event *out, size_t room);
+    /* Sends what was started and waits for at least `least` completions (a hint above 1), a wake,
+     * or timeout_ns (UINT64_MAX: no limit). FOL_OK, -ETIME, -EINTR (a signal), or as flush. */
+    int (*wait)(fol_io_engine *engine, uint32_t least, uint64_t timeout_ns);
+    /* Ends a wait, or the next one. Any thread. */
+    void (*wake)(fol_io_engine *engine);
+    void (*give_buffer)(fol_io_engine *engine, int32_t buffer);
+    /* The calling thread takes the engine over from the one that used it before. FOL_OK; -EBUSY:
+     * requests are in flight that only that thread, which still lives, can end. */
+    int (*adopt)(fol_io_engine *engine);
+    /* Ends all requests, in a bounded time; their completions are not reported any more, and what
+     * they point at is free when it returns true. False: the kernel did not let go of it in time,
+     * and the memory must stay for ever. In a forked child it touches no kernel object that the
+     * parent uses. */
+    bool (*destroy)(fol_io_engine *engine);
+} fol_io_engine_ops;
+
+typedef struct fol_io_counters {
+    _Atomic uint64_t started;
+    _Atomic uint64_t system_calls; /* of the driving thread: enters and registers of a ring; waits
+                                    * and calls in place of the pool */
+    _Atomic uint64_t overflows;    /* times the completion queue was full */
+    _Atomic uint64_t retries;
+} fol_io_counters;
+
+struct fol_io_engine {
+    const fol_io_engine_ops *ops;
+    uint32_t in_flight;       /* started, final completion not reaped */
+    uint32_t in_flight_bound; /* start gives -EBUSY there */
+    fol_io_counters counters;
+};
+
+typedef struct fol_io_ring_config {
+    uint32_t entries;       /* of the submission queue; 0: 256. The completion queue has four times
+                             * as many, which bounds what is in flight */
+    uint32_t buffer_count;  /* for FOL_IO_MANY recv; a power of two; 0: 256 */
+    uint32_t buffer_size;   /* bytes; 0: 4,096 */
+    bool use_sqpoll;        /* refused on two processors or fewer unless forced */
+    bool force_sqpoll;
+} fol_io_ring_config;
+
+/* The ring is made disabled here, and enabled by the thread that first uses it. Negative errno when
+ * there can be none; *report says how far it came (foliot/machine.h). */
+struct fol_io_report;
+int fol_io_ring_create(const fol_io_ring_config *config, struct fol_io_report *report,
+                       fol_io_engine **out);
+
+typedef struct fol_io_pool_config {
+    uint32_t min_threads; /* kept when idle; 0 is fine */
+    uint32_t max_threads; /* 0: 16 */
+    uint64_t idle_ns;     /* a thread beyond min_threads that had nothing to do so long ends; 0: a
+                           * second */
+    uint32_t max_in_flight; /* 0: 65,536 */
+    bool runs_in_place;   /* what does not wait for others is called by the driving thread itself,
+                           * when it waits or flushes and no thread has taken it */
+} fol_io_pool_config;
+
+/* Blocking calls on threads of its own; what waits for others stands in an epoll set meanwhile.
+ * -ENOMEM, or what the system refused. */
+int fol_io_pool_create(const fol_io_pool_config *config, fol_io_engine **out);
+
+/* For fault tests, as fol_threads_fail_nth: of the threads of I/O pools. */
+void fol_io_pool_fail_nth_thread(uint64_t n);
+
+#endif
