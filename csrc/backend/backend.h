@@ -82,12 +82,12 @@ typedef struct fol_backend_config {
 
 /* What a frame was, for a backend that chooses. Real figures all. */
 typedef struct fol_backend_frame {
-    uint64_t cycles;           /* from its begin to its end */
-    uint64_t busy_cycles;      /* sum over all nodes */
-    uint64_t io_cycles;        /* the caller waited for I/O */
-    uint64_t operations;       /* submitted */
-    uint32_t in_flight;        /* at its end */
-    uint32_t nodes;            /* that ran */
+    uint64_t cycles;      /* from its begin to its end */
+    uint64_t busy_cycles; /* sum over all nodes */
+    uint64_t io_cycles;   /* the caller waited for I/O */
+    uint64_t operations;  /* submitted */
+    uint32_t in_flight;   /* at its end */
+    uint32_t nodes;       /* that ran */
 } fol_backend_frame;
 
 /* Why the last run of a phase went where it did, as a sentence; like snprintf. */
@@ -120,9 +120,9 @@ struct fol_backend {
     char reason[FOL_BACKEND_REASON_SIZE];
     uint32_t workers; /* how many places there are: worker numbers are below it */
     fol_work_calls calls;
-    fol_team *team;         /* NULL: the caller is the only worker */
-    void *state;            /* of the ops */
-    bool wants_ring;        /* I/O goes to the ring where there is one */
+    fol_team *team;  /* NULL: the caller is the only worker */
+    void *state;     /* of the ops */
+    bool wants_ring; /* I/O goes to the ring where there is one */
     uint64_t switches;
     uint64_t serial_runs;   /* of phases on the caller alone */
     uint64_t parallel_runs; /* of phases on several workers */

@@ -38,16 +38,17 @@ struct fol_io_op {
     fol_io_request request; /* the owner's; not changed by the driver */
     /* Good when it came back with is_finished. */
     int64_t value;
-    void *data;     /* foliot's own buffer, or NULL; fol_io_release gives it back */
-    size_t size;    /* of what is in it */
+    void *data;  /* foliot's own buffer, or NULL; fol_io_release gives it back */
+    size_t size; /* of what is in it */
     bool is_finished;
-    fol_io_piece *pieces; /* that came since it was last taken, in order; fol_io_release frees them */
-    fol_io_op *next;      /* in the list of fol_io_take */
+    fol_io_piece
+        *pieces;     /* that came since it was last taken, in order; fol_io_release frees them */
+    fol_io_op *next; /* in the list of fol_io_take */
     /* The driver's own. */
     fol_io_request step; /* with an engine now */
     fol_timer timer;
     fol_io_piece *last_piece;
-    void *own;           /* buffer */
+    void *own; /* buffer */
     size_t own_size;
     size_t done; /* bytes, of earlier steps */
     uint32_t slot;

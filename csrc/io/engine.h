@@ -10,6 +10,11 @@
 
 #include "io/operation.h"
 
+/* A flag of requests between driver and engine only: OPEN gives, and READ, WRITE and CLOSE take,
+ * the number of a file in the engine's own table in place of a descriptor. Only for an engine with
+ * has_direct_files. */
+#define FOL_IO_DIRECT (1u << 16)
+
 /* A completion. */
 typedef struct fol_io_event {
     uint64_t token;
@@ -40,6 +45,9 @@ typedef struct fol_io_engine_ops {
     /* Ends a wait, or the next one. Any thread. */
     void (*wake)(fol_io_engine *engine);
     void (*give_buffer)(fol_io_engine *engine, int32_t buffer);
+    /* A hint: many requests will have their buffers in this memory, which stays until destroy.
+     * NULL: the engine has no use for it. */
+    void (*use_memory)(fol_io_engine *engine, void *base, size_t size);
     /* The calling thread takes the engine over from the one that used it before. FOL_OK; -EBUSY:
      * requests are in flight that only that thread, which still lives, can end. */
     int (*adopt)(fol_io_engine *engine);
@@ -62,15 +70,16 @@ struct fol_io_engine {
     const fol_io_engine_ops *ops;
     uint32_t in_flight;       /* started, final completion not reaped */
     uint32_t in_flight_bound; /* start gives -EBUSY there */
+    bool has_direct_files;    /* may change when a ring is adopted; looked at for each file */
     fol_io_counters counters;
 };
 
 typedef struct fol_io_ring_config {
-    uint32_t entries;       /* of the submission queue; 0: 256. The completion queue has four times
-                             * as many, which bounds what is in flight */
-    uint32_t buffer_count;  /* for FOL_IO_MANY recv; a power of two; 0: 256 */
-    uint32_t buffer_size;   /* bytes; 0: 4,096 */
-    bool use_sqpoll;        /* refused on two processors or fewer unless forced */
+    uint32_t entries;      /* of the submission queue; 0: 256. The completion queue has four times
+                            * as many, which bounds what is in flight */
+    uint32_t buffer_count; /* for FOL_IO_MANY recv; a power of two; 0: 256 */
+    uint32_t buffer_size;  /* bytes; 0: 4,096 */
+    bool use_sqpoll;       /* refused on two processors or fewer unless forced */
     bool force_sqpoll;
 } fol_io_ring_config;
 
@@ -81,13 +90,13 @@ int fol_io_ring_create(const fol_io_ring_config *config, struct fol_io_report *r
                        fol_io_engine **out);
 
 typedef struct fol_io_pool_config {
-    uint32_t min_threads; /* kept when idle; 0 is fine */
-    uint32_t max_threads; /* 0: 16 */
-    uint64_t idle_ns;     /* a thread beyond min_threads that had nothing to do so long ends; 0: a
-                           * second */
+    uint32_t min_threads;   /* kept when idle; 0 is fine */
+    uint32_t max_threads;   /* 0: 16 */
+    uint64_t idle_ns;       /* a thread beyond min_threads that had nothing to do so long ends; 0: a
+                             * second */
     uint32_t max_in_flight; /* 0: 65,536 */
-    bool runs_in_place;   /* what does not wait for others is called by the driving thread itself,
-                           * when it waits or flushes and no thread has taken it */
+    bool runs_in_place;     /* what does not wait for others is called by the driving thread itself,
+                             * when it waits or flushes and no thread has taken it */
 } fol_io_pool_config;
 
 /* Blocking calls on threads of its own; what waits for others stands in an epoll set meanwhile.

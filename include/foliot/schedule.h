@@ -93,7 +93,7 @@ typedef struct fol_system_spec {
     uint32_t phase;
     bool is_exclusive;
     bool records_commands;
-    bool does_io; /* what it asks for is delivered before any later stage begins */
+    bool does_io;           /* what it asks for is delivered before any later stage begins */
     bool holds_interpreter; /* runs under the interpreter lock */
     const fol_query_access *queries;
     size_t query_count; /* 0: no component query */

@@ -147,10 +147,10 @@ typedef struct fol_scheduler_config {
     bool require_workers;   /* fail with what the system said rather than run with fewer threads */
     uint32_t trace_records; /* kept of each worker; 0: no trace */
     fol_io_choice io;
-    uint32_t max_io;          /* operations one worker has queued or in flight */
-    uint32_t min_io_threads;  /* of the blocking pool, kept when idle */
-    uint32_t max_io_threads;  /* at least 1 */
-    bool use_sqpoll;          /* a kernel thread looks at the ring's queue: burns a processor */
+    uint32_t max_io;         /* operations one worker has queued or in flight */
+    uint32_t min_io_threads; /* of the blocking pool, kept when idle */
+    uint32_t max_io_threads; /* at least 1 */
+    bool use_sqpoll;         /* a kernel thread looks at the ring's queue: burns a processor */
     fol_adaptive_config adaptive;
     fol_host host;
     fol_clock clock;
