@@ -386,6 +386,9 @@ double fol_node_cost(void *state, uint32_t index, uint32_t *pieces);
 /* 0: it runs whole, where it began. */
 uint32_t fol_cut_node(const fol_scheduler *scheduler, fol_node *node);
 
+/* io.c: the backend's call of the same name. */
+void fol_turn(void *state);
+
 /* merge.c: the backend's call for the merge after a segment, and round runs on several workers. */
 void fol_run_merge(void *state, uint32_t segment);
 /* The segment's merge drops what the node recorded, on all workers. */

@@ -96,12 +96,14 @@ static int init_backend(fol_scheduler *scheduler)
                   .end_node = fol_end_node,
                   .merge = fol_run_merge,
                   .release_host = fol_release_host,
+                  .turn = fol_turn,
                   .poll = fol_poll,
                   .begin_parallel = fol_begin_parallel,
                   .end_parallel = fol_end_parallel,
                   .node_cost = fol_node_cost},
         .poll_ns = POLL_NS,
         .trace = scheduler->trace,
+        .adaptive = config->adaptive,
     };
     return fol_backend_init(&scheduler->backend, &backend);
 }

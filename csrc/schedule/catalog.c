@@ -219,6 +219,7 @@ int fol_catalog_add_system(fol_catalog *catalog, const fol_system_spec *spec, ui
         .phase = spec->phase,
         .is_exclusive = spec->is_exclusive,
         .records_commands = spec->records_commands,
+        .does_io = spec->does_io,
         .holds_interpreter = spec->holds_interpreter,
     };
     for (size_t i = 0; i < spec->query_count; i++) {

@@ -37,6 +37,7 @@ typedef struct fol_system_record {
     fol_span sets;
     bool is_exclusive;
     bool records_commands;
+    bool does_io;
     bool holds_interpreter;
 } fol_system_record;
 

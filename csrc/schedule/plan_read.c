@@ -84,6 +84,11 @@ bool fol_plan_system_records(const fol_plan *plan, uint32_t system)
     return record_of(plan, system)->records_commands;
 }
 
+bool fol_plan_system_does_io(const fol_plan *plan, uint32_t system)
+{
+    return record_of(plan, system)->does_io;
+}
+
 const uint32_t *fol_plan_running_order(const fol_plan *plan)
 {
     return plan->running;

@@ -149,6 +149,7 @@ uint32_t fol_plan_system_place(const fol_plan *plan, uint32_t system); /* in the
 bool fol_plan_system_holds_interpreter(const fol_plan *plan, uint32_t system);
 bool fol_plan_system_is_exclusive(const fol_plan *plan, uint32_t system);
 bool fol_plan_system_records(const fol_plan *plan, uint32_t system);
+bool fol_plan_system_does_io(const fol_plan *plan, uint32_t system);
 
 /* One valid total order: phases in order, systems of a phase in its order. Every phase has a range
  * [first, first + count) of it, empty ones too. */
@@ -185,6 +186,8 @@ typedef struct fol_sync_point {
     size_t after_count;
     const uint32_t *before; /* the systems of the next segment that made it necessary, in order */
     size_t before_count;
+    const uint32_t *delivers; /* the systems whose I/O is finished and delivered here, in order */
+    size_t delivers_count;
     bool is_phase_end;
 } fol_sync_point;
 
