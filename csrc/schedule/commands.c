@@ -11,7 +11,7 @@ int fol_command_rows_init(fol_command_rows *rows, const fol_catalog *catalog,
                           const uint32_t *systems, size_t count)
 {
     size_t words = fol_bits_words(count);
-    uint64_t *block = fol_alloc_zeroed(3 * words, sizeof(*block));
+    uint64_t *block = fol_alloc_zeroed(4 * words, sizeof(*block));
     if (block == NULL) {
         return -ENOMEM;
     }
@@ -20,6 +20,7 @@ int fol_command_rows_init(fol_command_rows *rows, const fol_catalog *catalog,
         .recorders = block,
         .observers = block + words,
         .accessors = block + 2 * words,
+        .doers = block + 3 * words,
     };
     for (size_t i = 0; i < count; i++) {
         const fol_system_record *system = fol_catalog_system(catalog, systems[i]);
@@ -31,6 +32,10 @@ int fol_command_rows_init(fol_command_rows *rows, const fol_catalog *catalog,
         }
         if (fol_system_has_access(catalog, system)) {
             fol_bits_set(rows->accessors, i);
+        }
+        if (system->does_io) {
+            fol_bits_set(rows->doers, i);
+            rows->has_doers = true;
         }
     }
     return FOL_OK;

@@ -1,5 +1,5 @@
-/* Who of a phase records commands, and who must see them. Rows are by place, once the order is
- * known.
+/* Who of a phase records commands or does I/O, and who must see commands. Rows are by place, once
+ * the order is known.
  */
 #ifndef FOL_SCHEDULE_COMMANDS_H
 #define FOL_SCHEDULE_COMMANDS_H
@@ -11,6 +11,8 @@ typedef struct fol_command_rows {
     uint64_t *recorders; /* owns the block */
     uint64_t *observers;
     uint64_t *accessors; /* have any access */
+    uint64_t *doers;     /* of I/O */
+    bool has_doers;
 } fol_command_rows;
 
 /* systems[i] is bit i. -ENOMEM. */

@@ -233,6 +233,29 @@ static void tell_conflict(pair *p, const fol_phase_plan *phase)
     tell_order(p, phase);
 }
 
+/* The segments of the two differ: what stands between them. */
+static void tell_cut(const pair *p, const fol_phase_plan *phase)
+{
+    const uint32_t *segments = p->plan->segments;
+    const uint32_t *delivering = NULL;
+    bool is_merge = false;
+    for (uint32_t i = 0; i < phase->sync_point_count; i++) {
+        const fol_sync_point *point = &phase->sync_points[i];
+        if (point->segment >= segments[p->a] && point->segment < segments[p->b]) {
+            is_merge = is_merge || point->after_count > 0;
+            delivering =
+                point->delivers_count > 0 && delivering == NULL ? point->delivers : delivering;
+        }
+    }
+    FOL_ASSERT(is_merge || delivering != NULL);
+    if (is_merge) {
+        fol_text_add(p->text, "a merge stands after `%s` and before `%s`", p->a_name, p->b_name);
+    } else {
+        fol_text_add(p->text, "the I/O of `%s` is delivered after `%s` and before `%s`",
+                     fol_plan_system_name(p->plan, *delivering), p->a_name, p->b_name);
+    }
+}
+
 /* No conflict, and yet one waits for the other. */
 static void tell_waiting(pair *p, const fol_phase_plan *phase)
 {
@@ -240,7 +263,7 @@ static void tell_waiting(pair *p, const fol_phase_plan *phase)
         fol_text_add(p->text, "`%s` is ordered before `%s`", p->a_name, p->b_name);
         tell_between(p, find_between(p->plan, phase, &phase->explicit, p->a, p->b));
     } else if (p->plan->segments[p->a] < p->plan->segments[p->b]) {
-        fol_text_add(p->text, "a merge stands after `%s` and before `%s`", p->a_name, p->b_name);
+        tell_cut(p, phase);
     } else {
         fol_text_add(p->text, "`%s` waits for `%s`", p->b_name, p->a_name);
         tell_between(p, find_between(p->plan, phase, &phase->paths, p->a, p->b));

@@ -131,7 +131,8 @@ static int derive(fol_plan *plan, fol_phase_plan *phase)
         goto fail_graph;
     }
     fol_segments_assign(plan, phase, &rows, &stretches);
-    fol_stages_assign(plan, phase, &stretches);
+    fol_stages_assign(plan, phase, &rows, &stretches);
+    fol_segments_cut(plan, phase, &rows, &stretches);
     status = fol_sync_points_make(plan, phase, &rows, &stretches);
 
 fail_graph:

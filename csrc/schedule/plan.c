@@ -25,7 +25,7 @@ static int alloc_arrays(fol_plan *plan)
     plan->successor_firsts = fol_alloc_zeroed(systems, sizeof(*plan->successor_firsts));
     plan->successor_counts = fol_alloc_zeroed(systems, sizeof(*plan->successor_counts));
     plan->successors = fol_alloc_array(0, sizeof(*plan->successors));
-    plan->sync_systems = fol_alloc_array(2 * systems, sizeof(*plan->sync_systems));
+    plan->sync_systems = fol_alloc_array(3 * systems, sizeof(*plan->sync_systems));
     plan->phases = fol_alloc_zeroed(plan->phase_count, sizeof(*plan->phases));
     bool has_memory = plan->order != NULL && plan->places != NULL && plan->running != NULL &&
                       plan->segments != NULL && plan->stages != NULL &&

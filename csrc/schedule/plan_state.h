@@ -43,7 +43,7 @@ struct fol_plan {
     size_t successor_count;
     size_t successor_room;
     fol_phase_plan *phases;
-    uint32_t *sync_systems; /* what the sync points list, room for two a system */
+    uint32_t *sync_systems; /* what the sync points list, room for three a system */
     size_t sync_system_count;
     size_t ambiguity_count;
     _Atomic(fol_ambiguity *) ambiguities; /* made when asked for; NULL before */

@@ -1,7 +1,13 @@
 /* Segments in one pass over the order, each system pushing what it knows to those after it.
  *
  * Every segment but the first exists because some system must see what a recorder of the segment
- * before it recorded, so all segments but the last end in a merge.
+ * before it recorded, or because a stage with I/O ends there; so all segments but the last end in a
+ * merge or a delivery.
+ *
+ * Cuts behind stages keep every order there is. Edges lead to later stages. Who must see commands
+ * is in a later segment before the cuts, and has a recorder's segment behind it after them. And a
+ * recorder, whose commands a cut merges early, is not in a stage before those of observers and
+ * recorders that come before it in the order.
  */
 
 #include "schedule/segment.h"
@@ -107,7 +113,7 @@ void fol_segments_assign(fol_plan *plan, fol_phase_plan *phase, const fol_comman
 /* Appends a system to the list that ends the pool. */
 static void append_system(fol_plan *plan, uint32_t system)
 {
-    FOL_ASSERT(plan->sync_system_count < 2 * (size_t)plan->system_count);
+    FOL_ASSERT(plan->sync_system_count < 3 * (size_t)plan->system_count);
     plan->sync_systems[plan->sync_system_count++] = system;
 }
 
@@ -136,6 +142,13 @@ static fol_sync_point make_sync_point(fol_plan *plan, const fol_phase_plan *phas
             point.before_count++;
         }
     }
+    point.delivers = plan->sync_systems + plan->sync_system_count;
+    for (uint32_t i = bounds[0]; rows->has_doers && i < bounds[1]; i++) {
+        if (fol_bits_test(rows->doers, stretches->sorted[i])) {
+            append_system(plan, fol_plan_system_at(plan, phase, stretches->sorted[i]));
+            point.delivers_count++;
+        }
+    }
     return point;
 }
 
@@ -153,8 +166,8 @@ int fol_sync_points_make(fol_plan *plan, fol_phase_plan *phase, const fol_comman
         uint32_t middle = stretches->cursors[i];
         uint32_t bounds[3] = {first, middle, is_last ? middle : stretches->cursors[i + 1]};
         fol_sync_point point = make_sync_point(plan, phase, rows, stretches, i, bounds);
-        FOL_ASSERT(is_last || (point.after_count > 0 && point.before_count > 0));
-        if (point.after_count > 0) {
+        FOL_ASSERT(is_last || point.after_count > 0 || point.delivers_count > 0);
+        if (point.after_count > 0 || point.delivers_count > 0) {
             phase->sync_points[phase->sync_point_count++] = point;
         }
         first = middle;
@@ -162,22 +175,134 @@ int fol_sync_points_make(fol_plan *plan, fol_phase_plan *phase, const fol_comman
     return FOL_OK;
 }
 
-void fol_stages_assign(fol_plan *plan, fol_phase_plan *phase, const fol_stretches *stretches)
+/* Whether a system of the segment that begins at `first` of `sorted` does I/O. */
+static bool segment_does_io(const fol_plan *plan, const fol_phase_plan *phase,
+                            const fol_command_rows *rows, const fol_stretches *stretches,
+                            uint32_t first)
 {
-    uint32_t segment = 0;
-    uint32_t base = 0; /* the first stage of the segment */
+    uint32_t segment = plan->segments[fol_plan_system_at(plan, phase, stretches->sorted[first])];
+    for (uint32_t i = first; rows->has_doers && i < phase->count; i++) {
+        uint32_t place = stretches->sorted[i];
+        if (plan->segments[fol_plan_system_at(plan, phase, place)] != segment) {
+            return false;
+        }
+        if (fol_bits_test(rows->doers, place)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void fol_stages_assign(fol_plan *plan, fol_phase_plan *phase, const fol_command_rows *rows,
+                       const fol_stretches *stretches)
+{
+    uint32_t segment = FOL_NONE;
+    uint32_t base = 0;        /* the first stage of the segment */
+    uint32_t last_busy = 0;   /* the last stage of an observer or recorder of the segment so far */
+    bool will_be_cut = false; /* so commands are merged before its end */
     for (uint32_t i = 0; i < phase->count; i++) {
-        uint32_t system = fol_plan_system_at(plan, phase, stretches->sorted[i]);
+        uint32_t place = stretches->sorted[i];
+        uint32_t system = fol_plan_system_at(plan, phase, place);
         if (plan->segments[system] != segment) {
             segment = plan->segments[system];
             base = phase->stage_count;
+            last_busy = base;
+            will_be_cut = segment_does_io(plan, phase, rows, stretches, i);
         }
         raise_to(&plan->stages[system], base);
+        if (will_be_cut && fol_bits_test(rows->recorders, place)) {
+            raise_to(&plan->stages[system], last_busy);
+        }
         uint32_t stage = plan->stages[system];
         raise_to(&phase->stage_count, stage + 1);
+        if (fol_bits_test(rows->recorders, place) || fol_bits_test(rows->observers, place)) {
+            raise_to(&last_busy, stage);
+        }
         const uint32_t *successors = plan->successors + plan->successor_firsts[system];
         for (uint32_t k = 0; k < plan->successor_counts[system]; k++) {
             raise_to(&plan->stages[successors[k]], stage + 1);
         }
     }
+}
+
+typedef enum stage_mark {
+    STAGE_DOES_IO = 1,
+    STAGE_RECORDS = 2,
+    STAGE_ENDS_SEGMENT = 4,
+} stage_mark;
+
+static void mark_stages(const fol_plan *plan, const fol_phase_plan *phase,
+                        const fol_command_rows *rows, const fol_stretches *stretches,
+                        uint32_t *marks)
+{
+    uint32_t last = 0; /* stage of the segment so far */
+    uint32_t segment = 0;
+    memset(marks, 0, phase->stage_count * sizeof(*marks));
+    for (uint32_t i = 0; i < phase->count; i++) {
+        uint32_t place = stretches->sorted[i];
+        uint32_t system = fol_plan_system_at(plan, phase, place);
+        if (plan->segments[system] != segment) {
+            segment = plan->segments[system];
+            marks[last] |= STAGE_ENDS_SEGMENT;
+        }
+        uint32_t stage = plan->stages[system];
+        raise_to(&last, stage);
+        marks[stage] |= fol_bits_test(rows->doers, place) ? STAGE_DOES_IO : 0;
+        marks[stage] |= fol_bits_test(rows->recorders, place) ? STAGE_RECORDS : 0;
+    }
+}
+
+/* Turns the marks of each stage into its segment, and returns how many there are. */
+static uint32_t number_by_stage(const fol_phase_plan *phase, uint32_t *marks)
+{
+    uint32_t segment = 0;
+    bool has_recorder = false;
+    for (uint32_t stage = 0; stage < phase->stage_count; stage++) {
+        uint32_t mark = marks[stage];
+        has_recorder = has_recorder || (mark & STAGE_RECORDS) != 0;
+        marks[stage] = segment;
+        bool ends =
+            (mark & STAGE_DOES_IO) != 0 || ((mark & STAGE_ENDS_SEGMENT) != 0 && has_recorder);
+        if (ends && stage + 1 < phase->stage_count) {
+            segment++;
+            has_recorder = false;
+        }
+    }
+    return segment + 1;
+}
+
+static void count_needs(const fol_plan *plan, const fol_phase_plan *phase,
+                        const fol_command_rows *rows, uint32_t *needs)
+{
+    uint32_t after_recorders = 0;
+    memset(needs, 0, phase->count * sizeof(*needs));
+    for (uint32_t place = 0; place < phase->count; place++) {
+        uint32_t segment = plan->segments[fol_plan_system_at(plan, phase, place)];
+        if (fol_bits_test(rows->observers, place)) {
+            raise_to(&needs[place], after_recorders);
+        }
+        FOL_ASSERT(segment >= needs[place]);
+        if (fol_bits_test(rows->recorders, place)) {
+            raise_to(&after_recorders, segment + 1);
+            push_need(phase, rows, place, segment, needs);
+        }
+    }
+}
+
+void fol_segments_cut(fol_plan *plan, fol_phase_plan *phase, const fol_command_rows *rows,
+                      fol_stretches *stretches)
+{
+    if (!rows->has_doers) {
+        return;
+    }
+    FOL_ASSERT(phase->stage_count <= phase->count);
+    uint32_t *segments = stretches->cursors; /* by stage; sorting uses the list anew */
+    mark_stages(plan, phase, rows, stretches, segments);
+    phase->segment_count = number_by_stage(phase, segments);
+    for (uint32_t place = 0; place < phase->count; place++) {
+        uint32_t system = fol_plan_system_at(plan, phase, place);
+        plan->segments[system] = segments[plan->stages[system]];
+    }
+    count_needs(plan, phase, rows, stretches->needs);
+    sort_by_segment(plan, phase, stretches);
 }

@@ -19,11 +19,16 @@ void fol_stretches_deinit(fol_stretches *stretches);
 void fol_segments_assign(fol_plan *plan, fol_phase_plan *phase, const fol_command_rows *rows,
                          fol_stretches *stretches);
 
+/* Fills the plan's stages of the phase after that. */
+void fol_stages_assign(fol_plan *plan, fol_phase_plan *phase, const fol_command_rows *rows,
+                       const fol_stretches *stretches);
+
+/* After that, cuts behind stages with I/O. */
+void fol_segments_cut(fol_plan *plan, fol_phase_plan *phase, const fol_command_rows *rows,
+                      fol_stretches *stretches);
+
 /* Fills the phase's sync points after that. -ENOMEM. */
 int fol_sync_points_make(fol_plan *plan, fol_phase_plan *phase, const fol_command_rows *rows,
                          fol_stretches *stretches);
-
-/* Fills the plan's stages of the phase after that. */
-void fol_stages_assign(fol_plan *plan, fol_phase_plan *phase, const fol_stretches *stretches);
 
 #endif

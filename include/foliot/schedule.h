@@ -35,6 +35,13 @@
  * - Stages: greedy colouring in order. A system's stage is the least one that is after the stages
  *   of its predecessors and not before the first stage of its segment; a segment's first stage is
  *   after the last stage of the segment before it.
+ * - Deliveries: what a system's I/O gives is there before any later stage of the phase begins. In a
+ *   segment with a system that does I/O, a recorder's stage is also not before those of the
+ *   observers and recorders before it in the order. Then segments are numbered anew by stages: one
+ *   ends behind each stage with a system that does I/O, and where one ended before, if a recorder
+ *   is in what ends there. So the results of a stage are delivered at a sync point, and what was
+ *   recorded until then is merged there too. A phase without such systems is as if nothing of this
+ *   stood here.
  *
  * Not thread-safe; a plan may be read from any thread.
  */
@@ -93,7 +100,7 @@ typedef struct fol_system_spec {
     uint32_t phase;
     bool is_exclusive;
     bool records_commands;
-    bool does_io;           /* what it asks for is delivered before any later stage begins */
+    bool does_io;           /* a delivery stands behind its stage */
     bool holds_interpreter; /* runs under the interpreter lock */
     const fol_query_access *queries;
     size_t query_count; /* 0: no component query */
@@ -177,14 +184,15 @@ int fol_plan_edges(const fol_plan *plan, uint32_t phase, const fol_edge **out, s
 const uint32_t *fol_plan_successors(const fol_plan *plan, uint32_t system, size_t *count);
 uint32_t fol_plan_predecessor_count(const fol_plan *plan, uint32_t system);
 
-/* A merge. `before` lists the systems that must see what `after` recorded; none: the phase's end.
- */
+/* A merge, a delivery of I/O, or both, the merge first. `before` lists the systems of the next
+ * segment that must see what `after` recorded; none: the phase's end, or they come later still, or
+ * it stands there for I/O alone. */
 typedef struct fol_sync_point {
     uint32_t phase;
-    uint32_t segment;      /* the merge stands after this segment */
-    const uint32_t *after; /* the recorders since the last merge, in order */
+    uint32_t segment;      /* it stands after this segment */
+    const uint32_t *after; /* the recorders of the segment, in order */
     size_t after_count;
-    const uint32_t *before; /* the systems of the next segment that made it necessary, in order */
+    const uint32_t *before; /* in order */
     size_t before_count;
     const uint32_t *delivers; /* the systems whose I/O is finished and delivered here, in order */
     size_t delivers_count;

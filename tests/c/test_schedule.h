@@ -30,6 +30,7 @@ typedef struct brief {
     uint32_t phase;
     bool exclusive;
     bool records;
+    bool does_io;
     bool locks;
 } brief;
 
@@ -57,6 +58,7 @@ static inline uint32_t add(brief b)
         .phase = b.phase != 0 ? b.phase : UPDATE,
         .is_exclusive = b.exclusive,
         .records_commands = b.records,
+        .does_io = b.does_io,
         .holds_interpreter = b.locks,
         .queries = &query,
         .query_count = has_query ? 1 : 0,

@@ -48,6 +48,7 @@ static void add_model_system(fol_schedule *schedule, const model_system *s)
         .phase = s->phase,
         .is_exclusive = s->exclusive,
         .records_commands = s->records,
+        .does_io = s->does_io,
         .holds_interpreter = s->locks,
         .queries = queries,
         .query_count = s->query_count,
@@ -193,6 +194,7 @@ static void check_sync_point(const fol_sync_point *point, uint32_t phase, uint32
 {
     size_t after = 0;
     size_t before = 0;
+    size_t delivered = 0;
     CHECK_EQ(point->phase, phase);
     CHECK_EQ(point->segment, segment);
     CHECK_EQ(point->is_phase_end, segment + 1 == segments);
@@ -205,6 +207,10 @@ static void check_sync_point(const fol_sync_point *point, uint32_t phase, uint32
             CHECK(after < point->after_count && point->after[after] == x);
             after++;
         }
+        if (M.segment[x] == segment && M.systems[x].does_io) {
+            CHECK(delivered < point->delivers_count && point->delivers[delivered] == x);
+            delivered++;
+        }
         bool needs = false;
         for (uint32_t e = 0; e < M.n; e++) {
             needs |= M.see[e][x] && M.segment[e] == segment;
@@ -216,6 +222,7 @@ static void check_sync_point(const fol_sync_point *point, uint32_t phase, uint32
     }
     CHECK_EQ(point->after_count, after);
     CHECK_EQ(point->before_count, before);
+    CHECK_EQ(point->delivers_count, delivered);
 }
 
 static void check_sync_points(const fol_plan *plan, uint32_t phase, uint32_t segments)
@@ -224,18 +231,37 @@ static void check_sync_points(const fol_plan *plan, uint32_t phase, uint32_t seg
     size_t next = 0;
     const fol_sync_point *points = fol_plan_sync_points(plan, phase, &count);
     for (uint32_t segment = 0; segment < segments; segment++) {
-        bool has_recorder = false;
+        bool has_cause = false;
         for (uint32_t i = 0; i < M.n; i++) {
-            has_recorder |=
-                M.systems[i].phase == phase && M.segment[i] == segment && M.systems[i].records;
+            has_cause |= M.systems[i].phase == phase && M.segment[i] == segment &&
+                         (M.systems[i].records || M.systems[i].does_io);
         }
-        CHECK(has_recorder || segment + 1 == segments);
-        if (has_recorder && CHECK(next < count)) {
+        CHECK(has_cause || segment + 1 == segments);
+        if (has_cause && CHECK(next < count)) {
             check_sync_point(&points[next], phase, segment, segments);
             next++;
         }
     }
     CHECK_EQ(next, count);
+}
+
+/* What the rules are for, pair by pair, whatever made the numbers. */
+static void check_deliveries(void)
+{
+    for (uint32_t a = 0; a < M.n; a++) {
+        for (uint32_t b = 0; b < M.n; b++) {
+            if (!same_phase(a, b) || a == b) {
+                continue;
+            }
+            bool is_earlier = M.place[a] < M.place[b];
+            bool is_observed = observes(a) || M.systems[a].records;
+            CHECK(!M.systems[a].does_io || M.stage[b] <= M.stage[a] || M.segment[a] < M.segment[b]);
+            CHECK(!M.see[a][b] || M.segment[a] < M.segment[b]);
+            CHECK(!M.graph[a][b] || M.segment[a] <= M.segment[b]);
+            CHECK(!is_earlier || !is_observed || !M.systems[b].records ||
+                  M.segment[a] <= M.segment[b]);
+        }
+    }
 }
 
 static void check_phases(const fol_plan *plan)
@@ -357,13 +383,16 @@ static void check_seed(uint64_t seed)
         model_graph();
         model_segments();
         model_stages();
+        model_cuts();
         for (uint32_t i = 0; i < M.n; i++) {
             CHECK_EQ(fol_plan_order(plan)[i], M.order[i]);
             CHECK_EQ(fol_plan_system_place(plan, i), M.place[i]);
             check_running(plan, i);
             CHECK_EQ(fol_plan_system_segment(plan, i), M.segment[i]);
             CHECK_EQ(fol_plan_system_stage(plan, i), M.stage[i]);
+            CHECK_EQ(fol_plan_system_does_io(plan, i), M.systems[i].does_io);
         }
+        check_deliveries();
         check_pairs(plan);
         check_ambiguities(plan);
         check_phases(plan);

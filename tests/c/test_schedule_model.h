@@ -39,6 +39,7 @@ typedef struct model_system {
     uint32_t phase;
     bool exclusive;
     bool records;
+    bool does_io;
     bool locks;
     uint32_t query_count;
     model_query queries[MAX_QUERIES + 1]; /* the last one: plain resources */
@@ -76,11 +77,13 @@ static inline void make_random(void)
     M.phases = 1 + random_below(MAX_PHASES);
     uint32_t density = 1 + random_below(random_below(3) == 0 ? 60 : 12);
     uint32_t recorders = 2 + random_below(8);
+    uint32_t doers = random_below(2) ? 0 : 2 + random_below(12);
     for (uint32_t i = 0; i < M.n; i++) {
         model_system *s = &M.systems[i];
         s->phase = random_below(M.phases);
         s->exclusive = random_below(25) == 0;
         s->records = random_below(recorders) == 0;
+        s->does_io = doers != 0 && random_below(doers) == 0;
         s->locks = random_below(2);
         s->query_count = random_below(MAX_QUERIES + 1);
         for (uint32_t q = 0; q <= s->query_count; q++) {
@@ -375,12 +378,23 @@ static inline void model_segments(void)
     }
 }
 
+/* Whether some system of a phase's segment does I/O. */
+static inline bool does_io_in(uint32_t phase, uint32_t segment)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < M.n; i++) {
+        any |= M.systems[i].phase == phase && M.segment[i] == segment && M.systems[i].does_io;
+    }
+    return any;
+}
+
 static inline void model_stages(void)
 {
     for (uint32_t phase = 0; phase < M.phases; phase++) {
         uint32_t next_stage = 0;
         for (uint32_t segment = 0; segment < M.n; segment++) {
             uint32_t first_stage = next_stage;
+            bool does_io = does_io_in(phase, segment);
             for (uint32_t p = 0; p < M.n; p++) {
                 uint32_t x = M.order[p];
                 if (M.systems[x].phase != phase || M.segment[x] != segment) {
@@ -388,8 +402,14 @@ static inline void model_stages(void)
                 }
                 uint32_t stage = first_stage;
                 for (uint32_t e = 0; e < M.n; e++) {
+                    bool is_kept = does_io && same_phase(e, x) && M.segment[e] == segment &&
+                                   M.place[e] < M.place[x] && M.systems[x].records &&
+                                   (M.systems[e].records || observes(e));
                     if (M.graph[e][x] && M.stage[e] + 1 > stage) {
                         stage = M.stage[e] + 1;
+                    }
+                    if (is_kept && M.stage[e] > stage) {
+                        stage = M.stage[e];
                     }
                 }
                 M.stage[x] = stage;
@@ -397,6 +417,42 @@ static inline void model_stages(void)
             }
         }
     }
+}
+
+/* Segments anew: stage by stage, cut behind those with I/O. */
+static inline void model_cuts(void)
+{
+    uint32_t cut[MAX_N];
+    for (uint32_t phase = 0; phase < M.phases; phase++) {
+        uint32_t segment = 0;
+        bool does_io = false;
+        for (uint32_t i = 0; i < M.n; i++) {
+            does_io |= M.systems[i].phase == phase && M.systems[i].does_io;
+        }
+        bool has_recorder = false;
+        for (uint32_t stage = 0; stage < M.n; stage++) {
+            bool ends = false;
+            bool is_last = true;
+            uint32_t old = MAX_N;
+            for (uint32_t i = 0; i < M.n; i++) {
+                if (M.systems[i].phase == phase && M.stage[i] == stage) {
+                    cut[i] = does_io ? segment : M.segment[i];
+                    ends |= M.systems[i].does_io;
+                    has_recorder |= M.systems[i].records;
+                    old = M.segment[i];
+                }
+            }
+            for (uint32_t i = 0; i < M.n; i++) {
+                is_last &=
+                    M.systems[i].phase != phase || M.segment[i] != old || M.stage[i] <= stage;
+            }
+            if (ends || (is_last && has_recorder)) {
+                segment++;
+                has_recorder = false;
+            }
+        }
+    }
+    memcpy(M.segment, cut, sizeof(cut));
 }
 
 #endif
