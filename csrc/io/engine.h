@@ -71,6 +71,11 @@ struct fol_io_engine {
     uint32_t in_flight;       /* started, final completion not reaped */
     uint32_t in_flight_bound; /* start gives -EBUSY there */
     bool has_direct_files;    /* may change when a ring is adopted; looked at for each file */
+    /* A descriptor that is readable while reap would give something, so that another engine can
+     * wait for this one too: a completion that comes while the driving thread is elsewhere makes
+     * it readable, and a reap that gave everything makes it not. -1: there is none. Of the pool;
+     * the same one from creation to destroy. */
+    int notice_fd;
     fol_io_counters counters;
 };
 
