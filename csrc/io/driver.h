@@ -30,6 +30,7 @@ struct fol_io_piece {
     int64_t value;
     void *data; /* NULL, or `value` bytes */
     int32_t buffer;
+    uint8_t lane;
 };
 
 /* On the owner's storage, from submit until it comes back. */
@@ -45,20 +46,31 @@ struct fol_io_op {
         *pieces;     /* that came since it was last taken, in order; fol_io_release frees them */
     fol_io_op *next; /* in the list of fol_io_take */
     /* The driver's own. */
-    fol_io_request step; /* with an engine now */
-    fol_timer timer;
+    fol_io_op *wait_next; /* in a queue for an engine */
+    fol_io_op *wait_previous;
+    fol_io_op *same_next; /* among those on the same descriptor */
+    fol_io_op *same_previous;
+    fol_io_op *closer;         /* that waits for this one to end before it closes its descriptor */
+    fol_io_piece *first_piece; /* that came since the last take */
     fol_io_piece *last_piece;
-    void *own; /* buffer */
+    void *own; /* buffer, or the part of the vectors that goes next */
     size_t own_size;
-    size_t done; /* bytes, of earlier steps */
+    size_t total; /* bytes asked for */
+    size_t done;  /* bytes, of earlier steps */
+    fol_timer timer;
+    fol_io_request step; /* with an engine now */
     uint32_t slot;
-    int32_t opened; /* descriptor of a path that is read or written, or -1 */
-    uint16_t attempts;
+    uint32_t blockers; /* whose closer it is */
+    int32_t opened;    /* descriptor of a path that is read or written, or -1 */
+    uint16_t attempts; /* without progress */
     uint8_t stage;
     uint8_t state;
-    uint8_t engine;
+    uint8_t lane;
     bool is_cancelled;
     bool is_expired;
+    bool is_direct;        /* opened is in the engine's own table */
+    bool needs_descriptor; /* opened must not be */
+    bool at_current;       /* the file has no positions: read and written where it is */
     bool has_news;
 };
 
@@ -67,8 +79,13 @@ typedef struct fol_io_config {
     bool wants_ring; /* AUTO: the backend's wish at first; see fol_io_route */
     fol_io_ring_config ring;
     fol_io_pool_config pool;
-    uint32_t max_operations; /* submitted and not given back */
+    uint32_t max_operations; /* submitted and not finished; 0: 65,536. What is beyond comes back
+                              * with FOL_E_CAPACITY */
     fol_clock clock;
+    /* Whom a CANCEL request means: the operation, submitted and not given back, or NULL. A CANCEL
+     * ends at once, with 0 when it was in time and -ENOENT when not. NULL: always -ENOENT. */
+    fol_io_op *(*find)(void *argument, uint64_t handle);
+    void *find_argument;
 } fol_io_config;
 
 /* Probes, and falls back to the pool, with a reason; makes no thread and no ring that is not used.
@@ -93,15 +110,19 @@ bool fol_io_cancel(fol_io *io, fol_io_op *op);
 /* Sends what waits, reaps, goes on with what came, ends what is overdue; waits for nothing. */
 void fol_io_poll(fol_io *io);
 /* The same, and waits until at least one operation has news or `until_ns` of the clock (UINT64_MAX:
- * no limit) or a wake. FOL_OK; -ETIME; -EINTR: a signal, look at the host and come again; -EBUSY:
- * see adopt in engine.h. `least` is a hint how many are waited for. */
+ * no limit) or a wake. FOL_OK, which may come early, with no news; -ETIME; -EINTR: a signal, look
+ * at the host and come again; -EBUSY: see adopt in engine.h. `least` is a hint how many are waited
+ * for. A clock that is not the machine's own and has something to wait for beside engines moves
+ * when those have been silent for as long in real time. */
 int fol_io_wait(fol_io *io, uint32_t least, uint64_t until_ns);
-/* Ends a wait. Any thread. */
+/* Ends a wait, or the next one. Any thread, until destroy. */
 void fol_io_wake(fol_io *io);
 /* All operations with news, in the order in which they came; those that are not finished stay with
  * the driver as well. */
 fol_io_op *fol_io_take(fol_io *io);
-/* Gives back the buffers of an operation, or of the pieces taken. */
+/* Gives back the buffers of an operation that came back, and the pieces taken. Whoever sees an
+ * operation in fol_io_take releases it before the next fol_io_take, unless there is nothing in it:
+ * pieces that were not released are there again with the new ones. */
 void fol_io_release(fol_io *io, fol_io_op *op);
 
 /* Operations that have not come back. */
