@@ -6,15 +6,15 @@
  * slot of its own digit there. So each timer of a level is due before all those of higher levels,
  * slots of a level are in order of time, and the first slot that is occupied has the next timer.
  *
- * The position moves to the start of the first occupied slot, or to the present when that comes
- * before. Neither changes the place of any timer outside of that slot: no digit above its own has
- * changed, and the digit at each level stays below those that are occupied there.
+ * The position moves into the first occupied slot, whose timers go to lower levels, or to the
+ * present when that comes before. Neither changes the place of any other timer: no digit above its
+ * own has changed, and the digit at each level stays below those that are occupied there.
  *
- * A slot is a circular list in order of insertion, or in the order (deadline, sequence) when its
- * `sorted` bit is set. Sorting is put off until somebody asks for the first of a slot; an addition
- * that keeps to the order leaves the bit as it is. A slot that was sorted for fol_timer_wheel_next
- * remains so while timers are removed, so that a call costs one look unless many timers stand in
- * one slot and new ones come between them.
+ * A slot is a circular list through its head, in the order (deadline, sequence) when its `sorted`
+ * bit is set. An addition that keeps to the order leaves the bit as it is. The front is sorted when
+ * something is taken from it. Elsewhere fol_timer_wheel_next looks through the first slot once and
+ * remembers the nearest timer; only when that is removed, so that looking through the slot may not
+ * be the last time, does it sort.
  *
  * Merging of runs by a counter: Knuth, The Art of Computer Programming, volume 3, 5.2.4.
  */
@@ -27,14 +27,14 @@
 #include "base/assert.h"
 #include "base/memory.h"
 
-#define TICK_BITS   14u
+#define TICK_BITS   10u
 #define DIGIT_BITS  6u
 #define DIGIT_MASK  63u
 #define LEVEL_COUNT 10u /* the front, and nine digits */
 #define PLACE_COUNT (LEVEL_COUNT << DIGIT_BITS)
 #define FRONT       0u
 /* How far from the end of a sorted slot an addition looks for its place. */
-#define NEAR_STEPS 4
+#define NEAR_STEPS 2
 /* The n-th has up to 2^n runs. */
 #define BIN_COUNT 48
 
@@ -48,7 +48,9 @@ struct fol_timer_wheel {
     uint32_t levels;   /* a bit for each that is occupied */
     uint64_t occupied[LEVEL_COUNT];
     uint64_t sorted[LEVEL_COUNT];
-    fol_timer *first[PLACE_COUNT]; /* good where the slot is occupied */
+    fol_timer *nearest;       /* the next timer, or NULL when that is not known */
+    bool nearest_was_removed; /* rather than expired, since the first slot was last sorted */
+    fol_timer heads[PLACE_COUNT];
 };
 
 int fol_timer_wheel_create(uint64_t now_ns, fol_timer_wheel **out)
@@ -58,6 +60,10 @@ int fol_timer_wheel_create(uint64_t now_ns, fol_timer_wheel **out)
         return -ENOMEM;
     }
     wheel->position = now_ns >> TICK_BITS;
+    for (uint32_t place = 0; place < PLACE_COUNT; place++) {
+        wheel->heads[place].next = &wheel->heads[place];
+        wheel->heads[place].previous = &wheel->heads[place];
+    }
     *out = wheel;
     return 0;
 }
@@ -141,75 +147,66 @@ static fol_timer *sort_list(fol_timer *list)
     return all;
 }
 
+static bool is_sorted(const fol_timer_wheel *wheel, uint32_t place)
+{
+    return (wheel->sorted[place >> DIGIT_BITS] >> (place & DIGIT_MASK) & 1u) != 0;
+}
+
 static void sort_slot(fol_timer_wheel *wheel, uint32_t place)
 {
-    const uint64_t bit = UINT64_C(1) << (place & DIGIT_MASK);
-    if ((wheel->sorted[place >> DIGIT_BITS] & bit) != 0) {
-        return;
-    }
-    fol_timer *first = wheel->first[place];
-    first->previous->next = NULL;
-    first = sort_list(first);
-    fol_timer *last = first;
+    fol_timer *head = &wheel->heads[place];
+    FOL_ASSERT_HOT(head->next != head);
+    head->previous->next = NULL;
+    head->next = sort_list(head->next);
+    fol_timer *last = head;
     while (last->next != NULL) {
         last->next->previous = last;
         last = last->next;
     }
-    last->next = first;
-    first->previous = last;
-    wheel->first[place] = first;
-    wheel->sorted[place >> DIGIT_BITS] |= bit;
+    last->next = head;
+    head->previous = last;
+    wheel->sorted[place >> DIGIT_BITS] |= UINT64_C(1) << (place & DIGIT_MASK);
 }
 
-/* Puts the timer into a slot that is occupied and sorted: at an end or near the later one where
- * that keeps the order. */
-static void link_in_order(fol_timer_wheel *wheel, uint32_t place, fol_timer *timer)
+/* Where the timer goes in a sorted slot: behind which other, or the head. NULL: too far from both
+ * ends to look for it. */
+static fol_timer *find_predecessor(fol_timer *head, const fol_timer *timer)
 {
-    fol_timer *first = wheel->first[place];
-    fol_timer *after = first->previous;
-    if (is_before(timer, first)) {
-        wheel->first[place] = timer;
-    } else {
-        int steps = 0;
-        while (steps < NEAR_STEPS && is_before(timer, after)) {
-            after = after->previous;
-            steps++;
+    fol_timer *after = head->previous;
+    for (int steps = 0; steps < NEAR_STEPS; steps++) {
+        if (after == head || is_before(after, timer)) {
+            return after;
         }
-        if (is_before(timer, after)) {
-            after = first->previous;
-            wheel->sorted[place >> DIGIT_BITS] &= ~(UINT64_C(1) << (place & DIGIT_MASK));
-        }
+        after = after->previous;
     }
-    timer->previous = after;
-    timer->next = after->next;
-    after->next->previous = timer;
-    after->next = timer;
+    return is_before(timer, head->next) ? head : NULL;
 }
 
 static void link_timer(fol_timer_wheel *wheel, uint32_t place, fol_timer *timer)
 {
     const uint32_t level = place >> DIGIT_BITS;
     const uint64_t bit = UINT64_C(1) << (place & DIGIT_MASK);
-    timer->place = place;
-    if ((wheel->occupied[level] & bit) == 0) {
+    fol_timer *head = &wheel->heads[place];
+    fol_timer *after = head->previous;
+    if (after == head) {
         wheel->occupied[level] |= bit;
         wheel->sorted[level] |= bit;
         wheel->levels |= 1u << level;
-        wheel->first[place] = timer;
-        timer->next = timer;
-        timer->previous = timer;
     } else if ((wheel->sorted[level] & bit) != 0) {
-        link_in_order(wheel, place, timer);
-    } else {
-        fol_timer *first = wheel->first[place];
-        timer->next = first;
-        timer->previous = first->previous;
-        first->previous->next = timer;
-        first->previous = timer;
+        after = find_predecessor(head, timer);
+        if (after == NULL) {
+            after = head->previous;
+            wheel->sorted[level] &= ~bit;
+        }
     }
+    timer->place = place;
+    timer->previous = after;
+    timer->next = after->next;
+    after->next->previous = timer;
+    after->next = timer;
 }
 
-static void empty_slot(fol_timer_wheel *wheel, uint32_t place)
+static void mark_empty(fol_timer_wheel *wheel, uint32_t place)
 {
     const uint32_t level = place >> DIGIT_BITS;
     wheel->occupied[level] &= ~(UINT64_C(1) << (place & DIGIT_MASK));
@@ -220,15 +217,13 @@ static void empty_slot(fol_timer_wheel *wheel, uint32_t place)
 
 static void unlink_timer(fol_timer_wheel *wheel, fol_timer *timer)
 {
-    const uint32_t place = timer->place;
-    if (timer->next == timer) {
-        empty_slot(wheel, place);
-    } else {
-        timer->previous->next = timer->next;
-        timer->next->previous = timer->previous;
-        if (wheel->first[place] == timer) {
-            wheel->first[place] = timer->next;
-        }
+    fol_timer *next = timer->next;
+    fol_timer *previous = timer->previous;
+    previous->next = next;
+    next->previous = previous;
+    /* Only a head is on both sides of a timer. */
+    if (next == previous) {
+        mark_empty(wheel, timer->place);
     }
     timer->next = NULL;
     timer->previous = NULL;
@@ -243,12 +238,19 @@ void fol_timer_wheel_add(fol_timer_wheel *wheel, fol_timer *timer, uint64_t dead
     wheel->sequence++;
     wheel->count++;
     link_timer(wheel, place_at(tick_of(timer), wheel->position), timer);
+    if (wheel->nearest != NULL && deadline_ns < wheel->nearest->deadline_ns) {
+        wheel->nearest = timer;
+    }
 }
 
 void fol_timer_wheel_remove(fol_timer_wheel *wheel, fol_timer *timer)
 {
     if (timer->previous != NULL) {
         FOL_ASSERT_HOT(wheel->count > 0 && timer->place < PLACE_COUNT);
+        if (wheel->nearest == timer) {
+            wheel->nearest = NULL;
+            wheel->nearest_was_removed = true;
+        }
         unlink_timer(wheel, timer);
     }
 }
@@ -275,19 +277,28 @@ static uint64_t start_of(const fol_timer_wheel *wheel, uint32_t place)
     return ((higher << DIGIT_BITS) | slot) << shift;
 }
 
-/* Moves the position to the start of the first slot, and its timers to lower levels. */
-static void reach_slot(fol_timer_wheel *wheel, uint32_t place, uint64_t start)
+/* Moves the position into the first slot, not after any of its timers, and these to lower levels.
+ */
+static void enter_slot(fol_timer_wheel *wheel, uint32_t place, uint64_t position)
 {
-    FOL_ASSERT_HOT(place != FRONT && start > wheel->position);
-    fol_timer *timer = wheel->first[place];
-    timer->previous->next = NULL;
-    empty_slot(wheel, place);
-    wheel->position = start;
-    while (timer != NULL) {
+    FOL_ASSERT_HOT(place != FRONT && position > wheel->position);
+    fol_timer *head = &wheel->heads[place];
+    fol_timer *timer = head->next;
+    head->next = head;
+    head->previous = head;
+    mark_empty(wheel, place);
+    wheel->position = position;
+    wheel->nearest_was_removed = false;
+    while (timer != head) {
         fol_timer *next = timer->next;
-        link_timer(wheel, place_at(tick_of(timer), start), timer);
+        link_timer(wheel, place_at(tick_of(timer), position), timer);
         timer = next;
     }
+}
+
+static uint64_t lesser(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
 }
 
 fol_timer *fol_timer_wheel_expire(fol_timer_wheel *wheel, uint64_t now_ns)
@@ -297,11 +308,14 @@ fol_timer *fol_timer_wheel_expire(fol_timer_wheel *wheel, uint64_t now_ns)
     while (wheel->count > 0) {
         const uint32_t place = first_place(wheel);
         if (place == FRONT) {
-            sort_slot(wheel, FRONT);
-            fol_timer *timer = wheel->first[FRONT];
+            if (!is_sorted(wheel, FRONT)) {
+                sort_slot(wheel, FRONT);
+            }
+            fol_timer *timer = wheel->heads[FRONT].next;
             if (timer->deadline_ns > now_ns) {
                 return NULL;
             }
+            wheel->nearest = NULL;
             unlink_timer(wheel, timer);
             return timer;
         }
@@ -309,10 +323,22 @@ fol_timer *fol_timer_wheel_expire(fol_timer_wheel *wheel, uint64_t now_ns)
         if (start > now) {
             break;
         }
-        reach_slot(wheel, place, start);
+        const fol_timer *first =
+            is_sorted(wheel, place) ? wheel->heads[place].next : wheel->nearest;
+        enter_slot(wheel, place, first == NULL ? start : lesser(now, tick_of(first)));
     }
     wheel->position = now > wheel->position ? now : wheel->position;
     return NULL;
+}
+
+/* The timer with the earliest deadline in a slot. */
+static fol_timer *find_nearest(fol_timer *head)
+{
+    fol_timer *nearest = head->next;
+    for (fol_timer *timer = nearest->next; timer != head; timer = timer->next) {
+        nearest = timer->deadline_ns < nearest->deadline_ns ? timer : nearest;
+    }
+    return nearest;
 }
 
 uint64_t fol_timer_wheel_next(fol_timer_wheel *wheel)
@@ -320,9 +346,16 @@ uint64_t fol_timer_wheel_next(fol_timer_wheel *wheel)
     if (wheel->count == 0) {
         return UINT64_MAX;
     }
-    const uint32_t place = first_place(wheel);
-    sort_slot(wheel, place);
-    return wheel->first[place]->deadline_ns;
+    if (wheel->nearest == NULL) {
+        const uint32_t place = first_place(wheel);
+        if (!is_sorted(wheel, place) && (place == FRONT || wheel->nearest_was_removed)) {
+            sort_slot(wheel, place);
+            wheel->nearest_was_removed = false;
+        }
+        fol_timer *head = &wheel->heads[place];
+        wheel->nearest = is_sorted(wheel, place) ? head->next : find_nearest(head);
+    }
+    return wheel->nearest->deadline_ns;
 }
 
 uint64_t fol_timer_wheel_count(const fol_timer_wheel *wheel)
@@ -333,20 +366,21 @@ uint64_t fol_timer_wheel_count(const fol_timer_wheel *wheel)
 /* How many timers are in a slot, each of which must be where it belongs. */
 static uint64_t check_slot(const fol_timer_wheel *wheel, uint32_t place)
 {
-    const bool is_sorted = (wheel->sorted[place >> DIGIT_BITS] >> (place & DIGIT_MASK) & 1u) != 0;
-    const fol_timer *first = wheel->first[place];
-    const fol_timer *timer = first;
+    const fol_timer *head = &wheel->heads[place];
+    const fol_timer *timer = head->next;
     uint64_t count = 0;
-    do {
+    while (timer != head && count <= wheel->count) {
         FOL_ASSERT(timer->place == place);
         FOL_ASSERT(place_at(tick_of(timer), wheel->position) == place);
         FOL_ASSERT(timer->next->previous == timer);
         FOL_ASSERT(timer->sequence < wheel->sequence);
-        FOL_ASSERT(!is_sorted || timer->next == first || is_before(timer, timer->next));
+        FOL_ASSERT(!is_sorted(wheel, place) || timer->next == head ||
+                   is_before(timer, timer->next));
+        FOL_ASSERT(wheel->nearest == NULL || wheel->nearest->deadline_ns <= timer->deadline_ns);
         timer = timer->next;
         count++;
-    } while (timer != first && count <= wheel->count);
-    FOL_ASSERT(timer == first);
+    }
+    FOL_ASSERT(timer == head && head->next->previous == head);
     return count;
 }
 
@@ -356,11 +390,12 @@ void fol_timer_wheel_invariants(const fol_timer_wheel *wheel)
     for (uint32_t level = 0; level < LEVEL_COUNT; level++) {
         FOL_ASSERT((wheel->levels >> level & 1u) == (wheel->occupied[level] != 0));
         for (uint32_t slot = 0; slot <= DIGIT_MASK; slot++) {
-            if ((wheel->occupied[level] >> slot & 1u) != 0) {
-                count += check_slot(wheel, (level << DIGIT_BITS) | slot);
-            }
+            const uint64_t here = check_slot(wheel, (level << DIGIT_BITS) | slot);
+            FOL_ASSERT((wheel->occupied[level] >> slot & 1u) == (here != 0));
+            count += here;
         }
     }
     FOL_ASSERT(wheel->levels >> LEVEL_COUNT == 0);
     FOL_ASSERT(count == wheel->count);
+    FOL_ASSERT(wheel->nearest == NULL || fol_timer_is_set(wheel->nearest));
 }
