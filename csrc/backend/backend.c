@@ -7,23 +7,26 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "foliot/scheduler.h"
 #include "foliot/status.h"
 
 const char *const fol_backend_names[] = {"blocking", "evented",  "threadpool", "stealing",
                                          "uring",    "adaptive", NULL};
 
-/* What stands in for each of the names, in their order. */
+/* Each of the names, in their order; and what stands in when it gets no thread: the nearest that
+ * needs none. NULL: there is nothing it could lack. */
 static const struct {
     const fol_backend_ops *ops;
+    const fol_backend_ops *without_threads;
     const char *reason;
 } choices[] = {
-    {&fol_backend_blocking, ""},
-    {&fol_backend_blocking, "this version has no evented backend"},
-    {&fol_backend_threadpool, ""},
-    {&fol_backend_stealing, ""},
-    {&fol_backend_stealing, "this version has no uring backend"},
-    {&fol_backend_stealing, "this version has no adaptive backend"},
+    {&fol_backend_blocking, NULL, ""},
+    {&fol_backend_evented, NULL, ""},
+    {&fol_backend_threadpool, &fol_backend_blocking, ""},
+    {&fol_backend_stealing, &fol_backend_blocking, ""},
+    {&fol_backend_uring, &fol_backend_evented, ""},
+    {&fol_backend_stealing, &fol_backend_blocking, "this version has no adaptive backend"},
 };
 
 static size_t find_name(const char *name)
@@ -65,7 +68,8 @@ int fol_backend_init(fol_backend *backend, const fol_backend_config *config)
             snprintf(backend->reason, sizeof(backend->reason), "the %s backend cannot start: %s",
                      backend->ops->name, fol_status_text(status));
         }
-        backend->ops = &fol_backend_blocking;
+        FOL_ASSERT(choices[choice].without_threads != NULL);
+        backend->ops = choices[choice].without_threads;
         status = backend->ops->init(backend, config);
     }
     add_reason(backend, choices[choice].reason);

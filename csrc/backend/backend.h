@@ -149,9 +149,13 @@ void fol_backend_run_in_order(const fol_backend *backend, const fol_work *work);
 
 /* In order on the caller, least overhead. */
 extern const fol_backend_ops fol_backend_blocking;
+/* In order on the caller, with a turn for I/O between two nodes; through the ring. */
+extern const fol_backend_ops fol_backend_evented;
 /* A shared queue, and a barrier after every stage. */
 extern const fol_backend_ops fol_backend_threadpool;
 /* Work stealing over the plan's graph, no barrier but its merges. */
 extern const fol_backend_ops fol_backend_stealing;
+/* The same, with I/O through the ring. */
+extern const fol_backend_ops fol_backend_uring;
 
 #endif

@@ -1,61 +1,64 @@
 /* The stealing backend: the plan's graph on a team of workers that steal, and no barrier but the
  * plan's merges. */
 
+#include "backend/stealing.h"
+
 #include <errno.h>
 #include <stddef.h>
 
-#include "backend/backend.h"
-#include "backend/crew.h"
-#include "backend/placed.h"
 #include "base/assert.h"
 #include "base/memory.h"
-#include "exec/dag.h"
 #include "foliot/status.h"
 
 /* Nodes below this are not worth handing over: about what a theft costs. */
 #define SMALL_US 0.2
 
-typedef struct stealing {
-    fol_crew crew;
-    fol_dag_hub *hub;
-} stealing;
-
 /* A prepared phase. */
 typedef struct stealing_phase {
-    fol_placed placed;
+    fol_placed placed; /* first: who shares this code looks at it */
     fol_dag *dag;
 } stealing_phase;
 
-static int stealing_init(fol_backend *backend, const fol_backend_config *config)
+int fol_stealing_init(fol_stealing *stealing, fol_backend *backend,
+                      const fol_backend_config *config)
 {
-    stealing *state = fol_alloc_zeroed(1, sizeof(*state));
-    if (state == NULL) {
+    int status = fol_dag_hub_create(fol_crew_size(config), &stealing->hub);
+    if (status != FOL_OK) {
+        return status;
+    }
+    status = fol_crew_init(&stealing->crew, backend, config, fol_dag_hub_source(stealing->hub));
+    if (status != FOL_OK) {
+        fol_dag_hub_destroy(stealing->hub);
+        return status;
+    }
+    backend->state = stealing;
+    return FOL_OK;
+}
+
+void fol_stealing_deinit(fol_stealing *stealing)
+{
+    fol_crew_deinit(&stealing->crew);
+    fol_dag_hub_destroy(stealing->hub);
+}
+
+int fol_stealing_create(fol_backend *backend, const fol_backend_config *config)
+{
+    fol_stealing *stealing = fol_alloc_zeroed(1, sizeof(*stealing));
+    if (stealing == NULL) {
         return -ENOMEM;
     }
-    int status = fol_dag_hub_create(fol_crew_size(config), &state->hub);
+    int status = fol_stealing_init(stealing, backend, config);
     if (status != FOL_OK) {
-        goto fail_hub;
+        fol_free(stealing);
     }
-    status = fol_crew_init(&state->crew, backend, config, fol_dag_hub_source(state->hub));
-    if (status != FOL_OK) {
-        goto fail_crew;
-    }
-    backend->state = state;
-    return FOL_OK;
-
-fail_crew:
-    fol_dag_hub_destroy(state->hub);
-fail_hub:
-    fol_free(state);
     return status;
 }
 
-static void stealing_deinit(fol_backend *backend)
+void fol_stealing_destroy(fol_backend *backend)
 {
-    stealing *state = backend->state;
-    fol_crew_deinit(&state->crew);
-    fol_dag_hub_destroy(state->hub);
-    fol_free(state);
+    fol_stealing *stealing = backend->state;
+    fol_stealing_deinit(stealing);
+    fol_free(stealing);
 }
 
 static int make_dag(fol_backend *backend, const fol_work *work, fol_dag **out)
@@ -71,13 +74,13 @@ static int make_dag(fol_backend *backend, const fol_work *work, fol_dag **out)
                                  .run_piece = backend->calls.run_piece,
                                  .end = backend->calls.end_node,
                                  .pause = backend->calls.release_host};
-    stealing *state = backend->state;
+    fol_stealing *state = backend->state;
     return fol_dag_create(backend->team, state->hub, &graph, &calls, out);
 }
 
-static int stealing_prepare(fol_backend *backend, fol_work *work)
+int fol_stealing_prepare(fol_backend *backend, fol_work *work)
 {
-    stealing *state = backend->state;
+    fol_stealing *state = backend->state;
     work->prepared = NULL;
     if (backend->workers == 1) {
         return FOL_OK;
@@ -104,7 +107,7 @@ fail_placed:
     return status;
 }
 
-static void stealing_unprepare(fol_backend *backend, fol_work *work)
+void fol_stealing_unprepare(fol_backend *backend, fol_work *work)
 {
     (void)backend;
     stealing_phase *phase = work->prepared;
@@ -135,9 +138,9 @@ static void run_on_workers(fol_backend *backend, const fol_work *work)
     }
 }
 
-static double use_costs(fol_backend *backend, const fol_work *work)
+double fol_stealing_use_costs(fol_backend *backend, const fol_work *work)
 {
-    stealing *state = backend->state;
+    fol_stealing *state = backend->state;
     stealing_phase *phase = work->prepared;
     fol_dag_set_costs(phase->dag, phase->placed.costs, SMALL_US * state->crew.cycles_a_microsecond);
     double span = 0.0;
@@ -147,7 +150,7 @@ static double use_costs(fol_backend *backend, const fol_work *work)
     return span;
 }
 
-static void stealing_run(fol_backend *backend, const fol_work *work)
+void fol_stealing_run(fol_backend *backend, const fol_work *work)
 {
     stealing_phase *phase = work->prepared;
     if (phase == NULL) {
@@ -155,11 +158,11 @@ static void stealing_run(fol_backend *backend, const fol_work *work)
         backend->serial_runs++;
         return;
     }
-    fol_placed_run_phase(&phase->placed, backend, work, run_on_workers, use_costs);
+    fol_placed_run_phase(&phase->placed, backend, work, run_on_workers, fol_stealing_use_costs);
 }
 
-static size_t stealing_explain(const fol_backend *backend, const fol_work *work,
-                               double ns_per_cycle, char *out, size_t room)
+size_t fol_stealing_explain(const fol_backend *backend, const fol_work *work, double ns_per_cycle,
+                            char *out, size_t room)
 {
     const stealing_phase *phase = work->prepared;
     return fol_placed_explain(phase == NULL ? NULL : &phase->placed, backend->ops->name,
@@ -167,9 +170,9 @@ static size_t stealing_explain(const fol_backend *backend, const fol_work *work,
 }
 
 const fol_backend_ops fol_backend_stealing = {.name = "stealing",
-                                              .init = stealing_init,
-                                              .deinit = stealing_deinit,
-                                              .prepare = stealing_prepare,
-                                              .unprepare = stealing_unprepare,
-                                              .run = stealing_run,
-                                              .explain = stealing_explain};
+                                              .init = fol_stealing_create,
+                                              .deinit = fol_stealing_destroy,
+                                              .prepare = fol_stealing_prepare,
+                                              .unprepare = fol_stealing_unprepare,
+                                              .run = fol_stealing_run,
+                                              .explain = fol_stealing_explain};

@@ -59,6 +59,7 @@ typedef enum fault {
     FAULT_WORKER_SHARED,
     FAULT_WORKER_NUMBER,
     FAULT_NOT_CALLER,
+    FAULT_TURN_INSIDE,
     FAULTS,
 } fault;
 
@@ -73,7 +74,8 @@ static const char *const fault_names[FAULTS] = {"a node ran twice",
                                                 "merges out of order",
                                                 "two threads on one place",
                                                 "a worker number too high",
-                                                "not on the caller"};
+                                                "not on the caller",
+                                                "a turn inside of a node"};
 
 /* A phase and what happens to it. */
 typedef struct phase_case {
@@ -97,6 +99,7 @@ typedef struct phase_case {
     uint32_t last_node[PLACES_MAX]; /* and piece: of each place's own thread */
     uint32_t last_piece[PLACES_MAX];
     uint32_t parallel_depth;
+    uint32_t turns;
     _Atomic uint64_t sink;
 } phase_case;
 
@@ -248,6 +251,18 @@ static inline void case_merge(void *state, uint32_t segment)
     }
 }
 
+static inline void case_turn(void *state)
+{
+    phase_case *c = state;
+    if (atomic_load_explicit(&c->active, memory_order_relaxed) != 0) {
+        count_fault(c, FAULT_TURN_INSIDE);
+    }
+    if (!pthread_equal(pthread_self(), c->caller)) {
+        count_fault(c, FAULT_NOT_CALLER);
+    }
+    c->turns++;
+}
+
 static inline void case_begin_parallel(void *state)
 {
     phase_case *c = state;
@@ -275,6 +290,7 @@ static inline fol_work_calls case_calls(phase_case *c)
                             .run_piece = case_run_piece,
                             .end_node = case_end_node,
                             .merge = case_merge,
+                            .turn = case_turn,
                             .begin_parallel = case_begin_parallel,
                             .end_parallel = case_end_parallel,
                             .node_cost = case_node_cost};
@@ -387,6 +403,7 @@ static inline void case_reset(phase_case *c)
     for (uint32_t i = 0; i < PLACES_MAX; i++) {
         c->last_node[i] = UINT32_MAX;
     }
+    c->turns = 0;
     atomic_store_explicit(&c->merges, 0, memory_order_relaxed);
 }
 

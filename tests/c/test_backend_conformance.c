@@ -11,7 +11,10 @@
 #define RUNS        12u
 #define STEADY_RUNS 150u
 
-static const char *const names[] = {"blocking", "threadpool", "stealing"};
+/* Those of one thread first. */
+static const char *const names[] = {"blocking", "evented", "threadpool", "stealing", "uring"};
+#define NAMES      ((uint32_t)(sizeof(names) / sizeof(names[0])))
+#define ONE_THREAD 2u
 
 static uint64_t from_environment(const char *name, uint64_t otherwise)
 {
@@ -79,7 +82,7 @@ static void test_every_backend_keeps_the_rules_on_random_phases(void)
             return;
         }
         bool is_good = true;
-        for (uint32_t b = 0; b < 3 && is_good; b++) {
+        for (uint32_t b = 0; b < NAMES && is_good; b++) {
             is_good = run_case(c, names[b], 1 + draw_below(&random, 8), RUNS, i % 4 != 0);
         }
         free(c);
@@ -96,7 +99,7 @@ static void run_steady(const case_shape *shape, uint64_t seed)
     if (!CHECK(c != NULL)) {
         return;
     }
-    for (uint32_t b = 1; b < 3; b++) {
+    for (uint32_t b = ONE_THREAD; b < NAMES; b++) {
         for (uint32_t workers = 2; workers <= 8; workers += 3) {
             run_case(c, names[b], workers, STEADY_RUNS, true);
         }
@@ -130,8 +133,8 @@ static void test_a_phase_without_nodes_still_merges(void)
     if (!CHECK(c != NULL)) {
         return;
     }
-    for (uint32_t b = 0; b < 3; b++) {
-        run_case(c, names[b], 3, 5, b > 0);
+    for (uint32_t b = 0; b < NAMES; b++) {
+        run_case(c, names[b], 3, 5, b >= ONE_THREAD);
     }
     free(c);
 }
