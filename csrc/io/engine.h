@@ -80,19 +80,26 @@ struct fol_io_engine {
 };
 
 typedef struct fol_io_ring_config {
-    uint32_t entries;      /* of the submission queue; 0: 256. The completion queue has four times
-                            * as many, which bounds what is in flight */
+    uint32_t entries;      /* 0: 256. Four times as many may be in flight, and are sent by one
+                            * system call */
     uint32_t buffer_count; /* for FOL_IO_MANY recv; a power of two; 0: 256 */
     uint32_t buffer_size;  /* bytes; 0: 4,096 */
     bool use_sqpoll;       /* refused on two processors or fewer unless forced */
     bool force_sqpoll;
 } fol_io_ring_config;
 
-/* The ring is made disabled here, and enabled by the thread that first uses it. Negative errno when
- * there can be none; *report says how far it came (foliot/machine.h). */
+/* The ring is made disabled here, and enabled by the thread that first uses it (adopt, or start).
+ * Negative errno when there can be none; *report says how far it came (foliot/machine.h). A later
+ * adopt gives the errno of a ring that could not be made again, or FOL_E_FORKED. */
 struct fol_io_report;
 int fol_io_ring_create(const fol_io_ring_config *config, struct fol_io_report *report,
                        fol_io_engine **out);
+
+/* For fault tests: the n-th system call of rings from now (1 is the next one) fails with `error`, a
+ * positive errno, once; 0 switches it off. Process-wide. */
+void fol_io_ring_fail_nth(uint64_t n, int error);
+/* True when an armed failure has not happened yet. */
+bool fol_io_ring_failure_is_armed(void);
 
 typedef struct fol_io_pool_config {
     uint32_t min_threads;   /* kept when idle; 0 is fine */

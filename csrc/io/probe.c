@@ -10,14 +10,16 @@
 #include <liburing.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <unistd.h>
+
+#include "io/ring_call.h"
 
 #define PROBE_ENTRIES        8
 #define ENTRIES_MIN          1
 #define NOP_USER_DATA        0x666f6c696f74ULL
 #define COMPLETION_TIMEOUT_S 5
 #define WAIT_ATTEMPTS        16
+#define SQPOLL_IDLE_MS       2
+#define SQPOLL_RUNG_COUNT    2
 
 /* The kernel has these whether or not the header at hand does. */
 #define SETUP_SUBMIT_ALL    (1U << 7)
@@ -44,9 +46,31 @@ uint32_t fol_io_rung_flags(uint32_t rung)
     return flags[rung < FOL_IO_RUNG_COUNT ? rung : FOL_IO_RUNG_COUNT - 1];
 }
 
-/* One attempt: set up, and enable if the ring starts disabled. *step says where it failed. */
-static int make_ring(struct io_uring *ring, uint32_t entries, uint32_t flags, uint32_t *features,
-                     uint32_t *step)
+/* The kernel's thread takes the place of deferred and cooperative work, so these exclude them. */
+static uint32_t sqpoll_rung_flags(uint32_t rung)
+{
+    uint32_t flags = IORING_SETUP_SQPOLL | IORING_SETUP_CLAMP | IORING_SETUP_CQSIZE;
+    if (rung == 0) {
+        flags |= SETUP_SINGLE_ISSUER | SETUP_SUBMIT_ALL | IORING_SETUP_R_DISABLED;
+    }
+    return flags;
+}
+
+int fol_io_ring_enable(struct io_uring *ring)
+{
+    /* Some builds of the library do not export io_uring_enable_rings; the system call is there. */
+    int status = fol_ring_call_register(ring->ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
+    if (status < 0) {
+        return status;
+    }
+    ring->flags &= ~(unsigned)IORING_SETUP_R_DISABLED;
+    return 0;
+}
+
+/* One attempt: set up, and enable if the ring starts disabled and is not to be left so. *step says
+ * where it failed. */
+static int make_ring(struct io_uring *ring, uint32_t entries, uint32_t flags, bool leave_disabled,
+                     uint32_t *features, uint32_t *step)
 {
     struct io_uring_params params;
     memset(&params, 0, sizeof params);
@@ -54,24 +78,24 @@ static int make_ring(struct io_uring *ring, uint32_t entries, uint32_t flags, ui
     if ((flags & IORING_SETUP_CQSIZE) != 0) {
         params.cq_entries = 4 * entries;
     }
+    if ((flags & IORING_SETUP_SQPOLL) != 0) {
+        params.sq_thread_idle = SQPOLL_IDLE_MS;
+    }
     *step = FOL_IO_STEP_SETUP;
-    int status = io_uring_queue_init_params(entries, ring, &params);
+    int status = fol_ring_call_setup(entries, ring, &params);
     if (status != 0) {
         return status;
     }
     *features = params.features;
-    if ((flags & IORING_SETUP_R_DISABLED) == 0) {
+    if ((flags & IORING_SETUP_R_DISABLED) == 0 || leave_disabled) {
         return 0;
     }
-    /* Some builds of the library do not export io_uring_enable_rings; the system call is there. */
     *step = FOL_IO_STEP_ENABLE;
-    if (syscall(__NR_io_uring_register, ring->ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0) < 0) {
-        status = -errno;
+    status = fol_io_ring_enable(ring);
+    if (status != 0) {
         io_uring_queue_exit(ring);
-        return status;
     }
-    ring->flags &= ~(unsigned)IORING_SETUP_R_DISABLED;
-    return 0;
+    return status;
 }
 
 static void note_attempt(fol_io_report *report, uint32_t flags, uint32_t entries, uint32_t step,
@@ -85,16 +109,20 @@ static void note_attempt(fol_io_report *report, uint32_t flags, uint32_t entries
     report->error = error;
 }
 
-int fol_io_ring_climb(struct io_uring *ring, uint32_t entries, fol_io_report *report)
+int fol_io_ring_climb(struct io_uring *ring, uint32_t entries, uint32_t options,
+                      fol_io_report *report)
 {
+    bool is_polled = (options & FOL_IO_CLIMB_SQPOLL) != 0;
+    uint32_t rung_count = is_polled ? SQPOLL_RUNG_COUNT : FOL_IO_RUNG_COUNT;
     uint32_t rung = 0;
     int status = -EINVAL;
     /* Every turn takes the next rung or halves the entries, so the loop ends. */
-    while (rung < FOL_IO_RUNG_COUNT && entries >= ENTRIES_MIN) {
-        uint32_t flags = fol_io_rung_flags(rung);
+    while (rung < rung_count && entries >= ENTRIES_MIN) {
+        uint32_t flags = is_polled ? sqpoll_rung_flags(rung) : fol_io_rung_flags(rung);
         uint32_t features = 0;
         uint32_t step = FOL_IO_STEP_SETUP;
-        status = make_ring(ring, entries, flags, &features, &step);
+        status = make_ring(ring, entries, flags, (options & FOL_IO_CLIMB_DISABLED) != 0, &features,
+                           &step);
         if (status == 0) {
             report->setup_flags = flags;
             report->features = features;
@@ -125,10 +153,9 @@ static void read_operations(struct io_uring *ring, fol_io_report *report)
     } answer;
     memset(&answer, 0, sizeof answer);
     /* The kernel takes at most 256 descriptions and clears nothing, hence the memset. */
-    long status =
-        syscall(__NR_io_uring_register, ring->ring_fd, IORING_REGISTER_PROBE, &answer.probe, 256);
+    int status = fol_ring_call_register(ring->ring_fd, IORING_REGISTER_PROBE, &answer.probe, 256);
     if (status < 0) {
-        report->register_error = -errno;
+        report->register_error = status;
         return;
     }
     const struct io_uring_probe_op *descriptions =
@@ -184,7 +211,7 @@ int fol_io_probe(fol_io_report *out)
     fol_io_report report;
     struct io_uring ring;
     memset(&report, 0, sizeof report);
-    int status = fol_io_ring_climb(&ring, PROBE_ENTRIES, &report);
+    int status = fol_io_ring_climb(&ring, PROBE_ENTRIES, 0, &report);
     if (status == 0) {
         read_operations(&ring, &report);
         report.error = round_trip(&ring, &report.step);

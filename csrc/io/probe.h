@@ -15,11 +15,22 @@ struct io_uring;
 /* Set-up flags of a rung, 0 to FOL_IO_RUNG_COUNT - 1. */
 uint32_t fol_io_rung_flags(uint32_t rung);
 
+/* What a ring is made for. */
+enum fol_io_climb {
+    FOL_IO_CLIMB_DISABLED = 1, /* left disabled, where the rung allows: see report->setup_flags */
+    FOL_IO_CLIMB_SQPOLL = 2,   /* with a thread of the kernel, by a ladder of its own */
+};
+
 /* Makes and enables the best ring this kernel gives, at most `entries` submission entries and four
- * times as many completions. Fills attempts, setup_flags, features, the sizes, and on failure error
- * and step, in `report`, which the caller has zeroed. Returns 0 or a negative errno; on success the
- * caller owns the ring and is its only issuer. */
-int fol_io_ring_climb(struct io_uring *ring, uint32_t entries, fol_io_report *report);
+ * times as many completions. `options` are of fol_io_climb. Fills attempts, setup_flags, features,
+ * the sizes, and on failure error and step, in `report`; attempts are added to those it has.
+ * Returns 0 or a negative errno; on success the caller owns the ring and, unless it is left
+ * disabled, is its only issuer. */
+int fol_io_ring_climb(struct io_uring *ring, uint32_t entries, uint32_t options,
+                      fol_io_report *report);
+
+/* Enables a ring that was left disabled: the calling thread becomes its issuer. */
+int fol_io_ring_enable(struct io_uring *ring);
 
 /* The cure for an error at a step; looks at kernel.io_uring_disabled where that decides. */
 uint32_t fol_io_cure_for(uint32_t step, int32_t error);

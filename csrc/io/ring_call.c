@@ -1,0 +1,97 @@
+/* The system calls of rings; see ring_call.h. */
+
+#include "io/ring_call.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "io/engine.h"
+
+static_assert(sizeof(fol_ring_wait) == sizeof(struct io_uring_getevents_arg), "the kernel's own");
+
+/* Calls left until the armed failure, 0 for none, and what it fails with. Both are a test's
+ * switches: nothing is published through them, so relaxed order is enough. */
+static _Atomic uint64_t failure_countdown;
+static _Atomic int failure_errno;
+
+void fol_io_ring_fail_nth(uint64_t n, int error)
+{
+    atomic_store_explicit(&failure_errno, error, memory_order_relaxed);
+    atomic_store_explicit(&failure_countdown, n, memory_order_relaxed);
+}
+
+bool fol_io_ring_failure_is_armed(void)
+{
+    return atomic_load_explicit(&failure_countdown, memory_order_relaxed) != 0;
+}
+
+/* 0, or the negative errno this call must fail with. */
+static int refusal(void)
+{
+    uint64_t left = atomic_load_explicit(&failure_countdown, memory_order_relaxed);
+    if (FOL_LIKELY(left == 0)) {
+        return 0;
+    }
+    /* Bounded by contention: each failed exchange means another thread counted down. */
+    while (left != 0) {
+        if (atomic_compare_exchange_weak_explicit(&failure_countdown, &left, left - 1,
+                                                  memory_order_relaxed, memory_order_relaxed)) {
+            return left == 1 ? -atomic_load_explicit(&failure_errno, memory_order_relaxed) : 0;
+        }
+    }
+    return 0;
+}
+
+static int result_of(long value)
+{
+    return value < 0 ? -errno : (int)value;
+}
+
+int fol_ring_call_setup(uint32_t entries, struct io_uring *ring, struct io_uring_params *params)
+{
+    int refused = refusal();
+    return refused != 0 ? refused : io_uring_queue_init_params(entries, ring, params);
+}
+
+int fol_ring_call_enter(int fd, uint32_t to_submit, uint32_t min_complete, uint32_t flags,
+                        const fol_ring_wait *wait)
+{
+    int refused = refusal();
+    if (FOL_UNLIKELY(refused != 0)) {
+        return refused;
+    }
+    size_t size = 0;
+    if (wait != NULL) {
+        flags |= IORING_ENTER_EXT_ARG;
+        size = sizeof *wait;
+    }
+    return result_of(syscall(__NR_io_uring_enter, fd, to_submit, min_complete, flags, wait, size));
+}
+
+int fol_ring_call_register(int fd, uint32_t opcode, const void *argument, uint32_t count)
+{
+    int refused = refusal();
+    if (refused != 0) {
+        return refused;
+    }
+    return result_of(syscall(__NR_io_uring_register, fd, opcode, argument, count));
+}
+
+int fol_ring_call_eventfd(void)
+{
+    int refused = refusal();
+    /* Not non-blocking: the ring would answer a read with -EAGAIN in place of waiting. */
+    return refused != 0 ? refused : result_of(eventfd(0, EFD_CLOEXEC));
+}
+
+int fol_ring_call_pipe(int ends[2])
+{
+    int refused = refusal();
+    return refused != 0 ? refused : result_of(pipe2(ends, O_CLOEXEC));
+}

@@ -1,0 +1,31 @@
+/* The system calls of rings, all of them, so that a test can make any one fail.
+ *
+ * Each gives what the call gives, or a negative errno. Constants the kernel has and the oldest
+ * supported header lacks stand here.
+ */
+#ifndef FOL_IO_RING_CALL_H
+#define FOL_IO_RING_CALL_H
+
+#include <liburing.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define FOL_RING_FEAT_MIN_WAIT (1U << 15)
+
+/* What enter takes with IORING_ENTER_EXT_ARG. */
+typedef struct fol_ring_wait {
+    uint64_t signal_mask;
+    uint32_t signal_mask_size;
+    uint32_t min_wait_us; /* FOL_RING_FEAT_MIN_WAIT: after that any completion ends the wait */
+    uint64_t timeout;     /* address of a struct __kernel_timespec, or 0 */
+} fol_ring_wait;
+
+int fol_ring_call_setup(uint32_t entries, struct io_uring *ring, struct io_uring_params *params);
+/* wait NULL: nothing with it. */
+int fol_ring_call_enter(int fd, uint32_t to_submit, uint32_t min_complete, uint32_t flags,
+                        const fol_ring_wait *wait);
+int fol_ring_call_register(int fd, uint32_t opcode, const void *argument, uint32_t count);
+int fol_ring_call_eventfd(void);
+int fol_ring_call_pipe(int ends[2]);
+
+#endif
