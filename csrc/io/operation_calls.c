@@ -291,26 +291,38 @@ static void unlock_passing_flag(void)
     fol_atomic_store(&passing_flag_lock, 0, memory_order_release);
 }
 
-/* Makes a call with O_NONBLOCK set on the descriptor. */
+/* Makes a call with O_NONBLOCK set on the descriptor. Before a descriptor is changed for it, `look`
+ * is asked: 0 goes on, anything else is the result. */
 static int64_t call_without_waiting(const fol_io_request *request,
+                                    int64_t (*look)(const fol_io_request *),
                                     int64_t (*call)(const fol_io_request *))
 {
-    int64_t value = -EAGAIN;
+    int64_t value = 0;
     if (fol_fork_watch() != 0 || !lock_passing_flag()) {
         return -EAGAIN;
     }
     int flags = fcntl(request->fd, F_GETFL);
     if (flags < 0) {
         value = -(int64_t)errno;
-    } else if ((flags & O_NONBLOCK) != 0) {
-        value = call(request);
-    } else if (fcntl(request->fd, F_SETFL, flags | O_NONBLOCK) != 0) {
-        value = -(int64_t)errno;
-    } else {
-        value = call(request);
-        int restored = fcntl(request->fd, F_SETFL, flags);
-        FOL_ASSERT(restored == 0 || errno == EBADF);
+        goto unlock;
     }
+    if ((flags & O_NONBLOCK) != 0) {
+        value = call(request);
+        goto unlock;
+    }
+    value = look(request);
+    if (value != 0) {
+        goto unlock;
+    }
+    if (fcntl(request->fd, F_SETFL, flags | O_NONBLOCK) != 0) {
+        value = -(int64_t)errno;
+        goto unlock;
+    }
+    value = call(request);
+    int restored = fcntl(request->fd, F_SETFL, flags);
+    FOL_ASSERT(restored == 0 || errno == EBADF);
+
+unlock:
     unlock_passing_flag();
     return value;
 }
@@ -320,22 +332,27 @@ static int64_t accept_now(const fol_io_request *request)
     return result_of(accept4(request->fd, NULL, NULL, (int)request->options | SOCK_CLOEXEC));
 }
 
+/* 0 when a connection is there. What is no listener says so at once. */
+static int64_t look_at_listener(const fol_io_request *request)
+{
+    int is_listener = 0;
+    socklen_t size = sizeof(is_listener);
+    if (getsockopt(request->fd, SOL_SOCKET, SO_ACCEPTCONN, &is_listener, &size) != 0) {
+        return -(int64_t)errno;
+    }
+    if (!is_listener) {
+        return accept_now(request);
+    }
+    int64_t ready = wait_for(request->fd, POLLIN, 0);
+    if (ready > 0) {
+        return 0;
+    }
+    return ready == 0 ? -EAGAIN : ready;
+}
+
 static int64_t try_accept(const fol_io_request *request)
 {
-    int64_t ready = wait_for(request->fd, POLLIN, 0);
-    if (ready < 0) {
-        return ready;
-    }
-    if (ready == 0) {
-        /* Something that never is a listener must say so rather than be waited for. */
-        int is_listener = 0;
-        socklen_t size = sizeof(is_listener);
-        if (getsockopt(request->fd, SOL_SOCKET, SO_ACCEPTCONN, &is_listener, &size) != 0) {
-            return -(int64_t)errno;
-        }
-        return is_listener ? -EAGAIN : accept_now(request);
-    }
-    return call_without_waiting(request, accept_now);
+    return call_without_waiting(request, look_at_listener, accept_now);
 }
 
 int64_t fol_io_call_accept(const fol_io_request *request, bool is_patient)
@@ -348,17 +365,29 @@ static int64_t connect_now(const fol_io_request *request)
     return result_of(connect(request->fd, request->buffer, (socklen_t)request->size));
 }
 
-/* A connect on its way is asked for its end by another connect, which says 0 or what went wrong. */
-static int64_t try_connect(const fol_io_request *request)
+/* 0 when it can take time; 1: connected. */
+static int64_t look_at_socket(const fol_io_request *request)
 {
     int type = 0;
     socklen_t size = sizeof(type);
     if (getsockopt(request->fd, SOL_SOCKET, SO_TYPE, &type, &size) != 0) {
         return -(int64_t)errno;
     }
-    bool is_instant = type != SOCK_STREAM && type != SOCK_SEQPACKET;
-    int64_t value = is_instant ? connect_now(request) : call_without_waiting(request, connect_now);
-    return value == -EINPROGRESS || value == -EALREADY ? -EAGAIN : value;
+    if (type == SOCK_STREAM || type == SOCK_SEQPACKET) {
+        return 0;
+    }
+    int64_t value = connect_now(request);
+    return value == 0 ? 1 : value;
+}
+
+/* A connect on its way is asked for its end by another connect, which says 0 or what went wrong. */
+static int64_t try_connect(const fol_io_request *request)
+{
+    int64_t value = call_without_waiting(request, look_at_socket, connect_now);
+    if (value == -EINPROGRESS || value == -EALREADY) {
+        return -EAGAIN;
+    }
+    return value > 0 ? 0 : value;
 }
 
 /* Patient, it is the plain call: a local socket whose listener has no room can be waited for in no
