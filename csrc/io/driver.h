@@ -63,15 +63,21 @@ struct fol_io_op {
     uint32_t blockers; /* whose closer it is */
     int32_t opened;    /* descriptor of a path that is read or written, or -1 */
     uint16_t attempts; /* without progress */
+    int32_t failure;   /* of what it was cut short for, by the driver itself, or 0 */
     uint8_t stage;
     uint8_t state;
+    uint8_t counted; /* in what of its lane, while it is in flight */
     uint8_t lane;
+    uint8_t file_lane; /* whose open files it counts among */
     bool is_cancelled;
     bool is_expired;
     bool is_direct;        /* opened is in the engine's own table */
     bool needs_descriptor; /* opened must not be */
+    bool holds_file;       /* counts as an open file of its lane */
     bool at_current;       /* the file has no positions: read and written where it is */
     bool has_news;
+    bool has_begun;  /* its first request was sent */
+    bool is_in_same; /* in the list of its descriptor */
 };
 
 typedef struct fol_io_config {

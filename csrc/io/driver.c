@@ -1,0 +1,244 @@
+/* The driver's life, and what its owner asks of it; see io/driver.h. How operations go on is in
+ * driver_flow.c, how it waits in driver_wait.c.
+ */
+
+#include "io/driver.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/fork.h"
+#include "base/memory.h"
+#include "foliot/status.h"
+#include "io/driver_state.h"
+
+#define SLOTS_DEFAULT 65536u
+#define SAME_MAX      65536u
+#define SAME_MIN      64u
+#define SLOTS_MAX     (1u << 30)
+
+static uint32_t table_size(uint32_t slots)
+{
+    uint32_t size = SAME_MIN;
+    while (size < slots && size < SAME_MAX) {
+        size *= 2;
+    }
+    return size;
+}
+
+int fol_io_create_from(const fol_io_config *config, const fol_io_makers *makers, fol_io **out)
+{
+    int status = fol_fork_watch();
+    if (status != FOL_OK) {
+        return status;
+    }
+    fol_io *io = fol_alloc_zeroed(1, sizeof *io);
+    if (io == NULL) {
+        return -ENOMEM;
+    }
+    io->config = *config;
+    io->makers = *makers;
+    io->fork_generation = fol_fork_generation();
+    uint32_t slots = config->max_operations == 0 ? SLOTS_DEFAULT : config->max_operations;
+    io->slot_count = slots < SLOTS_MAX ? slots : SLOTS_MAX;
+    io->first_free = FOL_IO_NO_SLOT;
+    uint32_t size = table_size(io->slot_count);
+    io->same_mask = size - 1;
+    for (uint32_t index = 0; index < FOL_IO_LANES; index++) {
+        io->lanes[index].open_files_bound = FOL_IO_OPEN_FILES;
+    }
+    fol_slab_init(&io->slab);
+    status = -ENOMEM;
+    /* Address space only: touched where it is used. */
+    io->slots = fol_reserve(io->slot_count * sizeof *io->slots);
+    if (io->slots == NULL) {
+        goto fail_slots;
+    }
+    io->same = fol_reserve(size * sizeof(fol_io_op *));
+    if (io->same == NULL) {
+        goto fail_same;
+    }
+    status = fol_timer_wheel_create(config->clock.now_ns(config->clock.state), &io->wheel);
+    if (status != FOL_OK) {
+        goto fail_wheel;
+    }
+    fol_io_choose_engine(io);
+    *out = io;
+    return FOL_OK;
+
+fail_wheel:
+    fol_unreserve(io->same, size * sizeof(fol_io_op *));
+fail_same:
+    fol_unreserve(io->slots, io->slot_count * sizeof *io->slots);
+fail_slots:
+    fol_free(io);
+    return status;
+}
+
+void fol_io_free(fol_io *io)
+{
+    /* Bounded by the pieces there are. */
+    while (io->free_pieces != NULL) {
+        fol_io_piece *piece = io->free_pieces;
+        io->free_pieces = piece->next;
+        fol_free(piece);
+    }
+    fol_slab_deinit(&io->slab);
+    fol_timer_wheel_destroy(io->wheel);
+    fol_unreserve(io->same, ((size_t)io->same_mask + 1) * sizeof(fol_io_op *));
+    fol_unreserve(io->slots, io->slot_count * sizeof *io->slots);
+    fol_free(io);
+}
+
+/* Ends with a failure of ours, without having begun. */
+static void refuse(fol_io *io, fol_io_op *op, int64_t value)
+{
+    op->value = value;
+    op->size = 0;
+    fol_io_finish(io, op);
+}
+
+static void submit_one(fol_io *io, fol_io_op *op, uint64_t now)
+{
+    op->value = 0;
+    op->data = NULL;
+    op->size = 0;
+    op->is_finished = false;
+    op->pieces = NULL;
+    op->next = NULL;
+    op->closer = NULL;
+    op->first_piece = NULL;
+    op->last_piece = NULL;
+    op->timer.previous = NULL;
+    op->slot = FOL_IO_NO_SLOT;
+    op->blockers = 0;
+    op->state = FOL_IO_AWAY;
+    op->lane = FOL_IO_LANE_POOL;
+    op->file_lane = FOL_IO_LANE_POOL;
+    op->counted = 0;
+    op->holds_file = false;
+    op->has_news = false;
+    op->has_begun = false;
+    op->is_in_same = false;
+    op->is_cancelled = false;
+    op->is_expired = false;
+    op->opened = -1;
+    op->own = NULL;
+    io->pending += 1;
+    const char *what = NULL;
+    int status = fol_io_request_check(&op->request, &what);
+    if (status != FOL_OK) {
+        refuse(io, op, status);
+        return;
+    }
+    if (!fol_io_slot_take(io, op)) {
+        refuse(io, op, FOL_E_CAPACITY);
+        return;
+    }
+    fol_io_step_begin(op);
+    if (op->request.timeout_ns != 0 || op->request.kind == FOL_IO_TIMEOUT) {
+        uint64_t deadline = now + op->request.timeout_ns;
+        fol_timer_wheel_add(io->wheel, &op->timer, deadline < now ? UINT64_MAX - 1 : deadline);
+    }
+    fol_io_begin(io, op);
+}
+
+void fol_io_submit(fol_io *io, fol_io_op *const *ops, size_t count)
+{
+    FOL_ASSERT(!io->is_ending);
+    uint64_t now = 0;
+    bool knows_now = false;
+    for (size_t index = 0; index < count; index++) {
+        fol_io_op *op = ops[index];
+        bool has_time = op->request.timeout_ns != 0 || op->request.kind == FOL_IO_TIMEOUT;
+        if (has_time && !knows_now) {
+            now = io->config.clock.now_ns(io->config.clock.state);
+            knows_now = true;
+        }
+        submit_one(io, op, now);
+    }
+    fol_io_count(&io->counts.submitted, count);
+    FOL_CHECK_INVARIANTS(fol_io_invariants(io));
+}
+
+bool fol_io_cancel(fol_io *io, fol_io_op *op)
+{
+    if (op->state == FOL_IO_AWAY || op->state == FOL_IO_ENDED) {
+        return false;
+    }
+    if (!fol_io_is_ended(op)) {
+        op->is_cancelled = true;
+        fol_io_cut_short(io, op);
+    }
+    return true;
+}
+
+fol_io_op *fol_io_take(fol_io *io)
+{
+    fol_io_op *first = io->first_news;
+    io->first_news = NULL;
+    io->last_news = NULL;
+    for (fol_io_op *op = first; op != NULL; op = op->next) {
+        op->has_news = false;
+        fol_io_piece **end = &op->pieces;
+        /* Bounded by the pieces that were not released. */
+        while (*end != NULL) {
+            end = &(*end)->next;
+        }
+        *end = op->first_piece;
+        op->first_piece = NULL;
+        op->last_piece = NULL;
+        if (op->is_finished) {
+            FOL_ASSERT(io->pending > 0);
+            io->pending -= 1;
+            op->state = FOL_IO_AWAY;
+        }
+    }
+    return first;
+}
+
+void fol_io_release(fol_io *io, fol_io_op *op)
+{
+    fol_io_pieces_release(io, op, op->pieces, false);
+    op->pieces = NULL;
+    if (op->is_finished && op->own != NULL) {
+        fol_slab_give(&io->slab, op->own, op->own_size);
+        op->own = NULL;
+        op->data = NULL;
+    }
+}
+
+uint32_t fol_io_pending(const fol_io *io)
+{
+    return io->pending;
+}
+
+uint64_t fol_io_next_deadline(const fol_io *io)
+{
+    return fol_timer_wheel_next(io->wheel);
+}
+
+void fol_io_read_stats(const fol_io *io, fol_io_stats *out)
+{
+    const fol_io_counts *counts = &io->counts;
+    *out = (fol_io_stats){
+        .submitted = fol_atomic_load(&counts->submitted, memory_order_relaxed),
+        .completed = fol_atomic_load(&counts->completed, memory_order_relaxed),
+        .failed = fol_atomic_load(&counts->failed, memory_order_relaxed),
+        .cancelled = fol_atomic_load(&counts->cancelled, memory_order_relaxed),
+        .system_calls = fol_atomic_load(&counts->system_calls, memory_order_relaxed),
+        .in_flight = fol_atomic_load(&counts->in_flight, memory_order_relaxed),
+        .retries = fol_atomic_load(&counts->retries, memory_order_relaxed),
+    };
+    for (uint32_t index = 0; index < FOL_IO_LANES; index++) {
+        /* Acquire pairs with the release where the engine was made. */
+        fol_io_engine *engine = fol_atomic_load(&io->lanes[index].engine, memory_order_acquire);
+        if (engine != NULL) {
+            const fol_io_counters *counters = &engine->counters;
+            out->system_calls += fol_atomic_load(&counters->system_calls, memory_order_relaxed);
+            out->overflows += fol_atomic_load(&counters->overflows, memory_order_relaxed);
+            out->retries += fol_atomic_load(&counters->retries, memory_order_relaxed);
+        }
+    }
+}

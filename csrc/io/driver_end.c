@@ -1,0 +1,125 @@
+/* The end of a driver: everything is cancelled and waited for, for a bounded time; then the engines
+ * end, and what did not come back is dropped.
+ *
+ * Waiting first is for what requests leave behind when they succeed after all: descriptors, which
+ * only their completions tell. Descriptors that nobody got are closed here.
+ */
+
+#include <errno.h>
+
+#include "base/assert.h"
+#include "base/fork.h"
+#include "foliot/status.h"
+#include "io/driver_state.h"
+
+#define DRAIN_TURNS   200
+#define DRAIN_STEP_NS UINT64_C(10000000)
+
+static void cancel_all(fol_io *io)
+{
+    for (uint32_t index = 0; index < io->slots_touched; index++) {
+        if (io->slots[index].op != NULL) {
+            (void)fol_io_cancel(io, io->slots[index].op);
+        }
+    }
+}
+
+/* True when nothing is in flight any more. Bounded in turns, each of a bounded time. */
+static bool drain(fol_io *io)
+{
+    for (uint32_t turn = 0; turn < DRAIN_TURNS; turn++) {
+        fol_io_poll(io);
+        bool is_flying = false;
+        for (uint32_t index = 0; index < FOL_IO_LANES; index++) {
+            fol_io_lane *lane = &io->lanes[index];
+            fol_io_engine *engine = fol_io_lane_engine(lane);
+            if (lane->flying == 0 || fol_io_lane_use(io, lane) != FOL_OK) {
+                continue;
+            }
+            is_flying = true;
+            if (lane->death == 0) {
+                int status = engine->ops->wait(engine, 1, DRAIN_STEP_NS);
+                if (status < 0 && status != -ETIME && status != -EINTR) {
+                    fol_io_lane_die(io, lane, status);
+                }
+            }
+        }
+        if (!is_flying) {
+            break;
+        }
+    }
+    return io->lanes[FOL_IO_LANE_RING].flying + io->lanes[FOL_IO_LANE_POOL].flying == 0;
+}
+
+/* What nobody got is closed; in a child of fork they are the child's own copies. */
+static void close_unseen(fol_io *io, fol_io_op *op)
+{
+    fol_io_pieces_release(io, op, op->first_piece, true);
+    op->first_piece = NULL;
+    op->last_piece = NULL;
+    const fol_io_operation *row = fol_io_operation_of(op->request.kind);
+    bool is_many = (op->request.flags & FOL_IO_MANY) != 0;
+    if (op->is_finished && op->value >= 0 && row != NULL && row->gives_fd && !is_many) {
+        fol_io_close_now(io, (int32_t)op->value);
+    }
+    if (op->opened >= 0 && !op->is_direct) {
+        fol_io_close_now(io, op->opened);
+        op->opened = -1;
+    }
+}
+
+static void drop(fol_io *io, fol_io_op *op, void (*dropped)(void *argument, fol_io_op *op),
+                 void *argument)
+{
+    FOL_ASSERT(io->pending > 0);
+    io->pending -= 1;
+    op->state = FOL_IO_AWAY;
+    dropped(argument, op);
+}
+
+bool fol_io_destroy(fol_io *io, void (*dropped)(void *argument, fol_io_op *op), void *argument)
+{
+    bool is_at_home = fol_fork_generation() == io->fork_generation;
+    io->is_ending = true;
+    if (is_at_home) {
+        cancel_all(io);
+        (void)drain(io);
+    }
+    /* Before the engines end, which have the buffers of pieces. */
+    for (uint32_t index = 0; index < io->slots_touched; index++) {
+        if (io->slots[index].op != NULL) {
+            close_unseen(io, io->slots[index].op);
+        }
+    }
+    for (fol_io_op *op = io->first_news; op != NULL; op = op->next) {
+        close_unseen(io, op);
+    }
+    bool is_free = true;
+    for (uint32_t index = 0; index < FOL_IO_LANES; index++) {
+        fol_io_engine *engine = fol_io_lane_engine(&io->lanes[index]);
+        if (engine != NULL && !engine->ops->destroy(engine)) {
+            is_free = false;
+        }
+    }
+    /* Those that did not end; one with news is in both places. */
+    for (uint32_t index = 0; index < io->slots_touched; index++) {
+        fol_io_op *op = io->slots[index].op;
+        if (op != NULL) {
+            fol_timer_wheel_remove(io->wheel, &op->timer);
+            drop(io, op, dropped, argument);
+        }
+    }
+    fol_io_op *op = io->first_news;
+    while (op != NULL) {
+        fol_io_op *next = op->next;
+        if (op->is_finished) {
+            drop(io, op, dropped, argument);
+        }
+        op = next;
+    }
+    FOL_ASSERT(io->pending == 0);
+    if (is_free) {
+        fol_io_free(io);
+    }
+    return is_free;
+}

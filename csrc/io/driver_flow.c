@@ -1,0 +1,463 @@
+/* How operations go through the driver: begun, sent, reaped, gone on with, ended.
+ *
+ * What has begun is sent before what has not, and files that are named by their path are opened
+ * only up to a bound, so that ten thousand of them need a few hundred descriptors at a time. When
+ * the system has no descriptor left the bound falls to what is open, and rises again by one with
+ * each file that ends: nothing fails while one of its own files can still be closed.
+ *
+ * A ring is never filled with what may wait for ever: beyond three quarters of its room such
+ * operations go to the pool, where they cost no room, so that what would end them can be sent.
+ */
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "foliot/status.h"
+#include "io/driver_state.h"
+
+#define REAP_ROOM   128
+#define REAP_ROUNDS 1024
+/* Room of the ring that operations leave for its look at the pool. */
+#define ROOM_FOR_NOTICE 1
+
+void fol_io_close_now(fol_io *io, int32_t descriptor)
+{
+    FOL_ASSERT(descriptor >= 0);
+    (void)close(descriptor);
+    fol_io_count(&io->counts.system_calls, 1);
+}
+
+/* Of whom nobody knows when it completes. */
+static bool is_patient(const fol_io_op *op)
+{
+    const fol_io_request *request = &op->request;
+    if (op->stage == FOL_IO_STAGE_POLL) {
+        return true;
+    }
+    if (op->stage != FOL_IO_STAGE_WORK || fol_io_names_file(op)) {
+        return false;
+    }
+    bool has_offset = (request->kind == FOL_IO_READ || request->kind == FOL_IO_WRITE) &&
+                      request->offset != FOL_IO_CURRENT;
+    return fol_io_operation_of(request->kind)->may_wait && !has_offset;
+}
+
+void fol_io_line_up(fol_io *io, fol_io_op *op, bool has_begun)
+{
+    fol_io_lane *lane = fol_io_lane_of(io, op);
+    op->has_begun = has_begun;
+    op->state = FOL_IO_LINED;
+    if (lane->death != 0 && op->lane == FOL_IO_LANE_RING) {
+        op->lane = FOL_IO_LANE_POOL;
+        if (fol_io_step_move(op) == FOL_IO_NEXT_END) {
+            fol_io_finish(io, op);
+            return;
+        }
+    }
+    fol_io_line_push(fol_io_line_of(io, op), op);
+}
+
+static void stop_counting_file(fol_io *io, fol_io_op *op)
+{
+    fol_io_lane *lane = &io->lanes[op->file_lane];
+    if (op->holds_file) {
+        FOL_ASSERT(lane->open_files > 0);
+        lane->open_files -= 1;
+        op->holds_file = false;
+    }
+}
+
+void fol_io_go_on(fol_io *io, fol_io_op *op, fol_io_next next)
+{
+    if (next == FOL_IO_NEXT_STEP) {
+        fol_io_line_up(io, op, true);
+    } else if (next == FOL_IO_NEXT_LATER) {
+        fol_io_lane *lane = &io->lanes[op->file_lane];
+        stop_counting_file(io, op);
+        lane->open_files_bound = lane->open_files > 1 ? lane->open_files : 1;
+        fol_io_count(&io->counts.retries, 1);
+        fol_io_line_up(io, op, false);
+    } else {
+        fol_io_finish(io, op);
+    }
+}
+
+/* Others wait no more for this one to leave its descriptor. */
+static void leave_descriptor(fol_io *io, fol_io_op *op)
+{
+    fol_io_same_remove(io, op);
+    fol_io_op *closer = op->closer;
+    op->closer = NULL;
+    if (closer != NULL) {
+        FOL_ASSERT(closer->blockers > 0);
+        closer->blockers -= 1;
+        if (closer->blockers == 0) {
+            fol_io_line_up(io, closer, false);
+        }
+    }
+}
+
+void fol_io_finish(fol_io *io, fol_io_op *op)
+{
+    FOL_ASSERT(op->state != FOL_IO_ENDED && op->opened < 0);
+    fol_io_lane *lane = &io->lanes[op->file_lane];
+    if (op->holds_file && lane->open_files_bound < FOL_IO_OPEN_FILES) {
+        lane->open_files_bound += 1;
+    }
+    stop_counting_file(io, op);
+    fol_timer_wheel_remove(io->wheel, &op->timer);
+    fol_io_slot_give(io, op);
+    fol_io_step_clear(op, &io->slab);
+    op->state = FOL_IO_ENDED;
+    op->is_finished = true;
+    fol_io_count(&io->counts.completed, 1);
+    if (op->value == -ECANCELED) {
+        fol_io_count(&io->counts.cancelled, 1);
+    } else if (op->value < 0) {
+        fol_io_count(&io->counts.failed, 1);
+    }
+    fol_io_news_add(io, op);
+    leave_descriptor(io, op);
+}
+
+static void finish_with(fol_io *io, fol_io_op *op, int64_t value)
+{
+    op->value = value;
+    op->size = 0;
+    fol_io_finish(io, op);
+}
+
+/* Cancels what is pending on the descriptor; the last to leave lets the closing go on. */
+static void begin_close(fol_io *io, fol_io_op *op)
+{
+    int32_t descriptor = op->request.fd;
+    op->state = FOL_IO_BLOCKED;
+    /* One more, so that it does not begin while others are still being counted. */
+    op->blockers = 1;
+    fol_io_op *other = fol_io_same_first(io, descriptor);
+    /* Bounded by what is on the descriptor; to cancel one takes out no other. */
+    while (other != NULL) {
+        fol_io_op *next = other->same_next;
+        if (other->request.fd == descriptor && other->closer == NULL) {
+            other->closer = op;
+            op->blockers += 1;
+            (void)fol_io_cancel(io, other);
+        }
+        other = next;
+    }
+    op->blockers -= 1;
+    if (op->blockers == 0) {
+        fol_io_line_up(io, op, false);
+    }
+}
+
+void fol_io_begin(fol_io *io, fol_io_op *op)
+{
+    const fol_io_request *request = &op->request;
+    if (request->kind == FOL_IO_CANCEL) {
+        fol_io_op *target = io->config.find == NULL
+                                ? NULL
+                                : io->config.find(io->config.find_argument, request->handle);
+        bool was_in_time = target != NULL && target != op && fol_io_cancel(io, target);
+        finish_with(io, op, was_in_time ? 0 : -ENOENT);
+    } else if (request->kind == FOL_IO_TIMEOUT) {
+        op->state = FOL_IO_TIMING;
+    } else if (request->kind == FOL_IO_CLOSE) {
+        op->lane = fol_io_lane_choose(io, op);
+        begin_close(io, op);
+    } else {
+        op->lane = fol_io_lane_choose(io, op);
+        fol_io_same_add(io, op);
+        fol_io_line_up(io, op, false);
+    }
+}
+
+static fol_io_op *next_to_send(const fol_io_lane *lane)
+{
+    if (lane->begun.first != NULL) {
+        return lane->begun.first;
+    }
+    if (lane->files.first != NULL && lane->open_files < lane->open_files_bound) {
+        return lane->files.first;
+    }
+    return lane->fresh.first;
+}
+
+static void note_start(fol_io *io, fol_io_lane *lane, fol_io_op *op)
+{
+    op->state = FOL_IO_FLYING;
+    op->counted = 0;
+    if (is_patient(op)) {
+        op->counted |= FOL_IO_COUNTS_PATIENT;
+        lane->patient += 1;
+    }
+    if (fol_io_names_file(op) || is_patient(op) || (op->request.flags & FOL_IO_MANY) != 0) {
+        op->counted |= FOL_IO_COUNTS_OPEN_ENDED;
+        lane->open_ended += 1;
+    }
+    if (fol_io_names_file(op) && !op->holds_file) {
+        op->holds_file = true;
+        op->file_lane = op->lane;
+        lane->open_files += 1;
+    }
+    lane->flying += 1;
+    lane->unsent += 1;
+    fol_io_count(&io->counts.in_flight, 1);
+}
+
+static void note_landing(fol_io *io, fol_io_op *op)
+{
+    fol_io_lane *lane = fol_io_lane_of(io, op);
+    FOL_ASSERT(lane->flying > 0);
+    lane->flying -= 1;
+    lane->patient -= (op->counted & FOL_IO_COUNTS_PATIENT) != 0;
+    lane->open_ended -= (op->counted & FOL_IO_COUNTS_OPEN_ENDED) != 0;
+    op->counted = 0;
+    io->slots[op->slot].generation += 1;
+    fol_io_count(&io->counts.in_flight, UINT64_MAX);
+}
+
+/* The first buffers lie in memory that an engine may know. */
+static void tell_of_memory(fol_io *io, fol_io_engine *engine)
+{
+    if (!io->is_memory_known && io->slab.first != NULL && engine->ops->use_memory != NULL) {
+        io->is_memory_known = true;
+        engine->ops->use_memory(engine, io->slab.first, FOL_SLAB_REGION);
+    }
+}
+
+/* Starts one that stands in line. FOL_OK: it is not there any more. -EBUSY: nothing can be started
+ * now. */
+static int start(fol_io *io, fol_io_lane *lane, fol_io_op *op)
+{
+    fol_io_engine *engine = fol_io_lane_engine(lane);
+    const fol_io_request *request = NULL;
+    fol_io_line *line = fol_io_line_of(io, op);
+    int status = fol_io_step_prepare(op, &io->slab, engine->has_direct_files, &request);
+    if (status == FOL_OK) {
+        tell_of_memory(io, engine);
+        uint64_t token = (uint64_t)io->slots[op->slot].generation << 32 | op->slot;
+        status = engine->ops->start(engine, request, token);
+    }
+    if (status == FOL_OK) {
+        fol_io_line_remove(line, op);
+        note_start(io, lane, op);
+        return FOL_OK;
+    }
+    if (status == -EBUSY) {
+        fol_io_count(&io->counts.retries, 1);
+        return -EBUSY;
+    }
+    if (status == -ENOMEM && lane->flying > 0 && op->attempts < FOL_IO_ATTEMPTS) {
+        /* What completes gives memory back. */
+        op->attempts += 1;
+        fol_io_count(&io->counts.retries, 1);
+        return -EBUSY;
+    }
+    fol_io_line_remove(line, op);
+    bool can_move = op->opened < 0 || !op->is_direct;
+    if (status == -EOPNOTSUPP && lane == &io->lanes[FOL_IO_LANE_RING] && can_move) {
+        op->lane = FOL_IO_LANE_POOL;
+        fol_io_line_up(io, op, op->has_begun);
+        return FOL_OK;
+    }
+    if (op->stage == FOL_IO_STAGE_CLOSE && !op->is_direct) {
+        /* It must not stay open for want of memory. */
+        fol_io_close_now(io, op->opened);
+        status = 0;
+    }
+    fol_io_go_on(io, op, fol_io_step_result(op, status, false));
+    return FOL_OK;
+}
+
+static bool has_no_room(const fol_io_lane *lane)
+{
+    const fol_io_engine *engine = fol_io_lane_engine(lane);
+    return engine->in_flight + ROOM_FOR_NOTICE >= engine->in_flight_bound;
+}
+
+/* Too many wait in the ring already. */
+static bool must_leave_ring(const fol_io *io, const fol_io_lane *lane, const fol_io_op *op)
+{
+    if (lane != &io->lanes[FOL_IO_LANE_RING] || op->opened >= 0 || !is_patient(op)) {
+        return false;
+    }
+    return lane->patient >= fol_io_lane_engine(lane)->in_flight_bound / 4 * 3;
+}
+
+static void send_lane(fol_io *io, fol_io_lane *lane)
+{
+    fol_io_op *op = next_to_send(lane);
+    if (op == NULL) {
+        return;
+    }
+    int status = fol_io_lane_use(io, lane);
+    if (status == -EBUSY) {
+        return;
+    }
+    /* Bounded: each turn takes one out of line. Only one that failed to start stands there again,
+     * which its attempts bound. */
+    while (op != NULL && (lane->death == 0 || lane == &io->lanes[FOL_IO_LANE_POOL])) {
+        if (status != FOL_OK) {
+            fol_io_line_remove(fol_io_line_of(io, op), op);
+            if (op->opened >= 0 && op->stage == FOL_IO_STAGE_CLOSE) {
+                fol_io_close_now(io, op->opened);
+                op->opened = -1;
+                fol_io_finish(io, op);
+            } else {
+                op->attempts = FOL_IO_ATTEMPTS;
+                fol_io_go_on(io, op, fol_io_step_result(op, status, false));
+            }
+        } else if (must_leave_ring(io, lane, op)) {
+            fol_io_line_remove(fol_io_line_of(io, op), op);
+            op->lane = FOL_IO_LANE_POOL;
+            fol_io_line_up(io, op, op->has_begun);
+        } else if (has_no_room(lane) || start(io, lane, op) == -EBUSY) {
+            return;
+        }
+        op = next_to_send(lane);
+    }
+}
+
+void fol_io_send(fol_io *io)
+{
+    /* The ring first: what it cannot do goes to the pool. */
+    send_lane(io, &io->lanes[FOL_IO_LANE_RING]);
+    send_lane(io, &io->lanes[FOL_IO_LANE_POOL]);
+}
+
+static void take_event(fol_io *io, fol_io_lane *lane, const fol_io_event *event)
+{
+    if (event->token == FOL_IO_NOTICE) {
+        io->is_notice_armed = event->has_more;
+        return;
+    }
+    uint32_t index = (uint32_t)event->token;
+    FOL_ASSERT(index < io->slots_touched);
+    fol_io_op *op = io->slots[index].op;
+    FOL_ASSERT(op != NULL && op->state == FOL_IO_FLYING);
+    FOL_ASSERT(io->slots[index].generation == (uint32_t)(event->token >> 32));
+    FOL_ASSERT(fol_io_lane_of(io, op) == lane);
+    if (event->has_more) {
+        fol_io_piece_arrived(io, op, event);
+        return;
+    }
+    note_landing(io, op);
+    if (op->stage == FOL_IO_STAGE_WORK && (op->request.flags & FOL_IO_MANY) != 0) {
+        fol_io_many_landed(io, op, event);
+        return;
+    }
+    uint16_t attempts = op->attempts;
+    bool others_are_open = op->holds_file && io->lanes[op->file_lane].open_files > 1;
+    fol_io_next next = fol_io_step_result(op, event->value, others_are_open);
+    if (op->attempts > attempts) {
+        fol_io_count(&io->counts.retries, 1);
+    }
+    fol_io_go_on(io, op, next);
+}
+
+static bool reap_lane(fol_io *io, fol_io_lane *lane)
+{
+    fol_io_engine *engine = fol_io_lane_engine(lane);
+    if (engine == NULL || engine->in_flight == 0) {
+        return false;
+    }
+    bool has_any = false;
+    if (lane->death == 0 && fol_io_lane_use(io, lane) != FOL_OK) {
+        return false;
+    }
+    for (uint32_t round = 0; round < REAP_ROUNDS; round++) {
+        fol_io_event events[REAP_ROOM];
+        size_t count = engine->ops->reap(engine, events, REAP_ROOM);
+        FOL_ASSERT(count <= REAP_ROOM);
+        for (size_t index = 0; index < count; index++) {
+            has_any = has_any || events[index].token != FOL_IO_NOTICE;
+            take_event(io, lane, &events[index]);
+        }
+        if (count < REAP_ROOM) {
+            break;
+        }
+    }
+    return has_any;
+}
+
+bool fol_io_reap(fol_io *io)
+{
+    bool from_ring = reap_lane(io, &io->lanes[FOL_IO_LANE_RING]);
+    bool from_pool = reap_lane(io, &io->lanes[FOL_IO_LANE_POOL]);
+    return from_ring || from_pool;
+}
+
+void fol_io_flush(fol_io *io)
+{
+    for (uint32_t index = 0; index < FOL_IO_LANES; index++) {
+        fol_io_lane *lane = &io->lanes[index];
+        fol_io_engine *engine = fol_io_lane_engine(lane);
+        if (lane->unsent == 0 || lane->death != 0 || fol_io_lane_use(io, lane) != FOL_OK) {
+            continue;
+        }
+        int status = engine->ops->flush(engine);
+        lane->unsent = 0;
+        if (status < 0) {
+            fol_io_lane_die(io, lane, status);
+        }
+    }
+}
+
+void fol_io_cut_short(fol_io *io, fol_io_op *op)
+{
+    FOL_ASSERT(fol_io_is_ended(op));
+    switch (op->state) {
+    case FOL_IO_LINED:
+    case FOL_IO_STARVED:
+        if (op->stage != FOL_IO_STAGE_CLOSE) {
+            fol_io_line_remove(fol_io_line_of(io, op), op);
+            fol_io_go_on(io, op, fol_io_step_end(op));
+        }
+        break;
+    case FOL_IO_TIMING:
+        finish_with(io, op, fol_io_ended_value(op));
+        break;
+    case FOL_IO_BLOCKED:
+        /* Those it waits for go on ending, for nobody. */
+        for (fol_io_op *other = fol_io_same_first(io, op->request.fd); other != NULL;
+             other = other->same_next) {
+            if (other->closer == op) {
+                other->closer = NULL;
+            }
+        }
+        op->blockers = 0;
+        finish_with(io, op, fol_io_ended_value(op));
+        break;
+    default:
+        FOL_ASSERT(op->state == FOL_IO_FLYING);
+        if (!fol_io_is_closing(op)) {
+            fol_io_engine *engine = fol_io_lane_engine(fol_io_lane_of(io, op));
+            uint64_t token = (uint64_t)io->slots[op->slot].generation << 32 | op->slot;
+            engine->ops->cancel(engine, token);
+            fol_io_lane_of(io, op)->unsent += 1;
+        }
+        break;
+    }
+}
+
+void fol_io_expire(fol_io *io)
+{
+    if (fol_timer_wheel_count(io->wheel) == 0) {
+        return;
+    }
+    uint64_t now = io->config.clock.now_ns(io->config.clock.state);
+    fol_timer *timer = fol_timer_wheel_expire(io->wheel, now);
+    /* Bounded: nothing adds a timer here. */
+    while (timer != NULL) {
+        fol_io_op *op = (fol_io_op *)(void *)((char *)timer - offsetof(fol_io_op, timer));
+        if (op->state == FOL_IO_TIMING) {
+            finish_with(io, op, 0);
+        } else if (!fol_io_is_ended(op)) {
+            op->is_expired = true;
+            fol_io_cut_short(io, op);
+        }
+        timer = fol_timer_wheel_expire(io->wheel, now);
+    }
+}

@@ -1,0 +1,184 @@
+/* What the driver is made of; only its own files and its tests include this.
+ *
+ * Two lanes, one for each engine. An operation between submit and its end is in exactly one of:
+ * a line of its lane (FOL_IO_LINED), in flight with the lane's engine (FLYING), the timer wheel
+ * alone (TIMING), waiting for others on its descriptor to end (BLOCKED), waiting for a buffer to
+ * come back (STARVED, a line as well). Ended, it is in the list of news (ENDED) until it is taken.
+ */
+#ifndef FOL_IO_DRIVER_STATE_H
+#define FOL_IO_DRIVER_STATE_H
+
+#include "base/atomics.h"
+#include "io/driver.h"
+#include "io/slab.h"
+#include "io/steps.h"
+
+#define FOL_IO_REASON_SIZE 512
+#define FOL_IO_NOTICE      UINT64_MAX /* the token of the ring's look at the pool */
+#define FOL_IO_NO_SLOT     UINT32_MAX
+#define FOL_IO_OPEN_FILES  256 /* of each lane, at one time, that are named by their path */
+
+enum { FOL_IO_LANE_RING = 0, FOL_IO_LANE_POOL = 1, FOL_IO_LANES = 2 };
+
+enum fol_io_state {
+    FOL_IO_AWAY = 0, /* with its owner */
+    FOL_IO_LINED,
+    FOL_IO_FLYING,
+    FOL_IO_TIMING,
+    FOL_IO_BLOCKED,
+    FOL_IO_STARVED,
+    FOL_IO_ENDED,
+};
+
+/* Bits of fol_io_op.counted. */
+enum { FOL_IO_COUNTS_PATIENT = 1, FOL_IO_COUNTS_OPEN_ENDED = 2 };
+
+typedef struct fol_io_line {
+    fol_io_op *first;
+    fol_io_op *last;
+    uint32_t count;
+} fol_io_line;
+
+typedef struct fol_io_lane {
+    FOL_ATOMIC(fol_io_engine *) engine; /* NULL until it is first used; then until destroy */
+    uint64_t thread;                    /* that adopted it */
+    fol_io_line begun;                  /* go before all others, so that what is open closes */
+    fol_io_line files;                  /* that are yet to be opened */
+    fol_io_line fresh;                  /* all others */
+    fol_io_line starved;
+    uint32_t flying;
+    uint32_t patient;    /* in flight, and may be there for any time */
+    uint32_t open_ended; /* in flight, and not all there is to their operations */
+    uint32_t open_files; /* from starting to open to closed */
+    uint32_t open_files_bound;
+    uint32_t held_buffers; /* of the engine, in pieces */
+    uint32_t unsent;       /* started since the last flush */
+    int death;             /* the error that ended its use, or 0 */
+} fol_io_lane;
+
+typedef struct fol_io_slot {
+    fol_io_op *op;
+    uint32_t generation;
+    uint32_t next_free;
+} fol_io_slot;
+
+/* How engines come into being; tests put their own in. */
+typedef struct fol_io_makers {
+    int (*probe)(fol_io_report *out);
+    int (*make_ring)(const fol_io_ring_config *config, struct fol_io_report *report,
+                     fol_io_engine **out);
+    int (*make_pool)(const fol_io_pool_config *config, fol_io_engine **out);
+} fol_io_makers;
+
+typedef struct fol_io_counts {
+    FOL_ATOMIC(uint64_t) submitted;
+    FOL_ATOMIC(uint64_t) completed;
+    FOL_ATOMIC(uint64_t) failed;
+    FOL_ATOMIC(uint64_t) cancelled;
+    FOL_ATOMIC(uint64_t) system_calls;
+    FOL_ATOMIC(uint64_t) in_flight;
+    FOL_ATOMIC(uint64_t) retries;
+} fol_io_counts;
+
+struct fol_io {
+    fol_io_config config;
+    fol_io_makers makers;
+    fol_io_lane lanes[FOL_IO_LANES];
+    bool routes_to_ring;
+    bool is_ending;
+    bool is_memory_known; /* the engine was told of the slab */
+    bool is_notice_armed;
+    uint64_t fork_generation;
+    fol_timer_wheel *wheel;
+    fol_slab slab;
+    fol_io_slot *slots;
+    uint32_t slot_count;
+    uint32_t slots_touched; /* those from here on were never used */
+    uint32_t first_free;
+    fol_io_op **same; /* by descriptor: lists of operations on it */
+    uint32_t same_mask;
+    fol_io_op *first_news;
+    fol_io_op *last_news;
+    fol_io_piece *free_pieces;
+    uint32_t pending; /* not come back */
+    fol_io_counts counts;
+    FOL_ATOMIC(uint32_t) is_woken;
+    FOL_ATOMIC(fol_io_engine *) sleeps_in; /* the engine that is waited in now */
+    FOL_ATOMIC(uint32_t) sleeps_on_word;
+    char reason[FOL_IO_REASON_SIZE];
+};
+
+int fol_io_create_from(const fol_io_config *config, const fol_io_makers *makers, fol_io **out);
+/* driver.c: all memory. */
+void fol_io_free(fol_io *io);
+
+static inline void fol_io_count(FOL_ATOMIC(uint64_t) * counter, uint64_t by)
+{
+    /* One writer; readers only want a number. */
+    uint64_t now = fol_atomic_load(counter, memory_order_relaxed);
+    fol_atomic_store(counter, now + by, memory_order_relaxed);
+}
+
+static inline fol_io_engine *fol_io_lane_engine(const fol_io_lane *lane)
+{
+    /* The thread that drives is the one that sets it. */
+    return fol_atomic_load(&lane->engine, memory_order_relaxed);
+}
+
+static inline fol_io_lane *fol_io_lane_of(fol_io *io, const fol_io_op *op)
+{
+    return &io->lanes[op->lane];
+}
+
+/* driver_lines.c */
+void fol_io_line_push(fol_io_line *line, fol_io_op *op);
+void fol_io_line_push_first(fol_io_line *line, fol_io_op *op);
+void fol_io_line_remove(fol_io_line *line, fol_io_op *op);
+/* The line that an operation that is LINED or STARVED stands in. */
+fol_io_line *fol_io_line_of(fol_io *io, fol_io_op *op);
+bool fol_io_slot_take(fol_io *io, fol_io_op *op);
+void fol_io_slot_give(fol_io *io, fol_io_op *op);
+/* Among the operations on its descriptor, if it is one of those. */
+void fol_io_same_add(fol_io *io, fol_io_op *op);
+void fol_io_same_remove(fol_io *io, fol_io_op *op);
+fol_io_op *fol_io_same_first(fol_io *io, int32_t descriptor);
+void fol_io_news_add(fol_io *io, fol_io_op *op);
+
+/* driver_engines.c */
+void fol_io_choose_engine(fol_io *io);
+/* FOL_OK: the lane's engine exists and is the calling thread's. */
+int fol_io_lane_use(fol_io *io, fol_io_lane *lane);
+/* The lane of an operation that begins. */
+uint8_t fol_io_lane_choose(const fol_io *io, const fol_io_op *op);
+/* The engine is of no use any more: what stands in line for the ring goes to the pool. */
+void fol_io_lane_die(fol_io *io, fol_io_lane *lane, int error);
+
+/* driver_flow.c */
+/* Puts an operation in its line, or does what it asks for. */
+void fol_io_begin(fol_io *io, fol_io_op *op);
+void fol_io_line_up(fol_io *io, fol_io_op *op, bool has_begun);
+/* Starts what can be started. */
+void fol_io_send(fol_io *io);
+/* Takes what completed; true when there was anything. */
+bool fol_io_reap(fol_io *io);
+/* Ends what is overdue. */
+void fol_io_expire(fol_io *io);
+void fol_io_flush(fol_io *io);
+void fol_io_go_on(fol_io *io, fol_io_op *op, fol_io_next next);
+/* With op->value, and all else of the result, set. */
+void fol_io_finish(fol_io *io, fol_io_op *op);
+/* After is_cancelled or is_expired was set. */
+void fol_io_cut_short(fol_io *io, fol_io_op *op);
+void fol_io_close_now(fol_io *io, int32_t descriptor);
+
+/* driver_many.c */
+void fol_io_piece_arrived(fol_io *io, fol_io_op *op, const fol_io_event *event);
+/* The request of an operation with FOL_IO_MANY has completed. */
+void fol_io_many_landed(fol_io *io, fol_io_op *op, const fol_io_event *event);
+/* closes: descriptors that nobody got. */
+void fol_io_pieces_release(fol_io *io, fol_io_op *op, fol_io_piece *first, bool closes);
+
+/* driver_check.c. Under FOL_VERIFY. */
+void fol_io_invariants(const fol_io *io);
+
+#endif

@@ -1,0 +1,239 @@
+/* How the driver waits, and is woken.
+ *
+ * Where. With requests in flight it waits in an engine, up to the next deadline; with timers alone,
+ * or nothing, on a word of its own, or, when the clock is not the machine's, as that clock says. A
+ * clock that is not the machine's moves to the next deadline when the engines were silent for that
+ * long.
+ *
+ * Both engines at once. The ring is waited in, and looks at the pool: a poll request of the ring
+ * stands on the pool's notice_fd. No completion is missed: the request is there before the wait
+ * begins; the kernel looks at the descriptor when the request is started, so a completion before
+ * that ends the wait at once, and one after it completes the request. A request that fired is
+ * started anew before the next wait, and the pool was reaped in between until it had no more. The
+ * ring keeps room for this one request, whatever else is in flight. A ring that died is not waited
+ * in: the pool is, or the word, for short times until what is in flight has ended.
+ *
+ * Waking. fol_io_wake sets is_woken, then looks where the driver sleeps, and wakes it there. The
+ * driver says where it will sleep, then looks at is_woken, then sleeps. All four are sequentially
+ * consistent, so at least one of the two sees the other: either the driver sees is_woken and does
+ * not sleep, or the waker sees the engine, whose wake ends a wait that begins later, too, or the
+ * word, on which the kernel does not let it sleep when is_woken is set. Engines live until destroy.
+ */
+
+#include <errno.h>
+
+#include "base/assert.h"
+#include "base/futex.h"
+#include "foliot/status.h"
+#include "io/driver_state.h"
+
+#include <poll.h>
+
+/* Waits of an engine in one fol_io_wait; each ends with something that is done. */
+#define TURNS      65536
+#define POLL_TURNS 64
+/* How long the wait of a clock that a wake cannot end, and the look at a dead ring, may be. */
+#define SLICE_NS UINT64_C(20000000)
+
+static bool was_woken(fol_io *io)
+{
+    /* Sequentially consistent with fol_io_wake; see the top of the file. */
+    return fol_atomic_load(&io->is_woken, memory_order_seq_cst) != 0;
+}
+
+void fol_io_wake(fol_io *io)
+{
+    /* The order of these three is the argument at the top of the file. */
+    fol_atomic_store(&io->is_woken, 1, memory_order_seq_cst);
+    fol_io_engine *engine = fol_atomic_load(&io->sleeps_in, memory_order_seq_cst);
+    if (engine != NULL) {
+        engine->ops->wake(engine);
+    }
+    if (fol_atomic_load(&io->sleeps_on_word, memory_order_seq_cst) != 0) {
+        (void)fol_futex_wake(&io->is_woken, 1);
+    }
+}
+
+/* Sends, reaps and ends what can be now; what was started is flushed unless a wait comes next. */
+static bool make_progress(fol_io *io)
+{
+    fol_io_send(io);
+    bool has_any = fol_io_reap(io);
+    fol_io_expire(io);
+    return has_any;
+}
+
+void fol_io_poll(fol_io *io)
+{
+    /* Bounded; with operations of several steps each turn takes one further step. */
+    for (uint32_t turn = 0; turn < POLL_TURNS; turn++) {
+        fol_io_send(io);
+        fol_io_flush(io);
+        if (!fol_io_reap(io)) {
+            break;
+        }
+    }
+    fol_io_expire(io);
+    fol_io_send(io);
+    fol_io_flush(io);
+    FOL_CHECK_INVARIANTS(fol_io_invariants(io));
+}
+
+static bool is_busy(const fol_io_lane *lane)
+{
+    return lane->flying > 0;
+}
+
+/* False: the wait may be short only. */
+static bool arm_notice(fol_io *io)
+{
+    if (io->is_notice_armed) {
+        return true;
+    }
+    fol_io_engine *ring = fol_io_lane_engine(&io->lanes[FOL_IO_LANE_RING]);
+    fol_io_engine *pool = fol_io_lane_engine(&io->lanes[FOL_IO_LANE_POOL]);
+    if (pool->notice_fd < 0) {
+        return false;
+    }
+    fol_io_request request = {.kind = FOL_IO_POLL, .fd = pool->notice_fd, .options = POLLIN};
+    io->is_notice_armed = ring->ops->start(ring, &request, FOL_IO_NOTICE) == FOL_OK;
+    return io->is_notice_armed;
+}
+
+static bool is_machine_clock(const fol_io *io)
+{
+    return io->config.clock.now_ns == fol_clock_monotonic.now_ns;
+}
+
+static uint64_t now_of(const fol_io *io)
+{
+    return io->config.clock.now_ns(io->config.clock.state);
+}
+
+/* Nothing is in flight, or nothing that could be waited for. */
+static int wait_on_word(fol_io *io, uint64_t target, uint64_t at_most_ns)
+{
+    uint64_t timeout = at_most_ns;
+    if (target != UINT64_MAX && is_machine_clock(io)) {
+        uint64_t now = now_of(io);
+        if (target <= now) {
+            return FOL_OK;
+        }
+        timeout = target - now < at_most_ns ? target - now : at_most_ns;
+    } else if (target != UINT64_MAX) {
+        io->config.clock.wait_until_ns(io->config.clock.state, target,
+                                       SLICE_NS < at_most_ns ? SLICE_NS : at_most_ns);
+        return now_of(io) < target ? -EINTR : FOL_OK;
+    }
+    /* Sequentially consistent with fol_io_wake; see the top of the file. */
+    fol_atomic_store(&io->sleeps_on_word, 1, memory_order_seq_cst);
+    int status = FOL_OK;
+    if (!was_woken(io)) {
+        /* No limit is 0 to a futex. */
+        status = fol_futex_wait(&io->is_woken, 0, timeout == UINT64_MAX ? 0 : timeout);
+    }
+    fol_atomic_store(&io->sleeps_on_word, 0, memory_order_seq_cst);
+    return status == -EINTR ? -EINTR : FOL_OK;
+}
+
+/* How many completions it makes sense to wait for: one, where one may be the last for long or lets
+ * another begin. */
+static uint32_t least_of(const fol_io_lane *lane, uint32_t least)
+{
+    bool is_lined = lane->begun.count + lane->files.count + lane->fresh.count > 0;
+    if (is_lined || lane->open_ended > 0 || least <= 1) {
+        return 1;
+    }
+    return least < lane->flying ? least : lane->flying;
+}
+
+static int wait_in(fol_io *io, fol_io_lane *lane, uint32_t least, uint64_t target,
+                   uint64_t at_most_ns)
+{
+    fol_io_engine *engine = fol_io_lane_engine(lane);
+    int status = fol_io_lane_use(io, lane);
+    if (status != FOL_OK) {
+        return status == -EBUSY ? -EBUSY : FOL_OK;
+    }
+    uint64_t timeout = at_most_ns;
+    if (target != UINT64_MAX) {
+        uint64_t now = now_of(io);
+        uint64_t left = target > now ? target - now : 0;
+        timeout = left < timeout ? left : timeout;
+    }
+    /* Sequentially consistent with fol_io_wake; see the top of the file. */
+    fol_atomic_store(&io->sleeps_in, engine, memory_order_seq_cst);
+    if (was_woken(io)) {
+        timeout = 0;
+    }
+    status = engine->ops->wait(engine, least, timeout);
+    lane->unsent = 0;
+    fol_atomic_store(&io->sleeps_in, NULL, memory_order_seq_cst);
+    if (status == -ETIME) {
+        if (!is_machine_clock(io) && target != UINT64_MAX && timeout < at_most_ns) {
+            io->config.clock.wait_until_ns(io->config.clock.state, target, 0);
+        }
+        return FOL_OK;
+    }
+    if (status < 0 && status != -EINTR) {
+        fol_io_lane_die(io, lane, status);
+        return FOL_OK;
+    }
+    return status;
+}
+
+/* Waits once, where it makes sense. */
+static int wait_once(fol_io *io, uint32_t least, uint64_t until_ns)
+{
+    fol_io_lane *ring = &io->lanes[FOL_IO_LANE_RING];
+    fol_io_lane *pool = &io->lanes[FOL_IO_LANE_POOL];
+    uint64_t next = fol_timer_wheel_next(io->wheel);
+    uint64_t target = next < until_ns ? next : until_ns;
+    bool ring_is_dead = is_busy(ring) && ring->death != 0;
+    bool pool_is_dead = is_busy(pool) && pool->death != 0;
+    uint64_t at_most = ring_is_dead || pool_is_dead ? SLICE_NS : UINT64_MAX;
+    bool waits_in_ring = is_busy(ring) && !ring_is_dead;
+    bool waits_in_pool = is_busy(pool) && !pool_is_dead;
+    if (waits_in_ring && waits_in_pool) {
+        fol_io_flush(io);
+        if (ring->death != 0 || fol_io_reap(io)) {
+            return FOL_OK;
+        }
+        if (!arm_notice(io)) {
+            at_most = SLICE_NS / 20;
+        }
+        return wait_in(io, ring, 1, target, at_most);
+    }
+    if (waits_in_ring) {
+        return wait_in(io, ring, least_of(ring, least), target, at_most);
+    }
+    if (waits_in_pool) {
+        return wait_in(io, pool, least_of(pool, least), target, at_most);
+    }
+    return wait_on_word(io, target, at_most);
+}
+
+int fol_io_wait(fol_io *io, uint32_t least, uint64_t until_ns)
+{
+    int status = FOL_OK;
+    for (uint32_t turn = 0; turn < TURNS && status == FOL_OK; turn++) {
+        (void)make_progress(io);
+        if (io->first_news != NULL) {
+            break;
+        }
+        /* Sequentially consistent with fol_io_wake; see the top of the file. */
+        if (was_woken(io)) {
+            fol_atomic_store(&io->is_woken, 0, memory_order_seq_cst);
+            break;
+        }
+        if (until_ns != UINT64_MAX && now_of(io) >= until_ns) {
+            status = -ETIME;
+            break;
+        }
+        status = wait_once(io, least, until_ns);
+    }
+    fol_io_send(io);
+    fol_io_flush(io);
+    FOL_CHECK_INVARIANTS(fol_io_invariants(io));
+    return status;
+}
