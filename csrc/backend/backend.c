@@ -1,4 +1,5 @@
-/* Choosing a backend by name; what cannot run falls back to the nearest that can, and says why. */
+/* Choosing a backend by name; what gets no thread falls back to the nearest
+ * that needs none, and says why. */
 
 #include "backend/backend.h"
 
@@ -19,14 +20,13 @@ const char *const fol_backend_names[] = {"blocking", "evented",  "threadpool", "
 static const struct {
     const fol_backend_ops *ops;
     const fol_backend_ops *without_threads;
-    const char *reason;
 } choices[] = {
-    {&fol_backend_blocking, NULL, ""},
-    {&fol_backend_evented, NULL, ""},
-    {&fol_backend_threadpool, &fol_backend_blocking, ""},
-    {&fol_backend_stealing, &fol_backend_blocking, ""},
-    {&fol_backend_uring, &fol_backend_evented, ""},
-    {&fol_backend_stealing, &fol_backend_blocking, "this version has no adaptive backend"},
+    {&fol_backend_blocking, NULL},
+    {&fol_backend_evented, NULL},
+    {&fol_backend_threadpool, &fol_backend_blocking},
+    {&fol_backend_stealing, &fol_backend_blocking},
+    {&fol_backend_uring, &fol_backend_evented},
+    {&fol_backend_adaptive, &fol_backend_blocking},
 };
 
 static size_t find_name(const char *name)
@@ -38,22 +38,6 @@ static size_t find_name(const char *name)
     return i;
 }
 
-/* Puts why the chosen backend is not the wished one in front of what the chosen one says. */
-static void add_reason(fol_backend *backend, const char *reason)
-{
-    if (reason[0] == '\0') {
-        return;
-    }
-    char own[FOL_BACKEND_REASON_SIZE];
-    memcpy(own, backend->reason, sizeof(own));
-    if (own[0] == '\0') {
-        snprintf(backend->reason, sizeof(backend->reason), "%s", reason);
-    } else {
-        /* Half of the room is enough for any of the table's. */
-        snprintf(backend->reason, sizeof(backend->reason), "%.100s; %.150s", reason, own);
-    }
-}
-
 int fol_backend_init(fol_backend *backend, const fol_backend_config *config)
 {
     size_t choice = config->name == NULL ? SIZE_MAX : find_name(config->name);
@@ -63,7 +47,8 @@ int fol_backend_init(fol_backend *backend, const fol_backend_config *config)
     *backend = (fol_backend){.ops = choices[choice].ops, .requested = fol_backend_names[choice]};
     backend->calls = config->calls;
     int status = backend->ops->init(backend, config);
-    if (status != FOL_OK && status != -ENOMEM && !config->require_workers) {
+    bool lacks_threads = status != FOL_OK && status != -ENOMEM && status != FOL_E_VALUE;
+    if (lacks_threads && !config->require_workers) {
         if (backend->reason[0] == '\0') {
             snprintf(backend->reason, sizeof(backend->reason), "the %s backend cannot start: %s",
                      backend->ops->name, fol_status_text(status));
@@ -72,7 +57,6 @@ int fol_backend_init(fol_backend *backend, const fol_backend_config *config)
         backend->ops = choices[choice].without_threads;
         status = backend->ops->init(backend, config);
     }
-    add_reason(backend, choices[choice].reason);
     return status;
 }
 

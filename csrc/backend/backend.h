@@ -157,5 +157,7 @@ extern const fol_backend_ops fol_backend_threadpool;
 extern const fol_backend_ops fol_backend_stealing;
 /* The same, with I/O through the ring. */
 extern const fol_backend_ops fol_backend_uring;
+/* Each frame as blocking, stealing or uring, whichever suits the load. */
+extern const fol_backend_ops fol_backend_adaptive;
 
 #endif

@@ -15,6 +15,8 @@
 /* Runs between two looks at the costs in the long run, and their share of the time at most. */
 #define REFRESH_RUNS  256u
 #define REFRESH_SHARE 256.0
+/* The least runs between two looks without a choice, which has no trials to see a change by. */
+#define IN_ORDER_RUNS 16u
 
 static bool has_successor(const fol_work *work, uint32_t node, uint32_t wanted)
 {
@@ -143,6 +145,36 @@ void fol_placed_run_phase(fol_placed *placed, fol_backend *backend, const fol_wo
     double span = 0.0;
     double sum = refresh(placed, backend, work, wall, use_costs, &span);
     fol_placement_learn(&placed->placement, wall, sum, span);
+}
+
+void fol_placed_run_in_order(fol_placed *placed, fol_backend *backend, const fol_work *work,
+                             uint64_t epoch, fol_placed_use_costs *use_costs)
+{
+    placed->runs++;
+    backend->serial_runs++;
+    if (FOL_LIKELY(placed->runs < placed->next_refresh && placed->epoch == epoch)) {
+        fol_backend_run_in_order(backend, work);
+        return;
+    }
+    uint64_t start = fol_cycles_now();
+    fol_backend_run_in_order(backend, work);
+    uint64_t end = fol_cycles_now();
+    placed->epoch = epoch;
+    if (backend->calls.node_cost == NULL) {
+        placed->next_refresh = UINT64_MAX;
+        return;
+    }
+    double sum = ask_costs(placed, backend, work);
+    double span = use_costs(backend, work);
+    double taken = (double)(fol_cycles_now() - end);
+    double runs = end > start ? taken * REFRESH_SHARE / (double)(end - start) : 0.0;
+    runs = runs < IN_ORDER_RUNS ? IN_ORDER_RUNS : runs > 1e6 ? 1e6 : runs;
+    placed->next_refresh =
+        placed->runs < IN_ORDER_RUNS ? placed->runs * 2 : placed->runs + (uint64_t)runs;
+    if (sum > 0.0) {
+        placed->placement.work = sum;
+        placed->placement.span = span;
+    }
 }
 
 size_t fol_placed_explain(const fol_placed *placed, const char *name, double ns_per_cycle,

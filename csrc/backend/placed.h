@@ -21,6 +21,7 @@ typedef struct fol_placed {
     uint8_t *has_cuts;
     uint64_t runs;
     uint64_t next_refresh; /* runs when costs are asked for again */
+    uint64_t epoch;        /* of the caller of fol_placed_run_in_order, when they were last asked */
 } fol_placed;
 
 /* Runs the phase on all workers, merges included. */
@@ -34,6 +35,11 @@ int fol_placed_init(fol_placed *placed, const fol_backend *backend, const fol_cr
 void fol_placed_deinit(fol_placed *placed);
 void fol_placed_run_phase(fol_placed *placed, fol_backend *backend, const fol_work *work,
                           fol_placed_run *run, fol_placed_use_costs *use_costs);
+/* Runs it on the caller without a choice, and asks for the costs now and then, so that it stays
+ * known what a choice could save: soon when `epoch` is another than before, and in the long run so
+ * that it takes one part in REFRESH_SHARE of the time. */
+void fol_placed_run_in_order(fol_placed *placed, fol_backend *backend, const fol_work *work,
+                             uint64_t epoch, fol_placed_use_costs *use_costs);
 /* Whether anything in the segment can run at the same time as something else. */
 static inline bool fol_placed_is_parallel(const fol_placed *placed, uint32_t segment)
 {

@@ -12,7 +12,8 @@
 #define STEADY_RUNS 150u
 
 /* Those of one thread first. */
-static const char *const names[] = {"blocking", "evented", "threadpool", "stealing", "uring"};
+static const char *const names[] = {"blocking", "evented", "threadpool",
+                                    "stealing", "uring",   "adaptive"};
 #define NAMES      ((uint32_t)(sizeof(names) / sizeof(names[0])))
 #define ONE_THREAD 2u
 
