@@ -271,10 +271,11 @@ static int start(fol_io *io, fol_io_lane *lane, fol_io_op *op)
     return FOL_OK;
 }
 
-static bool has_no_room(const fol_io_lane *lane)
+static bool has_no_room(const fol_io *io, const fol_io_lane *lane)
 {
     const fol_io_engine *engine = fol_io_lane_engine(lane);
-    return engine->in_flight + ROOM_FOR_NOTICE >= engine->in_flight_bound;
+    uint32_t kept = lane == &io->lanes[FOL_IO_LANE_RING] ? ROOM_FOR_NOTICE : 0;
+    return engine->in_flight + kept >= engine->in_flight_bound;
 }
 
 /* Too many wait in the ring already. */
@@ -294,6 +295,7 @@ static void send_lane(fol_io *io, fol_io_lane *lane)
     }
     int status = fol_io_lane_use(io, lane);
     if (status == -EBUSY) {
+        io->is_refused = true;
         return;
     }
     /* Bounded: each turn takes one out of line. Only one that failed to start stands there again,
@@ -313,7 +315,7 @@ static void send_lane(fol_io *io, fol_io_lane *lane)
             fol_io_line_remove(fol_io_line_of(io, op), op);
             op->lane = FOL_IO_LANE_POOL;
             fol_io_line_up(io, op, op->has_begun);
-        } else if (has_no_room(lane) || start(io, lane, op) == -EBUSY) {
+        } else if (has_no_room(io, lane) || start(io, lane, op) == -EBUSY) {
             return;
         }
         op = next_to_send(lane);
@@ -322,6 +324,7 @@ static void send_lane(fol_io *io, fol_io_lane *lane)
 
 void fol_io_send(fol_io *io)
 {
+    io->is_refused = false;
     /* The ring first: what it cannot do goes to the pool. */
     send_lane(io, &io->lanes[FOL_IO_LANE_RING]);
     send_lane(io, &io->lanes[FOL_IO_LANE_POOL]);

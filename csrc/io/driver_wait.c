@@ -21,17 +21,18 @@
  */
 
 #include <errno.h>
+#include <poll.h>
 
 #include "base/assert.h"
 #include "base/futex.h"
 #include "foliot/status.h"
 #include "io/driver_state.h"
 
-#include <poll.h>
-
 /* Waits of an engine in one fol_io_wait; each ends with something that is done. */
-#define TURNS      65536
-#define POLL_TURNS 64
+#define TURNS        65536
+#define POLL_TURNS   64
+#define DISARM_TURNS 16
+#define DISARM_NS    UINT64_C(1000000)
 /* How long the wait of a clock that a wake cannot end, and the look at a dead ring, may be. */
 #define SLICE_NS UINT64_C(20000000)
 
@@ -63,22 +64,6 @@ static bool make_progress(fol_io *io)
     return has_any;
 }
 
-void fol_io_poll(fol_io *io)
-{
-    /* Bounded; with operations of several steps each turn takes one further step. */
-    for (uint32_t turn = 0; turn < POLL_TURNS; turn++) {
-        fol_io_send(io);
-        fol_io_flush(io);
-        if (!fol_io_reap(io)) {
-            break;
-        }
-    }
-    fol_io_expire(io);
-    fol_io_send(io);
-    fol_io_flush(io);
-    FOL_CHECK_INVARIANTS(fol_io_invariants(io));
-}
-
 static bool is_busy(const fol_io_lane *lane)
 {
     return lane->flying > 0;
@@ -98,6 +83,43 @@ static bool arm_notice(fol_io *io)
     fol_io_request request = {.kind = FOL_IO_POLL, .fd = pool->notice_fd, .options = POLLIN};
     io->is_notice_armed = ring->ops->start(ring, &request, FOL_IO_NOTICE) == FOL_OK;
     return io->is_notice_armed;
+}
+
+/* A ring with nothing else in flight can be another thread's next time, so it keeps no look at the
+ * pool. */
+static void disarm_notice(fol_io *io)
+{
+    fol_io_lane *lane = &io->lanes[FOL_IO_LANE_RING];
+    if (!io->is_notice_armed || is_busy(lane) || fol_io_lane_use(io, lane) != FOL_OK) {
+        return;
+    }
+    fol_io_engine *ring = fol_io_lane_engine(lane);
+    ring->ops->cancel(ring, FOL_IO_NOTICE);
+    for (uint32_t turn = 0; turn < DISARM_TURNS && io->is_notice_armed; turn++) {
+        int status = ring->ops->wait(ring, 1, DISARM_NS);
+        if (status < 0 && status != -ETIME && status != -EINTR) {
+            fol_io_lane_die(io, lane, status);
+            return;
+        }
+        (void)fol_io_reap(io);
+    }
+}
+
+void fol_io_poll(fol_io *io)
+{
+    /* Bounded; with operations of several steps each turn takes one further step. */
+    for (uint32_t turn = 0; turn < POLL_TURNS; turn++) {
+        fol_io_send(io);
+        fol_io_flush(io);
+        if (!fol_io_reap(io)) {
+            break;
+        }
+    }
+    fol_io_expire(io);
+    fol_io_send(io);
+    disarm_notice(io);
+    fol_io_flush(io);
+    FOL_CHECK_INVARIANTS(fol_io_invariants(io));
 }
 
 static bool is_machine_clock(const fol_io *io)
@@ -230,9 +252,10 @@ int fol_io_wait(fol_io *io, uint32_t least, uint64_t until_ns)
             status = -ETIME;
             break;
         }
-        status = wait_once(io, least, until_ns);
+        status = io->is_refused ? -EBUSY : wait_once(io, least, until_ns);
     }
     fol_io_send(io);
+    disarm_notice(io);
     fol_io_flush(io);
     FOL_CHECK_INVARIANTS(fol_io_invariants(io));
     return status;
