@@ -85,6 +85,10 @@ static int64_t wait_for(int fd, short events, int timeout_ms)
 {
     struct pollfd item = {.fd = fd, .events = events};
     int64_t count = -EINTR;
+    if (fd < 0) {
+        /* What poll would pass over. */
+        return -EBADF;
+    }
     for (int i = 0; i < FOL_IO_INTERRUPTIONS_MAX && count == -EINTR; i++) {
         count = result_of(poll(&item, 1, timeout_ms));
     }
