@@ -88,7 +88,8 @@ struct fol_io {
     bool is_ending;
     bool is_memory_known; /* the engine was told of the slab */
     bool is_notice_armed;
-    bool is_refused; /* an engine belongs to another thread that lives */
+    bool is_refused;       /* an engine belongs to another thread that lives */
+    fol_io_request notice; /* the ring's look at the pool */
     uint64_t fork_generation;
     fol_timer_wheel *wheel;
     fol_slab slab;

@@ -80,8 +80,8 @@ static bool arm_notice(fol_io *io)
     if (pool->notice_fd < 0) {
         return false;
     }
-    fol_io_request request = {.kind = FOL_IO_POLL, .fd = pool->notice_fd, .options = POLLIN};
-    io->is_notice_armed = ring->ops->start(ring, &request, FOL_IO_NOTICE) == FOL_OK;
+    io->notice = (fol_io_request){.kind = FOL_IO_POLL, .fd = pool->notice_fd, .options = POLLIN};
+    io->is_notice_armed = ring->ops->start(ring, &io->notice, FOL_IO_NOTICE) == FOL_OK;
     return io->is_notice_armed;
 }
 
