@@ -1,0 +1,253 @@
+"""What `bench_io` counts rather than times: system calls, idle time, memory.
+
+``io_checks.py NAME`` runs one check in a process of its own and prints its number as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+TIMEOUT_SECONDS = 120
+# Completions that a ring of 256 entries has room for; more are not in flight at a time.
+IN_FLIGHT_BOUND = 1_024
+FRAMES = 20
+IDLE_SECONDS = 1.0
+OPERATIONS = 1_000_000
+WARM_OPERATIONS = 10_000
+BATCH = 1_000
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line: what is counted, how much it may be at most, in which unit."""
+
+    name: str
+    what: str
+    limit: float
+    unit: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A check that was run; ``missing`` says why there is no number."""
+
+    what: str
+    limit: float
+    unit: str
+    value: float | None
+    missing: str | None
+
+
+CHECKS = (
+    *(
+        Check(
+            f"calls_{count}",
+            f"system calls of a stage of {count:,} reads",
+            1 + count / IN_FLIGHT_BOUND,
+            "calls",
+        )
+        for count in (1, 128, 1_000, 10_000)
+    ),
+    Check("idle_evented", "evented, a second of waiting for a peer: processor time", 2.0, "ms"),
+    Check("idle_uring", "uring, a second of waiting for a peer: processor time", 2.0, "ms"),
+    Check(
+        "memory_native",
+        "memory after 1,000,000 reads of a native system, beyond that after 10,000",
+        256.0,
+        "KiB",
+    ),
+    Check(
+        "memory_python",
+        "memory after 1,000,000 reads of a Python system, beyond that after 10,000",
+        256.0,
+        "KiB",
+    ),
+)
+
+
+def count_calls(count: int) -> float:
+    """System calls of the driving thread for a stage of so many reads."""
+    import io_kernels
+    from io_frames import STEP, open_scheduler, read_system, world_of_one
+
+    reads = io_kernels.Reads(count)
+    with open_scheduler(world_of_one(), [read_system(reads)]) as scheduler:
+        scheduler.tick_n(2, STEP)
+        before = scheduler.stats.io_system_calls
+        scheduler.tick_n(FRAMES, STEP)
+        calls = scheduler.stats.io_system_calls - before
+    if reads.wrong() != 0:
+        raise SystemExit(f"{reads.wrong()} reads went wrong")
+    return calls / FRAMES
+
+
+def idle_time(backend: str) -> float:
+    """Milliseconds of the processor in a second of waiting."""
+    import foliot as fo
+    from io_frames import STEP, open_scheduler, world_of_one
+
+    ours, theirs = socket.socketpair()
+    waiting: list[Any] = []
+
+    @fo.system(io=True)
+    def receive(ctx: Any) -> None:
+        if not waiting:
+            waiting.append(ctx.io.recv(ours.fileno(), wait="none"))
+
+    with open_scheduler(world_of_one(), [receive], backend) as scheduler:
+        scheduler.tick_n(10, STEP)
+        # Workers look around for a moment before they sleep.
+        scheduler.wait(0.1)
+        wall, start = time.monotonic(), time.process_time()
+        if scheduler.wait(IDLE_SECONDS):
+            raise SystemExit("the wait ended though nothing came")
+        spent, passed = time.process_time() - start, time.monotonic() - wall
+        theirs.send(b"end")
+        while not waiting[0].done:
+            scheduler.wait(IDLE_SECONDS)
+            scheduler.tick(STEP)
+    if passed < 0.9 * IDLE_SECONDS:
+        raise SystemExit(f"the wait for {IDLE_SECONDS} s ended after {passed:.3f} s")
+    return 1e3 * spent
+
+
+def resident_kib() -> float:
+    """Memory in use now, in KiB."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * resource.getpagesize() / 1024
+
+
+def memory_growth(make_system: Callable[[], Any]) -> float:
+    """KiB in use after all operations, beyond those after the first."""
+    from io_frames import STEP, open_scheduler, world_of_one
+
+    with open_scheduler(world_of_one(), [make_system()]) as scheduler:
+        scheduler.tick_n(WARM_OPERATIONS // BATCH, STEP)
+        before = resident_kib()
+        scheduler.tick_n((OPERATIONS - WARM_OPERATIONS) // BATCH, STEP)
+        return resident_kib() - before
+
+
+def native_reads() -> Any:
+    """A native system that reads blocks; its memory stays with the system's user data."""
+    import io_kernels
+    from io_frames import read_system
+
+    reads = io_kernels.Reads(BATCH)
+    KEPT.append(reads)
+    return read_system(reads)
+
+
+def python_reads() -> Any:
+    """A Python system that reads blocks as bytes, and keeps those of one frame."""
+    import os
+
+    import foliot as fo
+    import io_files
+
+    descriptor = os.open(io_files.folder() / "big", os.O_RDONLY)
+    offsets = io_files.offsets(BATCH)
+    operations: list[Any] = []
+
+    @fo.system(io=True)
+    def read(ctx: Any) -> None:
+        ask = ctx.io.read
+        operations[:] = [ask(descriptor, io_files.BLOCK, offset) for offset in offsets]
+
+    return read
+
+
+KEPT: list[Any] = []
+FUNCTIONS: dict[str, Callable[[], float]] = {
+    **{f"calls_{count}": partial(count_calls, count) for count in (1, 128, 1_000, 10_000)},
+    "idle_evented": partial(idle_time, "evented"),
+    "idle_uring": partial(idle_time, "uring"),
+    "memory_native": partial(memory_growth, native_reads),
+    "memory_python": partial(memory_growth, python_reads),
+}
+
+
+def run_check(check: Check) -> Outcome:
+    """One check in a process of its own."""
+    command = [sys.executable, str(HERE / "io_checks.py"), check.name]
+    value, missing = None, None
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False
+        )
+        if done.returncode == 0:
+            value = float(json.loads(done.stdout)["value"])
+        else:
+            lines = done.stderr.strip().splitlines()
+            missing = lines[-1] if lines else f"exit code {done.returncode}"
+    except subprocess.TimeoutExpired:
+        missing = f"no result after {TIMEOUT_SECONDS} s"
+    return Outcome(check.what, check.limit, check.unit, value, missing)
+
+
+def run_checks(words: Sequence[str]) -> list[Outcome]:
+    """All checks with one of these words in their name."""
+    chosen = [
+        check for check in CHECKS if any(word in f"{check.name} {check.what}" for word in words)
+    ]
+    if chosen:
+        print("counts …", file=sys.stderr, flush=True)
+    return [run_check(check) for check in chosen]
+
+
+def cells_of(outcome: Outcome) -> list[str]:
+    """What, goal, measured, met."""
+    if outcome.value is None:
+        return [outcome.what, f"≤ {outcome.limit:.4g} {outcome.unit}", "not measured", "—"]
+    met = "yes" if outcome.value <= outcome.limit else "no"
+    return [
+        outcome.what,
+        f"≤ {outcome.limit:.4g} {outcome.unit}",
+        f"{outcome.value:.4g} {outcome.unit}",
+        met,
+    ]
+
+
+HEADER = ["what", "goal", "measured", "met?"]
+
+
+def render_text(outcomes: Sequence[Outcome]) -> str:
+    """The counts, aligned for a terminal."""
+    lines = [HEADER, *map(cells_of, outcomes)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(HEADER))]
+    rows = [
+        "  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    ]
+    missing = [f"{o.what!r} not measured: {o.missing}" for o in outcomes if o.missing is not None]
+    return "\n".join([*rows, *missing])
+
+
+def render_markdown(outcomes: Sequence[Outcome]) -> str:
+    """The counts as a table for the documentation."""
+    lines = [HEADER, ["---"] * len(HEADER), *map(cells_of, outcomes)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def main() -> int:
+    """Run the check named on the command line."""
+    if len(sys.argv) != 2 or sys.argv[1] not in FUNCTIONS:
+        print(f"usage: {sys.argv[0]} {{{','.join(FUNCTIONS)}}}", file=sys.stderr)
+        return 2
+    print(json.dumps({"value": FUNCTIONS[sys.argv[1]]()}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
