@@ -1,0 +1,206 @@
+/* Completions on their way to the driver.
+ *
+ * Those that were taken early come first, then what is in the completion queue, straight into the
+ * driver's array. Where work is deferred to us (IORING_SQ_TASKRUN) or the queue has overflowed, the
+ * kernel has more than the queue shows: it is entered, and the queue is looked at once more.
+ */
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "io/ring.h"
+
+#define OVERFLOW_TURNS 8
+
+/* What a receive brought. True when there is an event for the driver. */
+static bool complete_recv(fol_io_ring *ring, uint32_t index, const struct io_uring_cqe *cqe,
+                          fol_io_event *event)
+{
+    fol_ring_slot *slot = &ring->slots[index];
+    bool has_more = (cqe->flags & IORING_CQE_F_MORE) != 0;
+    int32_t buffer = slot->buffer;
+    if ((cqe->flags & IORING_CQE_F_BUFFER) != 0) {
+        buffer = (int32_t)(cqe->flags >> IORING_CQE_BUFFER_SHIFT);
+    }
+    slot->buffer = -1;
+    if (cqe->res > 0) {
+        FOL_ASSERT(buffer >= 0);
+        FOL_ASSERT((uint32_t)buffer < ring->buffers.count);
+        event->has_more = true;
+        event->buffer = buffer;
+        event->data = ring->buffers.memory + (size_t)buffer * ring->buffers.size;
+        ring->buffers.is_out[buffer] = true;
+        ring->buffers.out_count += 1;
+        if (!has_more) {
+            fol_ring_park(ring, index);
+        }
+        return true;
+    }
+    if (buffer >= 0) {
+        fol_ring_buffer_return(ring, (uint32_t)buffer);
+    }
+    if (cqe->res == -ENOBUFS && !has_more) {
+        fol_ring_park(ring, index);
+        return false;
+    }
+    event->has_more = has_more;
+    if (!has_more) {
+        fol_ring_slot_free(ring, index);
+    }
+    return true;
+}
+
+static bool complete_accept(fol_io_ring *ring, uint32_t index, const struct io_uring_cqe *cqe,
+                            fol_io_event *event)
+{
+    bool has_more = (cqe->flags & IORING_CQE_F_MORE) != 0;
+    event->has_more = has_more || cqe->res >= 0;
+    if (!has_more && cqe->res >= 0) {
+        fol_ring_park(ring, index);
+    } else if (!has_more) {
+        fol_ring_slot_free(ring, index);
+    }
+    return true;
+}
+
+/* True when there is an event for the driver. */
+static bool complete_special(fol_io_ring *ring, uint32_t index, const struct io_uring_cqe *cqe,
+                             fol_io_event *event)
+{
+    const fol_ring_slot *slot = &ring->slots[index];
+    *event = (fol_io_event){.token = slot->token, .value = cqe->res, .buffer = -1};
+    if ((slot->bits & FOL_RING_SLOT_MANY) != 0) {
+        return slot->opcode == IORING_OP_RECV ? complete_recv(ring, index, cqe, event)
+                                              : complete_accept(ring, index, cqe, event);
+    }
+    bool is_open = (slot->bits & FOL_RING_SLOT_DIRECT_OPEN) != 0;
+    if (is_open ? cqe->res < 0 : cqe->res >= 0) {
+        fol_ring_files_count(ring, -1);
+    }
+    fol_ring_slot_free(ring, index);
+    return true;
+}
+
+/* What the ring asked for itself. Cancels say nothing: the request's own completion does. */
+static void complete_own(fol_io_ring *ring, uint32_t index, uint32_t place)
+{
+    if (index != FOL_RING_WAKE) {
+        FOL_ASSERT(index == FOL_RING_CANCEL);
+        return;
+    }
+    ring->wake_armed = false;
+    /* A wait that ended because of it is the one that was to end. */
+    ring->is_woken |= (int32_t)(place - ring->cq_announced) >= 0;
+    /* Acquires what every wake before published, and lets the next one write again. Pairs with
+     * the exchange in wake. */
+    atomic_exchange_explicit(&ring->wake_is_due, false, memory_order_acq_rel);
+}
+
+/* Takes up to `room` events from at most `most` completions of the queue; *finals counts those that
+ * end a request. */
+static size_t drain(fol_io_ring *ring, fol_io_event *out, size_t room, uint32_t most,
+                    uint32_t *finals)
+{
+    uint32_t head = ring->cq_head;
+    /* Pairs with the kernel's release of the tail: the entries before it are whole. */
+    uint32_t tail = io_uring_smp_load_acquire(ring->ring.cq.ktail);
+    tail = tail - head > most ? head + most : tail;
+    const struct io_uring_cqe *entries = ring->ring.cq.cqes;
+    size_t count = 0;
+    for (; head != tail && count < room; head++) {
+        const struct io_uring_cqe *cqe = &entries[head & ring->cq_mask];
+        uint32_t index = (uint32_t)cqe->user_data;
+        if (FOL_UNLIKELY(index >= ring->slot_count)) {
+            complete_own(ring, index, head);
+            continue;
+        }
+        const fol_ring_slot *slot = &ring->slots[index];
+        FOL_ASSERT_HOT(slot->generation == (uint32_t)(cqe->user_data >> 32));
+        FOL_ASSERT_HOT(slot->bits != 0);
+        if (FOL_UNLIKELY((slot->bits & FOL_RING_SLOT_SPECIAL) != 0)) {
+            if (complete_special(ring, index, cqe, &out[count])) {
+                *finals += out[count].has_more ? 0 : 1;
+                count += 1;
+            }
+            continue;
+        }
+        out[count] = (fol_io_event){.token = slot->token, .value = cqe->res, .buffer = -1};
+        fol_ring_slot_free(ring, index);
+        *finals += 1;
+        count += 1;
+    }
+    ring->cq_head = head;
+    /* Pairs with the kernel's acquire: it may write the entries anew. */
+    io_uring_smp_store_release(ring->ring.cq.khead, head);
+    return count;
+}
+
+void fol_ring_take_early(fol_io_ring *ring)
+{
+    const uint32_t room = (ring->early_mask + 1) / 4 * 3;
+    /* Pairs with the kernel's release of the tail. */
+    uint32_t left = io_uring_smp_load_acquire(ring->ring.cq.ktail) - ring->cq_head;
+    /* One at a time: a slot may be another's after its completion. */
+    for (; left > 0 && ring->early_count < room; left--) {
+        fol_io_event event;
+        /* What is kept is in flight until the driver has it. */
+        uint32_t finals = 0;
+        uint32_t index = (uint32_t)ring->ring.cq.cqes[ring->cq_head & ring->cq_mask].user_data;
+        bool gives_fd =
+            index < ring->slot_count && (ring->slots[index].bits & FOL_RING_SLOT_GIVES_FD) != 0;
+        if (drain(ring, &event, 1, 1, &finals) == 1) {
+            fol_ring_keep(ring, &event, gives_fd);
+        }
+    }
+}
+
+/* Straight to the driver. */
+static size_t hand_over(fol_io_ring *ring, fol_io_event *out, size_t room)
+{
+    uint32_t finals = 0;
+    size_t count = drain(ring, out, room, UINT32_MAX, &finals);
+    ring->base.in_flight -= finals;
+    return count;
+}
+
+static size_t take_kept(fol_io_ring *ring, fol_io_event *out, size_t room)
+{
+    size_t count = 0;
+    for (; count < room && ring->early_count > 0; count++) {
+        out[count] = ring->early[ring->early_head].event;
+        ring->early_head = (ring->early_head + 1) & ring->early_mask;
+        ring->early_count -= 1;
+        ring->base.in_flight -= out[count].has_more ? 0 : 1;
+    }
+    return count;
+}
+
+size_t fol_ring_reap(fol_io_engine *engine, fol_io_event *out, size_t room)
+{
+    fol_io_ring *ring = fol_ring_of(engine);
+    if (FOL_UNLIKELY(ring->is_orphan)) {
+        fol_ring_check_orphan(ring);
+    }
+    size_t count = take_kept(ring, out, room);
+    if (!ring->is_ready) {
+        return count;
+    }
+    count += hand_over(ring, out + count, room - count);
+    for (int turn = 0; turn < OVERFLOW_TURNS && count < room; turn++) {
+        uint32_t flags = IO_URING_READ_ONCE(*ring->ring.sq.kflags);
+        if ((flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) == 0) {
+            break;
+        }
+        if ((flags & IORING_SQ_CQ_OVERFLOW) != 0) {
+            fol_ring_count(&engine->counters.overflows, 1);
+        }
+        int status = fol_ring_enter(ring, 0, 0, IORING_ENTER_GETEVENTS, NULL);
+        if (status < 0 && status != -EINTR && status != -EAGAIN && status != -EBUSY) {
+            fol_ring_break(ring, status);
+            return count + take_kept(ring, out + count, room - count);
+        }
+        count += hand_over(ring, out + count, room - count);
+    }
+    return count + take_kept(ring, out + count, room - count);
+}
