@@ -10,8 +10,15 @@
  * and data elsewhere. */
 #define MEAN_LEAST 8u
 #define WARMING    2u
-/* Frames that a load that is known has to last before it is believed. */
-#define FAMILIAR 2u
+/* Frames that a known load has to last before it is believed: time and work may have been
+ * disturbed, counts of nodes and operations may not. */
+#define FAMILIAR       2u
+#define FAMILIAR_COUNT 1u
+/* Work of a load in another mode that is off by this is no longer the mode's: a factor of 4. */
+#define MULTIPLE 512
+/* Times what is enough, after which a load whose phases still look for their places now and then is
+ * judged as it is. */
+#define LONG 8u
 /* No feature of the same load is farther off: a factor of 1.5. Work in another mode may be, because
  * workers share caches and memory: 1.7. */
 #define SAME_LOAD       150
@@ -118,22 +125,29 @@ static int32_t distance(int32_t a, int32_t b)
     return a > b ? a - b : b - a;
 }
 
-/* How far a load is from these features in this mode, at most; or INT32_MAX when it is another. */
-static int32_t load_distance(const fol_adaptive_known *load, fol_mode mode,
-                             const fol_features *features, bool uses_plan)
+/* The mode in which the load is known best: this one, or any other. */
+static fol_mode known_mode(const fol_adaptive *adaptive, const fol_adaptive_known *load)
 {
-    fol_mode seen = mode;
-    for (uint32_t i = 0; i < FOL_MODE_COUNT && load->mean[seen].count == 0; i++) {
-        seen = (fol_mode)i;
+    fol_mode mode = adaptive->mode;
+    for (uint32_t i = 0; i < FOL_MODE_COUNT && load->mean[mode].count < mean_least(adaptive); i++) {
+        mode = (fol_mode)i;
     }
-    if (load->mean[seen].count == 0) {
+    return mode;
+}
+
+/* How far a load is from these features, at most; or INT32_MAX when it is another. */
+static int32_t load_distance(const fol_adaptive *adaptive, const fol_adaptive_known *load,
+                             const fol_features *features, uint32_t compared)
+{
+    fol_mode mode = adaptive->mode;
+    fol_mode seen = known_mode(adaptive, load);
+    if (load->mean[seen].count < mean_least(adaptive)) {
         return INT32_MAX;
     }
     fol_features mean = fol_load_mean_get(&load->mean[seen]);
     int32_t farthest = 0;
     for (uint32_t i = 0; i < FOL_FEATURE_COUNT; i++) {
-        bool is_left_out =
-            (i == FOL_FEATURE_CYCLES && seen != mode) || (i == FOL_FEATURE_PLAN && !uses_plan);
+        bool is_left_out = (compared >> i & 1) == 0 || (i == FOL_FEATURE_CYCLES && seen != mode);
         int32_t off = is_left_out ? 0 : distance(mean.value[i], features->value[i]);
         bool is_other = i == FOL_FEATURE_BUSY && seen != mode;
         if (off > (is_other ? SAME_OTHER_MODE : SAME_LOAD) && off > load->slack) {
@@ -144,16 +158,16 @@ static int32_t load_distance(const fol_adaptive_known *load, fol_mode mode,
     return farthest;
 }
 
-/* The load that is like these features; NULL when none is. */
+/* The load that is like those of these features that are compared, a set of bits; NULL when none
+ * is. */
 static fol_adaptive_known *find_load(fol_adaptive *adaptive, const fol_features *features,
-                                     bool uses_plan)
+                                     uint32_t compared)
 {
     fol_adaptive_known *found = NULL;
     int32_t least = INT32_MAX;
     for (uint32_t i = 0; i < FOL_ADAPTIVE_LOADS; i++) {
         fol_adaptive_known *load = &adaptive->known[i];
-        int32_t off =
-            load->is_used ? load_distance(load, adaptive->mode, features, uses_plan) : INT32_MAX;
+        int32_t off = load->is_used ? load_distance(adaptive, load, features, compared) : INT32_MAX;
         if (off < least) {
             least = off;
             found = load;
@@ -183,16 +197,18 @@ static void enter_load(fol_adaptive *adaptive, fol_adaptive_known *load)
     }
 }
 
-/* The load has changed, as this frame shows. */
-static void change_load(fol_adaptive *adaptive, fol_feature feature, const fol_features *features)
+/* The load has changed, as the features of the last frames show. */
+static void change_load(fol_adaptive *adaptive, fol_feature feature, const fol_features *features,
+                        uint32_t compared)
 {
-    fol_features both;
-    for (uint32_t i = 0; i < FOL_FEATURE_COUNT; i++) {
-        both.value[i] = (features->value[i] + adaptive->previous.value[i]) / 2;
-    }
-    fol_adaptive_known *load = find_load(adaptive, &both, feature == FOL_FEATURE_PLAN);
+    fol_adaptive_known *before = adaptive->load;
+    fol_adaptive_known *load = find_load(adaptive, features, compared);
     bool is_noise = adaptive->load == &adaptive->fresh;
     int32_t slack = is_noise ? adaptive->fresh.slack + adaptive->fresh.slack / 2 : FOL_LOAD_SLACK;
+    if (before->mean[adaptive->mode].count < mean_least(adaptive)) {
+        /* These frames may have been of the other load. */
+        before->mean[adaptive->mode].count = 0;
+    }
     adaptive->changes++;
     record(adaptive, FOL_ADAPTIVE_CHANGED, adaptive->mode, 0.0);
     adaptive->decision.feature = feature;
@@ -205,29 +221,74 @@ static void change_load(fol_adaptive *adaptive, fol_feature feature, const fol_f
     enter_load(adaptive, load);
 }
 
-/* Watches for a change; only frames that show the load, and no search of a place for a phase. */
+/* Two frames make a change, so two show what the load is now. */
+static void look_up_change(fol_adaptive *adaptive, fol_feature changed,
+                           const fol_features *features, const fol_features *usual, bool is_looking)
+{
+    int32_t slack = adaptive->load->slack;
+    fol_features seen;
+    uint32_t compared = (1u << FOL_FEATURE_COUNT) - 1;
+    bool is_counted = false;
+    for (uint32_t i = FOL_FEATURE_OPERATIONS; i <= FOL_FEATURE_NODES; i++) {
+        is_counted = is_counted || distance(features->value[i], usual->value[i]) > slack;
+    }
+    adaptive->familiar = is_counted ? FAMILIAR_COUNT : FAMILIAR;
+    /* The plan's parallelism comes late, with costs. */
+    compared &= changed == FOL_FEATURE_PLAN ? ~0u : ~(1u << FOL_FEATURE_PLAN);
+    compared &= is_looking || adaptive->was_looking ? ~(1u << FOL_FEATURE_CYCLES) : ~0u;
+    for (uint32_t i = 0; i < FOL_FEATURE_COUNT; i++) {
+        seen.value[i] = (features->value[i] + adaptive->previous.value[i]) / 2;
+    }
+    change_load(adaptive, changed, &seen, compared);
+}
+
+/* Whether the load has changed with this frame. What shows something else in the frame is left out:
+ * its time, while a phase looks for its place; and with work as well, where the load is known from
+ * another mode only, unless it is a multiple. */
+static void watch_load(fol_adaptive *adaptive, const fol_features *features, bool is_looking)
+{
+    const fol_adaptive_known *load = adaptive->load;
+    fol_mode mode = known_mode(adaptive, load);
+    if (load->mean[mode].count < mean_least(adaptive)) {
+        return;
+    }
+    fol_features seen = *features;
+    fol_features usual = fol_load_mean_get(&load->mean[mode]);
+    bool is_other = mode != adaptive->mode;
+    if (is_looking || is_other) {
+        seen.value[FOL_FEATURE_CYCLES] = usual.value[FOL_FEATURE_CYCLES];
+    }
+    if (is_other &&
+        distance(seen.value[FOL_FEATURE_BUSY], usual.value[FOL_FEATURE_BUSY]) < MULTIPLE) {
+        seen.value[FOL_FEATURE_BUSY] = usual.value[FOL_FEATURE_BUSY];
+    }
+    if (is_other) {
+        seen.value[FOL_FEATURE_PLAN] = usual.value[FOL_FEATURE_PLAN];
+    }
+    fol_feature changed = fol_load_watch_add(&adaptive->watch, &usual, load->slack, &seen);
+    if (changed != FOL_FEATURE_COUNT) {
+        look_up_change(adaptive, changed, features, &usual, is_looking);
+    }
+}
+
 static void judge_frame(fol_adaptive *adaptive, const fol_adaptive_sample *sample)
 {
     if (adaptive->warming > 0) {
         adaptive->warming--;
         return;
     }
-    if (sample->value[FOL_FIGURE_LOOKING_RUNS] > 0) {
-        return;
-    }
+    bool is_looking = sample->value[FOL_FIGURE_LOOKING_RUNS] > 0;
     fol_features features = fol_load_features(sample);
-    fol_load_mean *mean = &adaptive->load->mean[adaptive->mode];
-    if (mean->count >= mean_least(adaptive)) {
-        fol_features usual = fol_load_mean_get(mean);
-        fol_feature changed =
-            fol_load_watch_add(&adaptive->watch, &usual, adaptive->load->slack, &features);
-        if (changed != FOL_FEATURE_COUNT) {
-            change_load(adaptive, changed, &features);
-            mean = &adaptive->load->mean[adaptive->mode];
-        }
+    watch_load(adaptive, &features, is_looking);
+    if (!is_looking && adaptive->was_looking && adaptive->since < LONG * adaptive->enough) {
+        /* What the search took is not what the mode takes. */
+        fol_adaptive_window_clear(&adaptive->window);
     }
-    fol_load_mean_add(mean, &features);
+    if (!is_looking) {
+        fol_load_mean_add(&adaptive->load->mean[adaptive->mode], &features);
+    }
     adaptive->previous = features;
+    adaptive->was_looking = is_looking;
 }
 
 /* Keeps a load that has lasted: as one that was met before, if it is like that; else as new. */
@@ -235,14 +296,14 @@ static void keep_load(fol_adaptive *adaptive)
 {
     const fol_load_mean *mean = &adaptive->fresh.mean[adaptive->mode];
     fol_features features = fol_load_mean_get(mean);
-    fol_adaptive_known *load = find_load(adaptive, &features, true);
+    fol_adaptive_known *load = find_load(adaptive, &features, UINT32_MAX);
     if (load == NULL) {
         load = oldest_load(adaptive);
         *load = adaptive->fresh;
         load->is_used = true;
     } else {
         load->slack = load->slack > adaptive->fresh.slack ? load->slack : adaptive->fresh.slack;
-        if (load->mean[adaptive->mode].count == 0) {
+        if (load->mean[adaptive->mode].count < mean_least(adaptive)) {
             load->mean[adaptive->mode] = *mean;
         }
     }
@@ -252,15 +313,15 @@ static void keep_load(fol_adaptive *adaptive)
 static bool may_try(const fol_adaptive *adaptive, fol_mode mode)
 {
     const fol_adaptive_known *load = adaptive->load;
-    return mode != adaptive->mode && !load->is_refused[mode] &&
-           load->trials[mode] < FOL_ADAPTIVE_TRIALS;
+    return mode != adaptive->mode && !load->is_refused[mode];
 }
 
 static void start_trial(fol_adaptive *adaptive, fol_adaptive_reason reason, fol_mode mode,
                         double other_cycles)
 {
     fol_adaptive_known *load = adaptive->load;
-    load->trials[mode]++;
+    /* One that a change cut short may have seen frames of another load. */
+    load->mean[mode].count = 0;
     load->is_trial = true;
     load->trial_mode = mode;
     load->trial_from = adaptive->mode;
@@ -299,13 +360,26 @@ static double best_saving(const fol_adaptive *adaptive)
     return busy * (1.0 - 1.0 / plan) - runs * adaptive->overhead;
 }
 
-/* Whether several workers have anything to do in a mode that has them. */
+/* Where to go from uring; there, while it is not yet known whether several workers gain anything.
+ */
 static fol_mode mode_without_ring(const fol_adaptive *adaptive)
 {
     const fol_adaptive_window *window = &adaptive->window;
+    if (adaptive->quiet >= adaptive->enough) {
+        return FOL_MODE_BLOCKING;
+    }
     bool is_parallel =
-        window->sum[FOL_FIGURE_PARALLEL_RUNS] > 0 || window->sum[FOL_FIGURE_LOOKING_RUNS] > 0;
-    return is_parallel && adaptive->workers > 1 ? FOL_MODE_STEALING : FOL_MODE_BLOCKING;
+        window->count == window->capacity && window->sum[FOL_FIGURE_PARALLEL_RUNS] > 0;
+    return is_parallel ? FOL_MODE_STEALING : FOL_MODE_URING;
+}
+
+static void leave_ring(fol_adaptive *adaptive)
+{
+    fol_mode mode = mode_without_ring(adaptive);
+    if (mode != FOL_MODE_URING) {
+        adaptive->load->is_refused[FOL_MODE_URING] = true;
+        switch_mode(adaptive, FOL_ADAPTIVE_NO_OPERATIONS, mode, 0.0);
+    }
 }
 
 /* The load has lasted and the cool-down is over: what the figures say. */
@@ -322,8 +396,7 @@ static void decide(fol_adaptive *adaptive)
         start_trial(adaptive, FOL_ADAPTIVE_OPERATIONS, FOL_MODE_URING, 0.0);
     } else if (adaptive->mode == FOL_MODE_URING &&
                (operations == 0.0 || operations < least / 2.0)) {
-        load->is_refused[FOL_MODE_URING] = true;
-        switch_mode(adaptive, FOL_ADAPTIVE_NO_OPERATIONS, mode_without_ring(adaptive), 0.0);
+        leave_ring(adaptive);
     } else if (adaptive->mode == FOL_MODE_STEALING && adaptive->quiet >= adaptive->enough) {
         load->is_refused[FOL_MODE_STEALING] = true;
         switch_mode(adaptive, FOL_ADAPTIVE_NOTHING_GAINED, FOL_MODE_BLOCKING, 0.0);
@@ -351,6 +424,8 @@ fol_mode fol_adaptive_learn(fol_adaptive *adaptive, const fol_adaptive_sample *s
     adaptive->quiet = is_quiet ? adaptive->quiet + (adaptive->quiet < UINT32_MAX) : 0;
     bool has_mean = adaptive->load->mean[adaptive->mode].count >= mean_least(adaptive);
     bool is_enough = adaptive->since >= adaptive->enough && has_mean;
+    bool has_costs =
+        adaptive->window.count >= adaptive->enough || adaptive->since >= LONG * adaptive->enough;
     if (is_enough && adaptive->load == &adaptive->fresh) {
         keep_load(adaptive);
     }
@@ -359,11 +434,11 @@ fol_mode fol_adaptive_learn(fol_adaptive *adaptive, const fol_adaptive_sample *s
         return adaptive->mode;
     }
     if (adaptive->load->is_settled) {
-        if (adaptive->load->best != adaptive->mode && adaptive->since >= FAMILIAR) {
+        if (adaptive->load->best != adaptive->mode && adaptive->since >= adaptive->familiar) {
             switch_mode(adaptive, FOL_ADAPTIVE_FAMILIAR, adaptive->load->best,
                         adaptive->load->cost[adaptive->load->best]);
         }
-    } else if (is_enough) {
+    } else if (is_enough && has_costs) {
         decide(adaptive);
     }
     return adaptive->mode;

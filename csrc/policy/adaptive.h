@@ -37,7 +37,6 @@
 
 #define FOL_ADAPTIVE_LEAST_WINDOW 4u
 #define FOL_ADAPTIVE_LOADS        12u
-#define FOL_ADAPTIVE_TRIALS       3u /* of one mode for one load, when changes cut them short */
 
 typedef enum fol_mode {
     FOL_MODE_BLOCKING = 0,
@@ -68,8 +67,7 @@ typedef struct fol_adaptive_known {
     fol_mode trial_mode;
     fol_mode trial_from;
     int32_t slack;
-    uint64_t last_seen; /* frame */
-    uint8_t trials[FOL_MODE_COUNT];
+    uint64_t last_seen;              /* frame */
     bool is_refused[FOL_MODE_COUNT]; /* known to be no better */
     fol_load_mean mean[FOL_MODE_COUNT];
     double cost[FOL_MODE_COUNT]; /* cycles of a frame when last measured; 0: never */
@@ -101,8 +99,10 @@ typedef struct fol_adaptive {
     uint32_t cooldown_left;
     uint32_t warming;           /* frames after a switch that are not judged */
     uint32_t since;             /* frames since the last change or switch; held at UINT32_MAX */
+    uint32_t familiar;          /* frames that a known load has to last now */
     uint32_t quiet;             /* frames in a row without a phase for several workers */
     fol_features previous;      /* of the last judged frame */
+    bool was_looking;           /* a phase looked for its place in that */
     fol_adaptive_window window; /* of the frames since the last change or switch */
     fol_load_watch watch;
     fol_adaptive_known *load; /* one of those below */

@@ -34,7 +34,7 @@ void fol_load_mean_add(fol_load_mean *mean, const fol_features *features)
         return;
     }
     for (uint32_t i = 0; i < FOL_FEATURE_COUNT; i++) {
-        mean->sum[i] += features->value[i];
+        mean->sum[i] = (mean->count == 0 ? 0 : mean->sum[i]) + features->value[i];
     }
     mean->count++;
 }
