@@ -7,6 +7,7 @@
 #define FOL_TESTS_IO_FAKE_ENGINE_H
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 
 #include "check.h"
@@ -297,6 +298,21 @@ static inline fol_io_op *fake_take_one(fol_io *io, int64_t value)
         CHECK_EQ(op->value, value);
     }
     return op;
+}
+
+/* A file of 4 KiB. */
+static const fol_io_request read_path = {
+    .kind = FOL_IO_READ, .flags = FOL_IO_PATH, .fd = AT_FDCWD, .path = "a", .size = 4096};
+
+static inline fol_io_request on(uint32_t kind, int fd, void *buffer, size_t size)
+{
+    return (fol_io_request){.kind = kind, .fd = fd, .buffer = buffer, .size = size};
+}
+
+/* The request that has been in flight longest. */
+static inline const fol_io_request *flying(const fake_engine *fake)
+{
+    return fake->flying[0].request;
 }
 
 #endif
