@@ -59,16 +59,17 @@ static void cancel_all(fol_io_ring *ring)
     }
 }
 
-/* By the owner. */
+/* By the owner. Cancels in each turn: one that comes while a request is between two states, or
+ * before the kernel's thread has taken it, misses it. */
 static void settle(fol_io_ring *ring)
 {
     const uint64_t end = now_ms() + SETTLE_MS;
-    cancel_all(ring);
-    for (int turn = 0; turn < TURNS_MAX && ring->is_open && fol_ring_held(ring) > 0; turn++) {
+    for (int turn = 0; turn < TURNS_MAX && fol_ring_held(ring) > 0 && now_ms() < end; turn++) {
         struct __kernel_timespec limit = {.tv_nsec = (long long)(SLICE_MS * NS_PER_MS)};
         const fol_ring_wait wait = {.timeout = (uintptr_t)&limit};
+        cancel_all(ring);
         fol_ring_take_early(ring);
-        if (fol_ring_held(ring) == 0 || now_ms() >= end) {
+        if (fol_ring_held(ring) == 0) {
             return;
         }
         int status = fol_ring_enter(ring, 0, 1, IORING_ENTER_GETEVENTS, &wait);
