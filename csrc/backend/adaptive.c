@@ -2,8 +2,10 @@
  * whichever suits the load; policy/adaptive.h has the rule.
  *
  * It has the threads, the team and the prepared phases of the stealing backend all the time, and
- * changes between frames only. While it blocks no phase asks where to run, and the helpers, who
- * find no work, park. Only the caller touches its state; `switches` is in the backend.
+ * changes between frames only. Where a phase is better off is kept for each load that the policy
+ * knows, so that one that comes back is not measured again. While it blocks no phase asks where to
+ * run, and the helpers, who find no work, park. Only the caller touches its state; `switches` is in
+ * the backend.
  */
 
 #include <errno.h>
@@ -83,6 +85,19 @@ static void adaptive_deinit(fol_backend *backend)
     fol_free(state);
 }
 
+static int adaptive_prepare(fol_backend *backend, fol_work *work)
+{
+    int status = fol_stealing_prepare(backend, work);
+    if (status != FOL_OK || work->prepared == NULL) {
+        return status;
+    }
+    status = fol_placed_keep(work->prepared, FOL_ADAPTIVE_LOADS);
+    if (status != FOL_OK) {
+        fol_stealing_unprepare(backend, work);
+    }
+    return status;
+}
+
 /* Costs are worth asking for anew when the load has changed, and when it has lasted for a while. */
 static uint64_t costs_epoch(const fol_adaptive *policy)
 {
@@ -110,11 +125,20 @@ static void note_run(adaptive *state, const fol_placed *placed)
                                       placement->reason == FOL_PLACEMENT_TRIED_AGAIN;
 }
 
+static void tell_load(const fol_adaptive *policy, fol_placed *placed)
+{
+    const fol_adaptive_known *load = policy->load;
+    if (placed != NULL) {
+        fol_placed_set_load(placed, load->id, load->id == 0 ? 0 : (uint32_t)(load - policy->known));
+    }
+}
+
 static void adaptive_run(fol_backend *backend, const fol_work *work)
 {
     adaptive *state = state_of(backend);
     fol_placed *placed = work->prepared;
     if (state->policy.mode != FOL_MODE_BLOCKING) {
+        tell_load(&state->policy, placed);
         fol_stealing_run(backend, work);
     } else if (placed != NULL) {
         fol_placed_run_in_order(placed, backend, work, costs_epoch(&state->policy),
@@ -175,10 +199,10 @@ static void adaptive_end_frame(fol_backend *backend, const fol_backend_frame *fr
     read_steals(state, backend);
     fol_mode to = fol_adaptive_learn(&state->policy, &state->frame);
     memset(&state->frame, 0, sizeof(state->frame));
+    backend->wants_ring = fol_adaptive_wants_ring(&state->policy);
     if (from == to) {
         return;
     }
-    backend->wants_ring = to == FOL_MODE_URING;
     backend->switches = state->policy.switches;
     if (state->trace != NULL) {
         uint64_t now = fol_cycles_now();
@@ -210,7 +234,7 @@ static size_t adaptive_explain_choice(const fol_backend *backend, double ns_per_
 const fol_backend_ops fol_backend_adaptive = {.name = "adaptive",
                                               .init = adaptive_init,
                                               .deinit = adaptive_deinit,
-                                              .prepare = fol_stealing_prepare,
+                                              .prepare = adaptive_prepare,
                                               .unprepare = fol_stealing_unprepare,
                                               .run = adaptive_run,
                                               .explain = adaptive_explain,

@@ -68,6 +68,37 @@ void fol_placed_deinit(fol_placed *placed)
     fol_free(placed->costs);
     fol_free(placed->has_overlap);
     fol_free(placed->has_cuts);
+    fol_free(placed->kept);
+}
+
+int fol_placed_keep(fol_placed *placed, uint32_t count)
+{
+    FOL_ASSERT(placed->kept == NULL);
+    placed->kept = fol_alloc_zeroed(count, sizeof(*placed->kept));
+    placed->kept_count = placed->kept == NULL ? 0 : count;
+    return placed->kept == NULL ? -ENOMEM : FOL_OK;
+}
+
+void fol_placed_set_load(fol_placed *placed, uint64_t load, uint32_t slot)
+{
+    if (FOL_LIKELY(placed->load == load)) {
+        return;
+    }
+    const fol_placement *now = &placed->placement;
+    bool is_found = now->reason != FOL_PLACEMENT_UNKNOWN &&
+                    (now->state == FOL_PLACEMENT_SERIAL || now->state == FOL_PLACEMENT_PARALLEL);
+    if (placed->load != 0 && is_found) {
+        placed->kept[placed->slot] = (fol_placed_kept){.load = placed->load, .placement = *now};
+    }
+    placed->load = load;
+    if (load == 0) {
+        return;
+    }
+    FOL_ASSERT(slot < placed->kept_count);
+    placed->slot = slot;
+    if (placed->kept[slot].load == load) {
+        placed->placement = placed->kept[slot].placement;
+    }
 }
 
 /* Asks for the costs of all nodes; returns their sum. */

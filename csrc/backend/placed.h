@@ -11,6 +11,12 @@
 #include "backend/crew.h"
 #include "policy/placement.h"
 
+/* What was found for one load that may come back. */
+typedef struct fol_placed_kept {
+    uint64_t load; /* 0: none */
+    fol_placement placement;
+} fol_placed_kept;
+
 /* The first member of what such a backend prepares. */
 typedef struct fol_placed {
     fol_placement placement;
@@ -22,6 +28,10 @@ typedef struct fol_placed {
     uint64_t runs;
     uint64_t next_refresh; /* runs when costs are asked for again */
     uint64_t epoch;        /* of the caller of fol_placed_run_in_order, when they were last asked */
+    fol_placed_kept *kept; /* `kept_count` of them; NULL: loads are not told apart */
+    uint32_t kept_count;
+    uint32_t slot; /* of the load for which the placement is */
+    uint64_t load; /* that load; 0: none that is kept */
 } fol_placed;
 
 /* Runs the phase on all workers, merges included. */
@@ -40,6 +50,11 @@ void fol_placed_run_phase(fol_placed *placed, fol_backend *backend, const fol_wo
  * that it takes one part in REFRESH_SHARE of the time. */
 void fol_placed_run_in_order(fol_placed *placed, fol_backend *backend, const fol_work *work,
                              uint64_t epoch, fol_placed_use_costs *use_costs);
+/* -ENOMEM: nothing is kept. */
+int fol_placed_keep(fol_placed *placed, uint32_t count);
+/* From here on runs are of this load (0: none that is kept), which has that slot until another load
+ * gets it: the placement goes on with what was found for it before. */
+void fol_placed_set_load(fol_placed *placed, uint64_t load, uint32_t slot);
 /* Whether anything in the segment can run at the same time as something else. */
 static inline bool fol_placed_is_parallel(const fol_placed *placed, uint32_t segment)
 {

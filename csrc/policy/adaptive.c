@@ -301,6 +301,7 @@ static void keep_load(fol_adaptive *adaptive)
         load = oldest_load(adaptive);
         *load = adaptive->fresh;
         load->is_used = true;
+        load->id = ++adaptive->ids;
     } else {
         load->slack = load->slack > adaptive->fresh.slack ? load->slack : adaptive->fresh.slack;
         if (load->mean[adaptive->mode].count < mean_least(adaptive)) {
@@ -335,9 +336,13 @@ static void end_trial(fol_adaptive *adaptive)
     fol_mode from = load->trial_from;
     double cost = fol_adaptive_window_trimmed(&adaptive->window, FOL_FIGURE_CYCLES);
     double before = load->cost[from];
+    bool is_slower = cost > before * (1.0 + adaptive->config.least_gain / 2.0);
     load->is_trial = false;
     load->cost[adaptive->mode] = cost;
-    if (cost > before * (1.0 + adaptive->config.least_gain / 2.0)) {
+    if (adaptive->mode == FOL_MODE_URING) {
+        adaptive->prefers_ring = !is_slower;
+    }
+    if (is_slower) {
         load->is_refused[adaptive->mode] = true;
         switch_mode(adaptive, FOL_ADAPTIVE_SLOWER, from, before);
     } else {
@@ -412,6 +417,27 @@ static void decide(fol_adaptive *adaptive)
     }
 }
 
+/* Takes what is known to suit the load, when it has come for sure. */
+static void return_to_best(fol_adaptive *adaptive)
+{
+    const fol_adaptive_known *load = adaptive->load;
+    if (load->best == adaptive->mode || adaptive->since < adaptive->familiar) {
+        return;
+    }
+    double operations = fol_adaptive_window_mean(&adaptive->window, FOL_FIGURE_OPERATIONS);
+    if (operations > 0.0) {
+        adaptive->prefers_ring = load->best == FOL_MODE_URING;
+    }
+    switch_mode(adaptive, FOL_ADAPTIVE_FAMILIAR, load->best, load->cost[load->best]);
+}
+
+bool fol_adaptive_wants_ring(const fol_adaptive *adaptive)
+{
+    bool does_none = adaptive->window.sum[FOL_FIGURE_OPERATIONS] == 0;
+    return adaptive->mode == FOL_MODE_URING ||
+           (adaptive->prefers_ring && adaptive->load->is_settled && does_none);
+}
+
 fol_mode fol_adaptive_learn(fol_adaptive *adaptive, const fol_adaptive_sample *sample)
 {
     bool is_quiet =
@@ -434,10 +460,7 @@ fol_mode fol_adaptive_learn(fol_adaptive *adaptive, const fol_adaptive_sample *s
         return adaptive->mode;
     }
     if (adaptive->load->is_settled) {
-        if (adaptive->load->best != adaptive->mode && adaptive->since >= adaptive->familiar) {
-            switch_mode(adaptive, FOL_ADAPTIVE_FAMILIAR, adaptive->load->best,
-                        adaptive->load->cost[adaptive->load->best]);
-        }
+        return_to_best(adaptive);
     } else if (is_enough && has_costs) {
         decide(adaptive);
     }

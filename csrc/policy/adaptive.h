@@ -60,6 +60,7 @@ typedef enum fol_adaptive_reason {
 
 /* One load that was met. */
 typedef struct fol_adaptive_known {
+    uint64_t id; /* no other load has or had it; 0: not kept */
     bool is_used;
     bool is_settled; /* in `best` */
     bool is_trial;   /* of trial_mode, which is compared with trial_from */
@@ -95,7 +96,9 @@ typedef struct fol_adaptive {
     fol_mode mode;
     uint64_t frames;
     uint64_t switches;
-    uint64_t changes; /* of the load */
+    uint64_t changes;  /* of the load */
+    uint64_t ids;      /* given to loads */
+    bool prefers_ring; /* the last load with I/O was better off with the ring */
     uint32_t cooldown_left;
     uint32_t warming;           /* frames after a switch that are not judged */
     uint32_t since;             /* frames since the last change or switch; held at UINT32_MAX */
@@ -126,6 +129,11 @@ void fol_adaptive_init(fol_adaptive *adaptive, const fol_adaptive_config *config
                        double overhead_cycles, fol_adaptive_sample *samples);
 /* After each frame, which ran in adaptive->mode; the next one runs in the mode returned. */
 fol_mode fol_adaptive_learn(fol_adaptive *adaptive, const fol_adaptive_sample *sample);
+
+/* Whether the next frame's I/O should go to the ring: in uring; and in the others while their load,
+ * settled, does none, if that is what suited the last load with I/O, so that I/O which comes back
+ * does not begin with what is slower. */
+bool fol_adaptive_wants_ring(const fol_adaptive *adaptive);
 
 /* Of the window. Busy cycles for each cycle in which the caller did not wait for I/O. */
 double fol_adaptive_parallelism(const fol_adaptive *adaptive);

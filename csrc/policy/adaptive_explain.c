@@ -138,11 +138,13 @@ size_t fol_adaptive_explain(const fol_adaptive *adaptive, double ns_per_cycle, c
     add(&text, "%s ", fol_mode_name(adaptive->mode));
     add_decision(&text, adaptive, us);
     add_figures(&text, adaptive, us);
-    add(&text, "; %llu switches in %llu frames, ", (unsigned long long)adaptive->switches,
-        (unsigned long long)adaptive->frames);
+    add(&text, "; %llu switch%s in %llu frame%s, ", (unsigned long long)adaptive->switches,
+        adaptive->switches == 1 ? "" : "es", (unsigned long long)adaptive->frames,
+        adaptive->frames == 1 ? "" : "s");
     if (adaptive->cooldown_left > 0) {
-        add(&text, "the next one in %u frames at the earliest (cool-down %u)",
-            adaptive->cooldown_left, adaptive->config.cooldown);
+        add(&text, "the next one in %u frame%s at the earliest (cool-down %u)",
+            adaptive->cooldown_left, adaptive->cooldown_left == 1 ? "" : "s",
+            adaptive->config.cooldown);
     } else {
         add(&text, "no cool-down runs (it is %u frames)", adaptive->config.cooldown);
     }

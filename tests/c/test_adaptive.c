@@ -18,7 +18,8 @@ static load draw_load(model *m, double noise)
     double share = load.plan < 2.0 ? load.plan : 2.0;
     load.parallel = load.work / share + 2000.0 + model_draw(m) * 20000.0;
     load.nodes = 1.0 + floor(model_draw(m) * 40.0);
-    load.operations = model_draw(m) < 0.5 ? 0.0 : floor(model_draw(m) * 300.0);
+    /* Fewer are not worth the ring by the configuration, whatever they take. */
+    load.operations = model_draw(m) < 0.5 ? 0.0 : 8.0 + floor(model_draw(m) * 300.0);
     load.pool = 1000.0 + model_draw(m) * 10000.0;
     load.ring = load.pool * (0.4 + model_draw(m) * 1.2);
     return load;
@@ -97,6 +98,36 @@ static void test_a_ring_that_takes_longer_is_left_after_the_cooldown(void)
     model_run(&m, &slow, 100000);
     CHECK(m.adaptive.mode != FOL_MODE_URING);
     CHECK(m.adaptive.switches <= 3);
+}
+
+static void test_the_ring_is_kept_ready_while_a_settled_load_does_no_io(void)
+{
+    model m;
+    model_init(&m, &usual, 2, 1);
+    model_run(&m, &tiny, 300);
+    CHECK(!fol_adaptive_wants_ring(&m.adaptive));
+    model_run(&m, &reads, 300);
+    CHECK(fol_adaptive_wants_ring(&m.adaptive));
+    model_run(&m, &tiny, 300);
+    CHECK_EQ(m.adaptive.mode, FOL_MODE_BLOCKING);
+    CHECK(fol_adaptive_wants_ring(&m.adaptive));
+    /* A load with I/O that is new has to be measured without it. */
+    load other = reads;
+    other.operations = 20;
+    other.nodes = 30;
+    model_run(&m, &other, 10);
+    CHECK(!fol_adaptive_wants_ring(&m.adaptive));
+}
+
+static void test_the_ring_is_not_kept_ready_when_it_took_longer(void)
+{
+    load slow = reads;
+    slow.ring = slow.pool * 1.3;
+    model m;
+    model_init(&m, &usual, 2, 1);
+    model_run(&m, &slow, 500);
+    model_run(&m, &tiny, 500);
+    CHECK(!fol_adaptive_wants_ring(&m.adaptive));
 }
 
 static void test_one_worker_never_steals(void)
@@ -358,6 +389,8 @@ int main(void)
     RUN(test_heavy_systems_go_on_stealing);
     RUN(test_many_operations_go_to_the_ring);
     RUN(test_a_ring_that_takes_longer_is_left_after_the_cooldown);
+    RUN(test_the_ring_is_kept_ready_while_a_settled_load_does_no_io);
+    RUN(test_the_ring_is_not_kept_ready_when_it_took_longer);
     RUN(test_one_worker_never_steals);
     RUN(test_a_frame_that_was_interrupted_changes_nothing);
     RUN(test_a_burst_of_interrupted_frames_is_forgotten);
