@@ -55,13 +55,13 @@ void fol_io_wake(fol_io *io)
     }
 }
 
-/* Sends, reaps and ends what can be now; what was started is flushed unless a wait comes next. */
-static bool make_progress(fol_io *io)
+/* Takes what completed, ends what is overdue, and starts what can be started now, last, so that a
+ * wait finds all in flight. What was started is not flushed: the wait does that. */
+static void make_progress(fol_io *io)
 {
-    fol_io_send(io);
-    bool has_any = fol_io_reap(io);
+    (void)fol_io_reap(io);
     fol_io_expire(io);
-    return has_any;
+    fol_io_send(io);
 }
 
 static bool is_busy(const fol_io_lane *lane)
@@ -239,7 +239,7 @@ int fol_io_wait(fol_io *io, uint32_t least, uint64_t until_ns)
 {
     int status = FOL_OK;
     for (uint32_t turn = 0; turn < TURNS && status == FOL_OK; turn++) {
-        (void)make_progress(io);
+        make_progress(io);
         if (io->first_news != NULL) {
             break;
         }
@@ -254,7 +254,6 @@ int fol_io_wait(fol_io *io, uint32_t least, uint64_t until_ns)
         }
         status = io->is_refused ? -EBUSY : wait_once(io, least, until_ns);
     }
-    fol_io_send(io);
     disarm_notice(io);
     fol_io_flush(io);
     FOL_CHECK_INVARIANTS(fol_io_invariants(io));
