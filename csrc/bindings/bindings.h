@@ -50,7 +50,40 @@
     X(max_tables)                                                                                  \
     X(setdefault)                                                                                  \
     X(tolist)                                                                                      \
-    X(__match_args__)
+    X(__match_args__)                                                                              \
+    X(address)                                                                                     \
+    X(data)                                                                                        \
+    X(data_only)                                                                                   \
+    X(dir_fd)                                                                                      \
+    X(events)                                                                                      \
+    X(family)                                                                                      \
+    X(fd)                                                                                          \
+    X(fileno)                                                                                      \
+    X(flags)                                                                                       \
+    X(follow_symlinks)                                                                             \
+    X(how)                                                                                         \
+    X(into)                                                                                        \
+    X(many)                                                                                        \
+    X(mode)                                                                                        \
+    X(new)                                                                                         \
+    X(offset)                                                                                      \
+    X(old)                                                                                         \
+    X(operation)                                                                                   \
+    X(path)                                                                                        \
+    X(path_or_fd)                                                                                  \
+    X(paths)                                                                                       \
+    X(proto)                                                                                       \
+    X(seconds)                                                                                     \
+    X(size)                                                                                        \
+    X(timeout)                                                                                     \
+    X(to)                                                                                          \
+    X(type)                                                                                        \
+    X(wait)                                                                                        \
+    X(whole)                                                                                       \
+    X(__fspath__)                                                                                  \
+    X(stage)                                                                                       \
+    X(phase)                                                                                       \
+    X(none)
 
 enum fol_py_name {
 #define FOL_PY_NAME_ENUM(name) FOL_PY_NAME_##name,

@@ -4,6 +4,7 @@
  * out is ended when the function returns; numpy arrays taken from it stay valid memory.
  */
 #include "bindings/batch.h"
+#include "bindings/io.h"
 #include "bindings/scheduler.h"
 
 /* Rows that make the cost of a numpy call small against its work. */
@@ -247,12 +248,18 @@ static PyObject *context_io(PyObject *object, void *closure)
 {
     (void)closure;
     fol_py_context *self = (fol_py_context *)object;
-    if (fol_py_context_check(self) == 0) {
-        fol_py_raise(self->state, FOL_E_ACCESS,
-                     "system `%U` does not do I/O: ctx.io needs io=True in its declaration",
-                     self->name);
+    if (fol_py_context_check(self) < 0) {
+        return NULL;
     }
-    return NULL;
+    if (self->io == NULL || self->is_in_condition) {
+        fol_py_raise(self->state, FOL_E_ACCESS,
+                     self->is_in_condition
+                         ? "the run condition of `%U` may not do I/O"
+                         : "system `%U` does not do I/O: ctx.io needs io=True in its declaration",
+                     self->name);
+        return NULL;
+    }
+    return Py_NewRef(self->io);
 }
 
 static PyObject *context_name(PyObject *object, void *closure)
@@ -279,6 +286,7 @@ static int context_traverse(PyObject *object, visitproc visit, void *arg)
     Py_VISIT(self->kernel);
     Py_VISIT(self->resources);
     Py_VISIT(self->commands);
+    Py_VISIT(self->io);
     Py_VISIT(self->errors);
     Py_VISIT(self->merge_errors);
     for (size_t i = 0; i < self->query_count; i++) {
@@ -303,6 +311,10 @@ static int context_clear(PyObject *object)
     if (self->commands != NULL) {
         fol_py_commands_detach(self->commands);
         Py_CLEAR(self->commands);
+    }
+    if (self->io != NULL) {
+        fol_py_io_detach(self->io);
+        Py_CLEAR(self->io);
     }
     Py_CLEAR(self->errors);
     Py_CLEAR(self->merge_errors);

@@ -4,6 +4,7 @@
  * frame comes back here, so that an edited schedule is planned again before the next one and no
  * error of a frame is lost.
  */
+#include "bindings/io.h"
 #include "bindings/scheduler.h"
 
 #include <errno.h>
@@ -71,8 +72,7 @@ int fol_py_scheduler_refresh(fol_py_scheduler *self)
     return answer == NULL ? -1 : 0;
 }
 
-/* Raises what no frame had run for. */
-static int raise_refusal(fol_py_scheduler *self, int status, double dt)
+int fol_py_raise_refusal(fol_py_scheduler *self, int status, double dt)
 {
     if (status == FOL_E_VALUE) {
         PyObject *given = PyFloat_FromDouble(dt);
@@ -94,6 +94,13 @@ static int raise_refusal(fol_py_scheduler *self, int status, double dt)
         return fol_py_raise(
             self->state, status,
             "the scheduler belongs to the process before the fork: make a new one here");
+    }
+    if (status == -EBUSY) {
+        PyErr_SetString(PyExc_RuntimeError,
+                        "operations are in flight on a ring that belongs to another thread, which "
+                        "still lives: run frames on that thread until they have ended, or make the "
+                        "scheduler with io=\"pool\", whose operations any thread may take over");
+        return -1;
     }
     return fol_py_raise(self->state, status, NULL);
 }
@@ -157,7 +164,7 @@ static int finish_badly(fol_py_scheduler *self, int status, double dt, batch *ma
     if (!has_run) {
         Py_CLEAR(self->interrupt);
         fol_py_drop_errors(self);
-        return raise_refusal(self, status, dt);
+        return fol_py_raise_refusal(self, status, dt);
     }
     if (fol_scheduler_frame(self->core)->error_count > 0) {
         if (made->errors == NULL && (made->errors = PyList_New(0)) == NULL) {
@@ -169,10 +176,18 @@ static int finish_badly(fol_py_scheduler *self, int status, double dt, batch *ma
         }
     }
     fol_py_drop_errors(self);
+    bool has_unseen = fol_py_io_home_has_unseen(self->home);
+    if (has_unseen) {
+        if ((made->errors == NULL && (made->errors = PyList_New(0)) == NULL) ||
+            fol_py_collect_unseen(self, made->errors) < 0) {
+            return -1;
+        }
+    }
     if (status == FOL_E_INTERRUPTED || self->interrupt != NULL) {
         return raise_interrupt(self, made);
     }
-    return status == FOL_E_FRAME ? raise_frame_error(self, made) : 0;
+    bool fails = status == FOL_E_FRAME || (has_unseen && self->policy == FOL_ERRORS_RAISE);
+    return fails ? raise_frame_error(self, made) : 0;
 }
 
 /* One batch of the core; 0, or -1 with an error raised. Until its errors are collected, which may
@@ -186,7 +201,7 @@ static int run_batch(fol_py_scheduler *self, uint64_t count, double dt, batch *m
     if (self->is_driving) {
         /* A child of a fork within the frame has a copy of one that never ends. */
         bool was_forked = self->process != (int)getpid();
-        return raise_refusal(self, was_forked ? FOL_E_FORKED : FOL_E_BUSY, dt);
+        return fol_py_raise_refusal(self, was_forked ? FOL_E_FORKED : FOL_E_BUSY, dt);
     }
     self->is_driving = true;
     fol_py_world_begin_frame(self->world);
@@ -195,7 +210,8 @@ static int run_batch(fol_py_scheduler *self, uint64_t count, double dt, batch *m
                             : fol_scheduler_tick_many(self->core, count, dt, &done);
     fol_py_world_end_frame(self->world);
     bool went_well = status == 0 && fol_scheduler_frame(self->core)->error_count == 0 &&
-                     self->interrupt == NULL && self->face.error == NULL;
+                     self->interrupt == NULL && self->face.error == NULL &&
+                     !fol_py_io_home_has_unseen(self->home);
     int answer = went_well ? 0 : finish_badly(self, status, dt, made);
     self->is_driving = false;
     return answer;
@@ -262,7 +278,7 @@ static int read_dt(fol_py_scheduler *self, PyObject *given, double *out)
         if (PyErr_ExceptionMatches(PyExc_TypeError)) {
             PyErr_Format(PyExc_TypeError, "dt is a number of seconds, got %R", given);
         } else if (PyErr_ExceptionMatches(PyExc_OverflowError)) {
-            raise_refusal(self, FOL_E_VALUE, Py_HUGE_VAL);
+            fol_py_raise_refusal(self, FOL_E_VALUE, Py_HUGE_VAL);
         }
         return -1;
     }
@@ -355,7 +371,7 @@ PyObject *fol_py_scheduler_tick_n(PyObject *object, PyObject *const *args, Py_ss
         return NULL;
     }
     if (!isfinite(dt) || dt < 0.0 || dt > self->max_dt) {
-        raise_refusal(self, FOL_E_VALUE, dt);
+        fol_py_raise_refusal(self, FOL_E_VALUE, dt);
         return NULL;
     }
     if (frames == 0) {

@@ -1,7 +1,10 @@
 /* What failed in a frame, as exceptions: Python's own as they were raised, the rest made from the
  * core's records. Each gets a note that names its system.
  */
+#include "bindings/io.h"
 #include "bindings/scheduler.h"
+
+#include <errno.h>
 
 /* The first unfetched exception of a list, or NULL. New reference. */
 static PyObject *take_first(PyObject *list)
@@ -85,6 +88,15 @@ static PyObject *core_error(fol_py_scheduler *scheduler, fol_py_context *context
     return fol_py_take_error();
 }
 
+/* error.add_note(note), which it takes. */
+static int add_note(PyObject *error, PyObject *note)
+{
+    PyObject *answer = note == NULL ? NULL : PyObject_CallMethod(error, "add_note", "O", note);
+    Py_XDECREF(note);
+    Py_XDECREF(answer);
+    return answer == NULL ? -1 : 0;
+}
+
 int fol_py_note_error(fol_py_scheduler *scheduler, PyObject *error, fol_py_context *context,
                       bool is_merge)
 {
@@ -99,10 +111,70 @@ int fol_py_note_error(fol_py_scheduler *scheduler, PyObject *error, fol_py_conte
     } else {
         note = PyUnicode_FromFormat("in system `%U`, frame %llu", context->name, number);
     }
-    PyObject *answer = note == NULL ? NULL : PyObject_CallMethod(error, "add_note", "O", note);
-    Py_XDECREF(note);
-    Py_XDECREF(answer);
-    return answer == NULL ? -1 : 0;
+    return add_note(error, note);
+}
+
+/* The exception that Python code raised for a record of the core, or NULL when it has none. */
+static PyObject *raised_error(fol_py_context *context, const fol_frame_error *failed)
+{
+    if (context == NULL || failed->status != FOL_E_HOST) {
+        return NULL;
+    }
+    return take_first(failed->is_merge ? context->merge_errors : context->errors);
+}
+
+/* Appends an exception unless there are enough. */
+static int append_error(PyObject *list, PyObject *error)
+{
+    return PyList_GET_SIZE(list) < FOL_PY_MAX_ERRORS ? PyList_Append(list, error) : 0;
+}
+
+/* Exceptions of operations, each with the name of its system. */
+static int collect_records(fol_py_scheduler *scheduler, PyObject *records, const char *format,
+                           PyObject *list)
+{
+    unsigned long long number = fol_scheduler_frame(scheduler->core)->frame;
+    for (Py_ssize_t i = 0; records != NULL && i < PyList_GET_SIZE(records); i++) {
+        PyObject *record = PyList_GET_ITEM(records, i);
+        PyObject *error = PyTuple_GET_ITEM(record, 1);
+        PyObject *note = PyUnicode_FromFormat(format, PyTuple_GET_ITEM(record, 0), number);
+        if (add_note(error, note) < 0 || append_error(list, error) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+int fol_py_collect_unseen(fol_py_scheduler *scheduler, PyObject *list)
+{
+    PyObject *records = scheduler->home->unseen;
+    scheduler->home->unseen = NULL;
+    int status = collect_records(scheduler, records,
+                                 "in system `%U`, frame %llu: nobody looked at the failure of its "
+                                 "operation",
+                                 list);
+    Py_XDECREF(records);
+    return status;
+}
+
+/* Whether a record of the core stands for failures of operations, which come by themselves: the
+ * core has one for each system that they failed. */
+static bool is_told(fol_py_scheduler *scheduler, fol_py_context *context,
+                    const fol_frame_error *failed)
+{
+    bool may_be = !failed->is_merge && failed->status != FOL_E_KERNEL;
+    return may_be && fol_py_io_home_has(scheduler->home, context == NULL ? NULL : context->name);
+}
+
+/* The exception of a record of the core, with its note. New reference. */
+static PyObject *noted_error(fol_py_scheduler *scheduler, fol_py_context *context,
+                             const fol_frame_error *failed, PyObject *raised)
+{
+    PyObject *error = raised != NULL ? raised : core_error(scheduler, context, failed);
+    if (error != NULL && fol_py_note_error(scheduler, error, context, failed->is_merge) < 0) {
+        Py_CLEAR(error);
+    }
+    return error;
 }
 
 int fol_py_collect_errors(fol_py_scheduler *scheduler, PyObject *list)
@@ -112,25 +184,22 @@ int fol_py_collect_errors(fol_py_scheduler *scheduler, PyObject *list)
         const fol_frame_error *failed = &frame->errors[i];
         fol_py_context *context =
             failed->system < scheduler->context_count ? scheduler->contexts[failed->system] : NULL;
-        PyObject *error = NULL;
-        if (context != NULL && failed->status == FOL_E_HOST) {
-            error = take_first(failed->is_merge ? context->merge_errors : context->errors);
-        }
+        PyObject *raised = raised_error(context, failed);
         if (PyList_GET_SIZE(list) >= FOL_PY_MAX_ERRORS) {
-            Py_XDECREF(error);
+            Py_XDECREF(raised);
             continue;
         }
-        if (error == NULL) {
-            error = core_error(scheduler, context, failed);
+        if (raised == NULL && is_told(scheduler, context, failed)) {
+            continue;
         }
-        if (error == NULL || fol_py_note_error(scheduler, error, context, failed->is_merge) < 0 ||
-            PyList_Append(list, error) < 0) {
-            Py_XDECREF(error);
+        PyObject *error = noted_error(scheduler, context, failed, raised);
+        int status = error == NULL ? -1 : append_error(list, error);
+        Py_XDECREF(error);
+        if (status < 0) {
             return -1;
         }
-        Py_DECREF(error);
     }
-    return 0;
+    return collect_records(scheduler, scheduler->home->failed, "in system `%U`, frame %llu", list);
 }
 
 void fol_py_drop_errors(fol_py_scheduler *scheduler)
@@ -139,6 +208,7 @@ void fol_py_drop_errors(fol_py_scheduler *scheduler)
         Py_CLEAR(scheduler->contexts[i]->errors);
         Py_CLEAR(scheduler->contexts[i]->merge_errors);
     }
+    Py_CLEAR(scheduler->home->failed);
 }
 
 PyObject *fol_py_frame_error(fol_py_scheduler *scheduler, PyObject *errors, PyObject *result)
@@ -151,8 +221,9 @@ PyObject *fol_py_frame_error(fol_py_scheduler *scheduler, PyObject *errors, PyOb
         ran += frame->systems[i].state == FOL_RUN_FAILED || frame->systems[i].state == FOL_RUN_DONE;
     }
     unsigned long long number = frame->frame;
+    const char *what = frame->error_count == 0 ? "operations" : "commands";
     PyObject *message = failed == 0
-                            ? PyUnicode_FromFormat("commands failed in frame %llu", number)
+                            ? PyUnicode_FromFormat("%s failed in frame %llu", what, number)
                             : PyUnicode_FromFormat("%u of %u system%s failed in frame %llu", failed,
                                                    ran, ran == 1 ? "" : "s", number);
     if (message == NULL) {

@@ -76,22 +76,23 @@ static int read_queries(PyObject *tuple, fol_py_scratch *scratch, fol_system_spe
     return 0;
 }
 
-/* (name, phase, exclusive, commands, holds, queries, resource reads, resource writes, sets) */
+/* (name, phase, exclusive, commands, io, holds, queries, resource reads, resource writes, sets) */
 static int add_system(fol_py_state *state, fol_schedule *schedule, PyObject *record,
                       fol_py_scratch *scratch)
 {
     fol_system_spec spec = {.name = NULL};
-    int is_exclusive, records_commands, holds_interpreter;
+    int is_exclusive, records_commands, does_io, holds_interpreter;
     unsigned int phase;
     PyObject *queries, *reads, *writes, *sets;
-    if (!PyArg_ParseTuple(record, "sIpppO!OOO", &spec.name, &phase, &is_exclusive,
-                          &records_commands, &holds_interpreter, &PyTuple_Type, &queries, &reads,
-                          &writes, &sets)) {
+    if (!PyArg_ParseTuple(record, "sIppppO!OOO", &spec.name, &phase, &is_exclusive,
+                          &records_commands, &does_io, &holds_interpreter, &PyTuple_Type, &queries,
+                          &reads, &writes, &sets)) {
         return -1;
     }
     spec.phase = phase;
     spec.is_exclusive = is_exclusive != 0;
     spec.records_commands = records_commands != 0;
+    spec.does_io = does_io != 0;
     spec.holds_interpreter = holds_interpreter != 0;
     if (read_queries(queries, scratch, &spec) < 0 ||
         read_ids(reads, scratch, &spec.resource_reads) < 0 ||

@@ -4,6 +4,7 @@
  * the contexts, so they live until the core has let go; a replan swaps both at once.
  */
 #include "bindings/scheduler.h"
+#include "bindings/io.h"
 
 #include <errno.h>
 #include <unistd.h>
@@ -44,6 +45,9 @@ static void close_core(fol_py_scheduler *self)
         return;
     }
     self->was_closed = true;
+    if (self->home != NULL) {
+        self->home->is_closed = true;
+    }
     fol_py_contexts_release(contexts, count);
     /* In a child of fork its threads and locks are those of the parent: what it holds stays. So
      * does what is left when the interpreter has begun to end: to end it could mean to wait for
@@ -142,15 +146,21 @@ static int read_config(fol_py_scheduler *self, PyObject *args, fol_scheduler_con
     unsigned long long seed;
     Py_ssize_t command_bytes;
     *config = fol_scheduler_config_default;
-    int require_workers;
-    if (!PyArg_ParseTuple(args, "O!OOOOsIKdiIIndIpI", self->state->scheduler.plan_type, plan,
-                          records, rates, &world, clock, &config->backend, &config->workers, &seed,
-                          &config->max_dt, &policy, &config->quarantine_after,
+    int require_workers, choice, use_sqpoll;
+    fol_adaptive_config *adaptive = &config->adaptive;
+    if (!PyArg_ParseTuple(args, "O!OOOOsIKdiIIndIpI(iIIIp)(IIdd)", self->state->scheduler.plan_type,
+                          plan, records, rates, &world, clock, &config->backend, &config->workers,
+                          &seed, &config->max_dt, &policy, &config->quarantine_after,
                           &config->max_commands, &command_bytes, &config->target_task_seconds,
-                          &config->steal_batch, &require_workers, &config->trace_records)) {
+                          &config->steal_batch, &require_workers, &config->trace_records, &choice,
+                          &config->max_io, &config->min_io_threads, &config->max_io_threads,
+                          &use_sqpoll, &adaptive->window, &adaptive->cooldown,
+                          &adaptive->least_gain, &adaptive->least_operations)) {
         return -1;
     }
     config->require_workers = require_workers != 0;
+    config->io = (fol_io_choice)choice;
+    config->use_sqpoll = use_sqpoll != 0;
     if (!fol_py_is_world(self->state, world)) {
         PyErr_Format(PyExc_TypeError, "a scheduler runs a fo.World, got %R", world);
         return -1;
@@ -168,7 +178,8 @@ static int read_config(fol_py_scheduler *self, PyObject *args, fol_scheduler_con
 
 /* _open(plan, records, rates, world, clock, backend, workers, seed, max_dt, policy,
  *       quarantine_after, max_commands, command_bytes, target_task_seconds, steal_batch,
- *       require_workers, trace_records) */
+ *       require_workers, trace_records, (io, max_io, min_io_threads, max_io_threads, sqpoll),
+ *       (window, cooldown, least_gain, least_operations)) */
 static PyObject *scheduler_open(PyObject *object, PyObject *args)
 {
     fol_py_scheduler *self = (fol_py_scheduler *)object;
@@ -183,7 +194,8 @@ static PyObject *scheduler_open(PyObject *object, PyObject *args)
         return NULL;
     }
     fol_py_clock_face_deinit(&self->face);
-    if (fol_py_clock_face_init(&self->face, self->state, clock) < 0 ||
+    Py_XSETREF(self->home, (fol_py_io_home *)fol_py_io_home_new(self->state, config.max_io));
+    if (self->home == NULL || fol_py_clock_face_init(&self->face, self->state, clock) < 0 ||
         fol_py_binding_init(&binding, self, (fol_py_plan *)plan, records, rates) < 0) {
         return NULL;
     }
@@ -347,6 +359,7 @@ static int scheduler_traverse(PyObject *object, visitproc visit, void *arg)
     Py_VISIT(self->face.object);
     Py_VISIT(self->face.error);
     Py_VISIT(self->interrupt);
+    Py_VISIT(self->home);
     for (uint32_t i = 0; i < self->context_count; i++) {
         Py_VISIT(self->contexts[i]);
     }
@@ -361,6 +374,7 @@ static int scheduler_clear(PyObject *object)
     Py_CLEAR(self->world);
     Py_CLEAR(self->plan);
     Py_CLEAR(self->interrupt);
+    Py_CLEAR(self->home);
     fol_py_clock_face_deinit(&self->face);
     return 0;
 }
@@ -379,11 +393,19 @@ PyDoc_STRVAR(tick_doc,
 PyDoc_STRVAR(tick_n_doc, "tick_n($self, /, count, dt)\n--\n\n"
                          "Run up to count frames; the result of the last one, None for no frame.");
 
+PyDoc_STRVAR(wait_doc,
+             "wait($self, /, timeout=None)\n--\n\n"
+             "Wait, between frames, until an operation asked for with wait=\"none\" has come.\n\n"
+             "True when the next frame delivers one. False after timeout seconds, and at once when "
+             "there\nis none to wait for.");
+
 static PyMethodDef scheduler_methods[] = {
     {"tick", (PyCFunction)(void (*)(void))fol_py_scheduler_tick, METH_FASTCALL | METH_KEYWORDS,
      tick_doc},
     {"tick_n", (PyCFunction)(void (*)(void))fol_py_scheduler_tick_n, METH_FASTCALL | METH_KEYWORDS,
      tick_n_doc},
+    {"wait", (PyCFunction)(void (*)(void))fol_py_scheduler_wait, METH_FASTCALL | METH_KEYWORDS,
+     wait_doc},
     {"close", scheduler_close, METH_NOARGS,
      "close($self, /)\n--\n\nEnd the scheduler; closing twice is fine."},
     {"enable", scheduler_enable, METH_O,
@@ -401,6 +423,8 @@ static PyMethodDef scheduler_methods[] = {
     {"_read_stats", fol_py_scheduler_read_stats, METH_NOARGS, NULL},
     {"_read_worker", fol_py_scheduler_read_worker, METH_O, NULL},
     {"_explain_phase", fol_py_scheduler_explain_phase, METH_O, NULL},
+    {"_explain_backend", fol_py_scheduler_explain_backend, METH_NOARGS, NULL},
+    {"_io", fol_py_scheduler_io, METH_NOARGS, NULL},
     {"_read_trace", fol_py_scheduler_read_trace, METH_O, NULL},
     {"_trace_scale", fol_py_scheduler_trace_scale, METH_NOARGS, NULL},
     {"_clear_trace", fol_py_scheduler_clear_trace, METH_NOARGS, NULL},

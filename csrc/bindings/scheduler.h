@@ -25,6 +25,7 @@
 #define FOL_PY_MAX_ERRORS 1000
 
 struct fol_py_scheduler;
+struct fol_py_io_home;
 
 /* One query of a system, and the view of it once somebody looked. */
 typedef struct fol_py_bound_query {
@@ -47,6 +48,7 @@ typedef struct fol_py_context {
     PyObject *kernel;    /* _core.Kernel of a native system, or NULL */
     PyObject *resources; /* dict: class -> True when written */
     PyObject *commands;  /* _core.Commands when the system records, else NULL */
+    PyObject *io;        /* _core.Io when the system does I/O, else NULL */
     fol_py_bound_query *queries;
     size_t query_count;
     PyObject *errors;       /* list of what its function raised and nobody has fetched, or NULL */
@@ -76,9 +78,10 @@ typedef struct fol_py_scheduler {
     fol_py_clock_face face;
     fol_py_context **contexts; /* by system index */
     uint32_t context_count;
-    PyObject *interrupt; /* the exception that stopped the frame, or NULL */
-    int process;         /* where it was opened */
-    uint32_t fork_count; /* of that process */
+    PyObject *interrupt;         /* the exception that stopped the frame, or NULL */
+    struct fol_py_io_home *home; /* of failures of operations; NULL before it is opened */
+    int process;                 /* where it was opened */
+    uint32_t fork_count;         /* of that process */
     double max_dt;
     fol_error_policy policy;
     bool is_stale;   /* the schedule was edited: plan again before the next frame */
@@ -160,6 +163,8 @@ int fol_py_note_error(fol_py_scheduler *scheduler, PyObject *error, fol_py_conte
 int fol_py_collect_errors(fol_py_scheduler *scheduler, PyObject *list);
 /* Forgets exceptions that belong to no error of a frame. */
 void fol_py_drop_errors(fol_py_scheduler *scheduler);
+/* The same of operations that died with a failure that nobody had looked at. */
+int fol_py_collect_unseen(fol_py_scheduler *scheduler, PyObject *list);
 /* FrameError of the frame that has just ended; takes nothing. New reference. */
 PyObject *fol_py_frame_error(fol_py_scheduler *scheduler, PyObject *errors, PyObject *result);
 
@@ -178,6 +183,12 @@ PyObject *fol_py_scheduler_tick(PyObject *self, PyObject *const *args, Py_ssize_
 PyObject *fol_py_scheduler_tick_n(PyObject *self, PyObject *const *args, Py_ssize_t count,
                                   PyObject *names);
 PyObject *fol_py_scheduler_run(PyObject *self, PyObject *args);
+/* Raises what no frame had run for. */
+int fol_py_raise_refusal(fol_py_scheduler *self, int status, double dt);
+
+/* wait.c */
+PyObject *fol_py_scheduler_wait(PyObject *self, PyObject *const *args, Py_ssize_t count,
+                                PyObject *names);
 
 /* scheduler.c */
 extern PyType_Spec fol_py_scheduler_spec;
@@ -192,6 +203,8 @@ PyObject *fol_py_scheduler_backend(PyObject *self, PyObject *unused);
 PyObject *fol_py_scheduler_read_stats(PyObject *self, PyObject *unused);
 PyObject *fol_py_scheduler_read_worker(PyObject *self, PyObject *worker);
 PyObject *fol_py_scheduler_explain_phase(PyObject *self, PyObject *phase);
+PyObject *fol_py_scheduler_explain_backend(PyObject *self, PyObject *unused);
+PyObject *fol_py_scheduler_io(PyObject *self, PyObject *unused);
 PyObject *fol_py_scheduler_read_trace(PyObject *self, PyObject *worker);
 PyObject *fol_py_scheduler_trace_scale(PyObject *self, PyObject *unused);
 PyObject *fol_py_scheduler_clear_trace(PyObject *self, PyObject *unused);

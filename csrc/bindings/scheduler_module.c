@@ -1,4 +1,5 @@
 /* The scheduler side of the module: its types, functions and part of the state. */
+#include "bindings/io.h"
 #include "bindings/scheduler.h"
 
 #include "foliot/threads.h"
@@ -64,6 +65,10 @@ int fol_py_scheduler_exec(PyObject *module, fol_py_state *state)
         fol_py_add_type(state, &fol_py_scheduler_spec, NULL, &types->scheduler_type) < 0 ||
         fol_py_add_type(state, &fol_py_frame_result_spec, NULL, &types->frame_result_type) < 0 ||
         fol_py_add_type(state, &fol_py_clock_spec, NULL, &types->clock_type) < 0 ||
+        fol_py_add_type(state, &fol_py_io_home_spec, NULL, &types->io_home_type) < 0 ||
+        fol_py_add_type(state, &fol_py_io_spec, NULL, &types->io_type) < 0 ||
+        fol_py_add_type(state, &fol_py_operation_spec, NULL, &types->operation_type) < 0 ||
+        fol_py_add_type(state, &fol_py_bulk_spec, NULL, &types->bulk_type) < 0 ||
         PyModule_AddFunctions(module, functions) < 0) {
         return -1;
     }
@@ -81,6 +86,11 @@ int fol_py_scheduler_exec(PyObject *module, fol_py_state *state)
     X(scheduler_type)                                                                              \
     X(frame_result_type)                                                                           \
     X(clock_type)                                                                                  \
+    X(io_type)                                                                                     \
+    X(io_home_type)                                                                                \
+    X(operation_type)                                                                              \
+    X(bulk_type)                                                                                   \
+    X(stat_result)                                                                                 \
     X(timing_class)
 
 int fol_py_scheduler_traverse(fol_py_state *state, visitproc visit, void *arg)
@@ -93,6 +103,7 @@ int fol_py_scheduler_traverse(fol_py_state *state, visitproc visit, void *arg)
 
 void fol_py_scheduler_clear(fol_py_state *state)
 {
+    fol_py_operation_drop_free_list(state);
 #define CLEAR(name) Py_CLEAR(state->scheduler.name);
     FOR_EACH_REFERENCE(CLEAR)
 #undef CLEAR

@@ -8,6 +8,8 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
+#include <stdint.h>
+
 #define FOL_PY_HAS_SCHEDULER 1
 
 struct fol_py_state;
@@ -20,6 +22,13 @@ struct fol_py_scheduler_types {
     PyTypeObject *scheduler_type;
     PyTypeObject *frame_result_type;
     PyTypeObject *clock_type;
+    PyTypeObject *io_type;
+    PyTypeObject *io_home_type;
+    PyTypeObject *operation_type;
+    PyTypeObject *bulk_type;
+    PyObject *stat_result;                    /* os.stat_result, imported when first needed */
+    struct fol_py_operation *free_operations; /* dead ones, kept for reuse */
+    uint32_t free_operation_count;
     PyObject *timing_class; /* foliot._frame.SystemTiming, imported when first needed */
     struct fol_py_orphan_scheduler *orphans;
 };

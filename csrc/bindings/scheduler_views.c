@@ -87,6 +87,8 @@ PyObject *fol_py_scheduler_read_stats(PyObject *object, PyObject *unused)
         NUMBER(commands_dropped), NUMBER(merges),          NUMBER(wall_ns),
         NUMBER(host_switches),    NUMBER(parallel_phases), NUMBER(serial_phases),
         NUMBER(steals),           NUMBER(wakes_sent),      NUMBER(wakes_saved),
+        NUMBER(io_submitted),     NUMBER(io_completed),    NUMBER(io_failed),
+        NUMBER(io_system_calls),  NUMBER(io_in_flight),    NUMBER(switches),
     };
     return number_dict(numbers, COUNT(numbers));
 }
@@ -148,6 +150,37 @@ PyObject *fol_py_scheduler_explain_phase(PyObject *object, PyObject *name)
     PyObject *sentence = PyUnicode_DecodeUTF8(text, (Py_ssize_t)size, "replace");
     PyMem_Free(text);
     return sentence;
+}
+
+PyObject *fol_py_scheduler_explain_backend(PyObject *object, PyObject *unused)
+{
+    (void)unused;
+    fol_py_scheduler *self = (fol_py_scheduler *)object;
+    fol_scheduler *core = fol_py_scheduler_core(self);
+    if (core == NULL || fol_py_scheduler_refuse(self, "the backend cannot be explained") < 0) {
+        return NULL;
+    }
+    size_t size = fol_scheduler_explain_backend(core, NULL, 0);
+    char *text = PyMem_Malloc(size + 1);
+    if (text == NULL) {
+        return PyErr_NoMemory();
+    }
+    fol_scheduler_explain_backend(core, text, size + 1);
+    PyObject *sentence = PyUnicode_DecodeUTF8(text, (Py_ssize_t)size, "replace");
+    PyMem_Free(text);
+    return sentence;
+}
+
+/* (engine, reason) */
+PyObject *fol_py_scheduler_io(PyObject *object, PyObject *unused)
+{
+    (void)unused;
+    fol_scheduler *core = fol_py_scheduler_core((fol_py_scheduler *)object);
+    if (core == NULL) {
+        return NULL;
+    }
+    fol_io_info info = fol_scheduler_io(core);
+    return Py_BuildValue("(ss)", info.engine, info.reason);
 }
 
 /* The core of a scheduler that has a trace. */

@@ -1,5 +1,6 @@
 /* From the declared systems of a plan to what the core runs: a context, terms and a function each.
  */
+#include "bindings/io.h"
 #include "bindings/scheduler.h"
 
 #include <string.h>
@@ -61,17 +62,17 @@ static int bind_queries(fol_py_context *context, PyObject *records)
     return 0;
 }
 
-/* (system, name, function, condition, kernel, queries, resources, exclusive, commands, max_rows,
- * takes_turns, carries); *carries gets the last. */
+/* (system, name, function, condition, kernel, queries, resources, exclusive, commands, io,
+ * max_rows, takes_turns, carries); *carries gets the last. */
 static fol_py_context *make_context(fol_py_scheduler *scheduler, PyObject *record,
                                     long long *carries)
 {
     PyObject *system, *name, *function, *condition, *kernel, *queries, *resources;
-    int is_exclusive, records_commands, takes_turns;
+    int is_exclusive, records_commands, does_io, takes_turns;
     unsigned int max_rows;
-    if (!PyArg_ParseTuple(record, "OUOOOO!O!ppIpL", &system, &name, &function, &condition, &kernel,
+    if (!PyArg_ParseTuple(record, "OUOOOO!O!pppIpL", &system, &name, &function, &condition, &kernel,
                           &PyTuple_Type, &queries, &PyDict_Type, &resources, &is_exclusive,
-                          &records_commands, &max_rows, &takes_turns, carries)) {
+                          &records_commands, &does_io, &max_rows, &takes_turns, carries)) {
         return NULL;
     }
     fol_py_state *state = scheduler->state;
@@ -93,7 +94,9 @@ static fol_py_context *make_context(fol_py_scheduler *scheduler, PyObject *recor
     context->takes_turns = takes_turns != 0;
     if (bind_queries(context, queries) < 0 ||
         (records_commands != 0 && function != Py_None &&
-         (context->commands = fol_py_commands_new(state, context)) == NULL)) {
+         (context->commands = fol_py_commands_new(state, context)) == NULL) ||
+        (does_io != 0 && function != Py_None &&
+         (context->io = fol_py_io_new(state, context)) == NULL)) {
         Py_DECREF(context);
         return NULL;
     }
@@ -235,6 +238,9 @@ void fol_py_contexts_release(fol_py_context **contexts, uint32_t count)
         }
         if (context->commands != NULL) {
             fol_py_commands_detach(context->commands);
+        }
+        if (context->io != NULL) {
+            fol_py_io_detach(context->io);
         }
         contexts[i] = NULL;
         Py_DECREF(context);

@@ -23,7 +23,7 @@ This file only re-exports. What computes is the compiled ``_core``; what declare
 and ``plot`` (what each worker did when), ``_errors``.
 """
 
-from foliot import plot
+from foliot import io, plot
 from foliot._component import (
     Bytes,
     bool_,
@@ -132,6 +132,7 @@ __all__ = [
     "i2",
     "i4",
     "i8",
+    "io",
     "native",
     "numba_signature",
     "plot",

@@ -27,6 +27,15 @@ class Config:
         steal_batch: pieces of work that one worker takes from another at most at once; 0 leaves it
             to the scheduler.
         require_workers: when the system refuses threads, raise OSError rather than run with fewer.
+        max_io: operations one worker has asked for or in flight.
+        min_io_threads: threads of the blocking pool that are kept when idle.
+        max_io_threads: threads it grows to, at most 1024.
+        sqpoll: let a thread of the kernel look at the ring's queue, which burns a processor;
+            refused on two processors or fewer.
+        adaptive_window: frames over which the adaptive backend measures.
+        adaptive_cooldown: frames after a switch of it before the next one.
+        adaptive_least_gain: the part of a frame that a switch must save, as expected; below 1.
+        adaptive_least_operations: operations of a frame that are worth the ring to it.
 
     Errors: TypeError for a setting that is no number, ValueError for one outside of its range.
 
@@ -46,6 +55,14 @@ class Config:
     target_task_seconds: float = 50e-6
     steal_batch: int = 0
     require_workers: bool = False
+    max_io: int = 65_536
+    min_io_threads: int = 0
+    max_io_threads: int = 16
+    sqpoll: bool = False
+    adaptive_window: int = 32
+    adaptive_cooldown: int = 64
+    adaptive_least_gain: float = 0.05
+    adaptive_least_operations: float = 8.0
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -53,6 +70,11 @@ class Config:
             # numpy's numbers become Python's, so that equal settings look alike.
             checked = _CHECKS.get(field.name, _number)(field.name, value)
             object.__setattr__(self, field.name, checked)
+        if self.min_io_threads > self.max_io_threads:
+            raise ValueError(
+                f"Config.min_io_threads is at most max_io_threads ({self.max_io_threads}), got "
+                f"{self.min_io_threads}."
+            )
 
 
 def _number(name: str, value: object) -> int:
@@ -66,10 +88,10 @@ def _number(name: str, value: object) -> int:
     return number
 
 
-def _seconds(name: str, value: object) -> float:
-    """A number of seconds; what no float can hold is infinity."""
+def _seconds(name: str, value: object, what: str = "a number of seconds") -> float:
+    """A number; what no float can hold is infinity."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"Config.{name} is a number of seconds, got {value!r}.")
+        raise TypeError(f"Config.{name} is {what}, got {value!r}.")
     try:
         return float(value)
     except OverflowError:
@@ -90,6 +112,20 @@ def _task_seconds(name: str, value: object) -> float:
     return seconds
 
 
+def _least_gain(name: str, value: object) -> float:
+    gain = _seconds(name, value, "a number")
+    if not 0.0 <= gain < 1.0:
+        raise ValueError(f"Config.{name} is at least 0.0 and below 1.0, got {value!r}.")
+    return gain
+
+
+def _least_operations(name: str, value: object) -> float:
+    operations = _seconds(name, value, "a number")
+    if not 0.0 <= operations <= 1e9:
+        raise ValueError(f"Config.{name} is from 0.0 to 1e9, got {value!r}.")
+    return operations
+
+
 def _flag(name: str, value: object) -> bool:
     if not isinstance(value, bool):
         raise TypeError(f"Config.{name} is True or False, got {value!r}.")
@@ -100,6 +136,9 @@ _CHECKS: dict[str, Callable[[str, object], int | float]] = {
     "max_dt": _max_dt,
     "target_task_seconds": _task_seconds,
     "require_workers": _flag,
+    "sqpoll": _flag,
+    "adaptive_least_gain": _least_gain,
+    "adaptive_least_operations": _least_operations,
 }
 
 _BOUNDS = {
@@ -110,4 +149,9 @@ _BOUNDS = {
     "max_commands": (1, 2**24),
     "command_bytes": (1, 2**40),
     "steal_batch": (0, 65_536),
+    "max_io": (1, 2**24),
+    "min_io_threads": (0, 1024),
+    "max_io_threads": (1, 1024),
+    "adaptive_window": (1, 65_536),
+    "adaptive_cooldown": (0, 2**31 - 1),
 }

@@ -82,6 +82,12 @@ class SchedulerStats:
         steals: pieces of work that one worker took from another.
         wakes_sent: times a worker that slept was woken.
         wakes_saved: times nobody was, because a worker was looking for work already.
+        io_submitted: operations sent.
+        io_completed: operations that ended, failed and cancelled ones too.
+        io_failed: of them, those that failed.
+        io_system_calls: calls into the kernel for I/O, of the thread that drives.
+        io_in_flight: operations sent that have not ended, at this moment.
+        switches: times the adaptive backend changed places.
     """
 
     frames: int
@@ -99,6 +105,12 @@ class SchedulerStats:
     steals: int
     wakes_sent: int
     wakes_saved: int
+    io_submitted: int
+    io_completed: int
+    io_failed: int
+    io_system_calls: int
+    io_in_flight: int
+    switches: int
 
 
 @dataclass(frozen=True, slots=True)

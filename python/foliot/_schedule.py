@@ -374,6 +374,7 @@ class _Build:
             self.phase_ids[system.phase],
             system.exclusive,
             system.commands,
+            system.io,
             holds_lock(system),
             tuple(self._access(query) for query in queries),
             self._ids(item for item in system.resource_reads),

@@ -17,6 +17,7 @@ from foliot import _core
 from foliot._checks import real, whole
 from foliot._errors import CapacityError, ForkedError, WorldBusyError
 from foliot._frame import BackendInfo, Quarantine, RunReport, SchedulerStats, WorkerStats
+from foliot._io import IoInfo, read_io
 from foliot._plan import Plan, PlanChanges
 from foliot._schedule import Schedule, takes_turns
 from foliot._system import Query, System
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from foliot._core import World
 
     _ErrorPolicy: TypeAlias = Literal["raise", "continue"] | Quarantine
+    _IoChoice: TypeAlias = Literal["auto", "uring", "pool"]
 
 BACKENDS: tuple[str, ...] = _core.BACKEND_NAMES
 DEFAULT_BACKEND = "stealing"
@@ -128,6 +130,7 @@ def _record(system: System, carries: int) -> tuple[Any, ...]:
         resources,
         system.exclusive,
         system.commands,
+        system.io,
         system.max_rows,
         takes_turns(system),
         carries,
@@ -160,6 +163,9 @@ class Scheduler(_core.Scheduler):
             as many as that, rounded up to a power of two; False none.
         clock: None for the machine's, a ``fo.VirtualClock``, or an object with ``now_ns()``.
         seed: of whatever is drawn at random; results do not depend on it.
+        io: what does the I/O of systems: "auto" (io_uring where the backend wants it), "uring"
+            (wherever it can) or "pool" (blocking calls on threads); by default FOLIOT_IO, else
+            "auto". What cannot run here falls back, and ``scheduler.io`` says why.
 
     Close it, or use it in a ``with`` statement.
 
@@ -189,6 +195,7 @@ class Scheduler(_core.Scheduler):
         trace: bool | int = False,
         clock: Clock | None = None,
         seed: int = 0,
+        io: _IoChoice | None = None,
     ) -> None:
         if not isinstance(world, _core.World):
             raise TypeError(f"a scheduler runs a fo.World, got {world!r}.")
@@ -222,6 +229,19 @@ class Scheduler(_core.Scheduler):
             config.steal_batch,
             config.require_workers,
             trace_records,
+            (
+                read_io(io),
+                config.max_io,
+                config.min_io_threads,
+                config.max_io_threads,
+                config.sqpoll,
+            ),
+            (
+                config.adaptive_window,
+                config.adaptive_cooldown,
+                config.adaptive_least_gain,
+                config.adaptive_least_operations,
+            ),
         )
         schedule._schedulers.add(self)
         _live.add(self)
@@ -250,6 +270,11 @@ class Scheduler(_core.Scheduler):
         """Which backend was asked for, which one runs, and why they differ."""
         requested, actual, reason, _ = self._backend()
         return BackendInfo(requested, actual, reason)
+
+    @property
+    def io(self) -> IoInfo:
+        """What does the I/O of systems, and why not the ring, when it was wished for."""
+        return IoInfo(*self._io())
 
     @property
     def stats(self) -> SchedulerStats:
@@ -284,7 +309,9 @@ class Scheduler(_core.Scheduler):
     def explain(self, phase: str | None = None) -> str | dict[str, str]:
         """Where the last run of a phase went, and why; without a name, that of each phase.
 
-        Not while a frame runs: WorldBusyError. UnknownPhaseError for what is no phase.
+        ``explain("backend")`` says which backend runs the frames and why, with the numbers of its
+        last decision; in a schedule that has a phase of that name, that phase is explained before
+        it. Not while a frame runs: WorldBusyError. UnknownPhaseError for what is no phase.
 
         Example:
             >>> import foliot as fo
@@ -293,9 +320,13 @@ class Scheduler(_core.Scheduler):
             ...     print(scheduler.explain("update"))
             the blocking backend runs everything on the caller's thread
         """
-        if phase is not None:
+        phases = cast("Plan", self.plan).phases
+        if phase is None:
+            return {name: self._explain_phase(name) for name in phases}
+        if phase != "backend":
             return self._explain_phase(phase)
-        return {name: self._explain_phase(name) for name in cast("Plan", self.plan).phases}
+        backend = self._explain_backend()
+        return f"{self._explain_phase(phase)}\n{backend}" if phase in phases else backend
 
     def close(self) -> None:
         """End the scheduler; closing twice is fine. Its trace stays."""

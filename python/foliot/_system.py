@@ -148,6 +148,7 @@ class System:
     run_if: _Function | None
     exclusive: bool
     commands: bool
+    io: bool
     gil: _Gil
     max_rows: int
     # Columns come in the order of writes, then reads; resources stand among them.
@@ -191,16 +192,11 @@ def _check_flag(value: object, what: str) -> bool:
     return value
 
 
-def _refuse_later(name: str, budget: object, io: object) -> None:
+def _refuse_later(name: str, budget: object) -> None:
     """Options of the API that this version does not have."""
     if budget is not None:
         raise ValueError(
             f"system `{name}`: this version has no budgets, so budget= takes only None."
-        )
-    if io is not False:
-        raise ValueError(
-            f"system `{name}`: this version has no ctx.io, so io= takes only False; "
-            'a system that does blocking calls itself is declared with gil="release".'
         )
 
 
@@ -240,6 +236,7 @@ def _make_system(
     run_if: object,
     exclusive: object,
     commands: object,
+    io: object,
     gil: _Gil,
     max_rows: int,
 ) -> System:
@@ -282,6 +279,7 @@ def _make_system(
         run_if=cast("_Function | None", run_if),
         exclusive=_check_flag(exclusive, f"exclusive= of `{name}`"),
         commands=_check_flag(commands, f"commands= of `{name}`"),
+        io=_check_flag(io, f"io= of `{name}`"),
         gil=gil,
         max_rows=max_rows,
         column_writes=write_classes,
@@ -379,7 +377,7 @@ def system(
         commands: it records commands through ``ctx.commands``.
         gil: "release" when it spends its time in code that drops the interpreter lock.
         budget: None; this version has no budgets.
-        io: False; this version has no ``ctx.io``.
+        io: it asks for I/O through ``ctx.io``.
         name: by default the function's name.
 
     Example:
@@ -396,7 +394,7 @@ def system(
     def declare(target: Any) -> System:
         run = _check_function(target)
         shown = name if name is not None else getattr(run, "__name__", type(run).__name__)
-        _refuse_later(shown, budget, io)
+        _refuse_later(shown, budget)
         made = _make_system(
             name=shown,
             function=run,
@@ -415,6 +413,7 @@ def system(
             run_if=run_if,
             exclusive=exclusive,
             commands=commands,
+            io=io,
             gil=gil,
             max_rows=0,
         )
@@ -481,6 +480,7 @@ def native(
     sets: str | Iterable[str] | None = None,
     run_if: _Function | None = None,
     commands: bool = False,
+    io: bool = False,
     name: str | None = None,
     user_data: object = None,
     signature: str | None = None,
@@ -506,6 +506,7 @@ def native(
         sets: names of the sets it is in.
         run_if: a Python function of the context; the system is skipped when it says no.
         commands: the kernel records commands through its chunk.
+        io: the kernel asks for I/O through its chunk.
         name: by default the kernel's name where it has one.
         user_data: the kernel's last argument: an address, a cffi or ctypes pointer, or an object
             with a buffer, which is kept alive.
@@ -535,11 +536,12 @@ def native(
     if shown is None:
         raise ValueError("a kernel without a name of its own needs name=.")
     found = read_kernel(kernel, signature)
-    if commands is True and not found.takes_chunk:
-        raise ValueError(
-            f"native system `{shown}`: commands=True needs the kernel signature that takes a "
-            "fol_chunk, through which it records them."
-        )
+    for option, given, use in (("commands", commands, "records them"), ("io", io, "asks for it")):
+        if given is True and not found.takes_chunk:
+            raise ValueError(
+                f"native system `{shown}`: {option}=True needs the kernel signature that takes a "
+                f"fol_chunk, through which it {use}."
+            )
     rows = _read_chunk_rows(chunk_rows, shown)
     made = _make_system(
         name=shown,
@@ -561,6 +563,7 @@ def native(
         run_if=run_if,
         exclusive=False,
         commands=commands,
+        io=io,
         gil="hold",
         max_rows=rows,
     )
