@@ -22,6 +22,8 @@ from tables import render_markdown, render_text
 
 RESULTS = BENCH / "io.json"
 ROUNDS = 3
+# No process takes more than some seconds; one that hangs must not hold up the rest.
+TIMEOUT_SECONDS = 45
 
 
 def programs() -> dict[str, list[str]]:
@@ -56,6 +58,7 @@ def measure(options: argparse.Namespace) -> dict[str, object] | None:
     single = take_two_processors()
     io_files.prepare()
     harness.PROGRAMS.update(programs())
+    harness.TIMEOUT_SECONDS = TIMEOUT_SECONDS
     results = harness.run_rows(rows, max(1, options.rounds), options.samples)
     outcomes = io_checks.run_checks(words)
     if not rows and not outcomes:

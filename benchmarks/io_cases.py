@@ -127,11 +127,27 @@ TIMER_PEERS = (
 )
 
 ROWS = (
-    Row("nop", "NOP, batches of 128, one", NOP, (RAW_NOP,), 1 / 0.9, 5, "≥ 0.9 × liburing"),
-    Row("reads", "4 KiB read from the page cache", READ, READERS, samples=5, checksum=0),
+    Row(
+        "nop",
+        "NOP in batches of 128, from C",
+        NOP,
+        (RAW_NOP,),
+        1 / 0.9,
+        5,
+        "≥ 0.9 × liburing",
+        checksum=0,
+    ),
     Row(
         "reads",
-        "the same, native system",
+        "4 KiB read from the page cache, native system",
+        READ,
+        READERS,
+        samples=5,
+        checksum=0,
+    ),
+    Row(
+        "reads",
+        "the same, against liburing",
         READ,
         (RAW_READ,),
         1 / 0.9,
@@ -139,10 +155,19 @@ ROWS = (
         "≥ 0.9 × liburing",
         checksum=0,
     ),
-    Row("reads", "the same", READ, (PREAD,), 1.0, 5, "≥ 1.0 × os.pread", checksum=0),
     Row(
         "reads",
-        "the same, Python system",
+        "the same, against os.pread",
+        READ,
+        (PREAD,),
+        1.0,
+        5,
+        "≥ 1.0 × os.pread",
+        checksum=0,
+    ),
+    Row(
+        "reads",
+        "the same, Python system against os.pread",
         READ_PYTHON,
         (PREAD,),
         1.0,
@@ -160,7 +185,7 @@ ROWS = (
     ),
     Row(
         "files",
-        "the same against Python",
+        "the same, against Python",
         FILES_TO,
         PYTHON_FILES,
         1.0,
@@ -168,7 +193,16 @@ ROWS = (
         "≥ 1.0 × fastest Python",
         checksum=FILES,
     ),
-    Row("files", "the same", FILES_TO, (EXECUTOR,), 0.1, 3, "≥ 10 × asyncio", checksum=FILES),
+    Row(
+        "files",
+        "the same, against asyncio",
+        FILES_TO,
+        (EXECUTOR,),
+        0.1,
+        3,
+        "≥ 10 × asyncio",
+        checksum=FILES,
+    ),
     Row(
         "busy",
         "one of 10,000 files beside a busy Python thread",
@@ -177,7 +211,16 @@ ROWS = (
         samples=3,
         checksum=FILES,
     ),
-    Row("busy", "the same", BUSY_TO, (BUSY_PREAD,), 0.1, 3, "≥ 10 × os.pread", checksum=FILES),
+    Row(
+        "busy",
+        "the same, against os.pread",
+        BUSY_TO,
+        (BUSY_PREAD,),
+        0.1,
+        3,
+        "≥ 10 × os.pread",
+        checksum=FILES,
+    ),
     Row(
         "echo",
         "echo in C, 64 connections × 64 B, a message",
@@ -185,7 +228,7 @@ ROWS = (
         (EPOLL, echo("liburing, multishot, in C", str(BENCH / "c_io_echo"), "ring")),
         samples=3,
     ),
-    Row("echo", "the same", DRIVER_ECHO, (EPOLL,), 1.0, 3, "≥ 1.0 × epoll loop"),
+    Row("echo", "the same, against epoll", DRIVER_ECHO, (EPOLL,), 1.0, 3, "≥ 1.0 × epoll loop"),
     Row(
         "echo",
         "echo in Python, 64 connections × 64 B, a message",
@@ -193,7 +236,9 @@ ROWS = (
         ECHO_PEERS,
         samples=3,
     ),
-    Row("echo", "the same", PYTHON_ECHO, (PROTOCOL,), 1 / 1.3, 3, "≥ 1.3 × asyncio"),
+    Row(
+        "echo", "the same, against asyncio", PYTHON_ECHO, (PROTOCOL,), 1 / 1.3, 3, "≥ 1.3 × asyncio"
+    ),
     Row(
         "timers",
         "one of 100,000 timers, processor time",
@@ -202,7 +247,16 @@ ROWS = (
         samples=2,
         checksum=TIMERS,
     ),
-    Row("timers", "the same", TIMER, (CALL_LATER,), 0.2, 2, "≤ 0.2 × asyncio", checksum=TIMERS),
+    Row(
+        "timers",
+        "the same, against asyncio",
+        TIMER,
+        (CALL_LATER,),
+        0.2,
+        2,
+        "≤ 0.2 × asyncio",
+        checksum=TIMERS,
+    ),
     *(
         Row(
             f"adaptive {scene}",

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-TIMEOUT_SECONDS = 120
+TIMEOUT_SECONDS = 45
 # Completions that a ring of 256 entries has room for; more are not in flight at a time.
 IN_FLIGHT_BOUND = 1_024
 FRAMES = 20

@@ -12,6 +12,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import cast
 
@@ -112,6 +113,9 @@ def run(command: list[str], samples: str) -> int:
     os.sched_setaffinity(0, processors[-1:])
     assert server.stdout is not None
     assert server.stderr is not None
+    # Nothing outlives this process, not even a server that is silent.
+    watch = threading.Timer(SERVER_TIMEOUT, server.kill)
+    watch.start()
     try:
         port = server.stdout.readline().strip()
         if not port.isdigit():
@@ -122,6 +126,7 @@ def run(command: list[str], samples: str) -> int:
             print(server.stderr.read().strip() or "the server ended", file=sys.stderr)
         return load.returncode
     finally:
+        watch.cancel()
         server.kill()
         server.wait(SERVER_TIMEOUT)
 
