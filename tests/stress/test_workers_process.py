@@ -17,11 +17,12 @@ import pytest
 
 pytest.importorskip("cffi")
 
-from stress.crowd import BACKENDS, Crowd, rounds
+from stress.crowd import BACKENDS, IS_LONG, Crowd, rounds
 
 pytestmark = pytest.mark.stress
 
-HANG_SECONDS = 60
+# Nothing but a hang takes so long.
+HANG_SECONDS = 600 if IS_LONG else 60
 
 PRELUDE = """
 import contextlib, faulthandler, os, signal, sys, threading, time
