@@ -19,9 +19,17 @@ static_assert(sizeof(fol_ring_wait) == sizeof(struct io_uring_getevents_arg), "t
  * switches: nothing is published through them, so relaxed order is enough. */
 static _Atomic uint64_t failure_countdown;
 static _Atomic int failure_errno;
+static _Atomic bool failure_lasts;
+
+void fol_ring_call_fail_from(uint64_t n, int error)
+{
+    fol_io_ring_fail_nth(n, error);
+    atomic_store_explicit(&failure_lasts, true, memory_order_relaxed);
+}
 
 void fol_io_ring_fail_nth(uint64_t n, int error)
 {
+    atomic_store_explicit(&failure_lasts, false, memory_order_relaxed);
     atomic_store_explicit(&failure_errno, error, memory_order_relaxed);
     atomic_store_explicit(&failure_countdown, n, memory_order_relaxed);
 }
@@ -37,6 +45,9 @@ static int refusal(void)
     uint64_t left = atomic_load_explicit(&failure_countdown, memory_order_relaxed);
     if (FOL_LIKELY(left == 0)) {
         return 0;
+    }
+    if (left == 1 && atomic_load_explicit(&failure_lasts, memory_order_relaxed)) {
+        return -atomic_load_explicit(&failure_errno, memory_order_relaxed);
     }
     /* Bounded by contention: each failed exchange means another thread counted down. */
     while (left != 0) {

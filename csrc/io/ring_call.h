@@ -20,6 +20,9 @@ typedef struct fol_ring_wait {
     uint64_t timeout;     /* address of a struct __kernel_timespec, or 0 */
 } fol_ring_wait;
 
+/* As fol_io_ring_fail_nth, and so do all calls after it, until it is switched off. */
+void fol_ring_call_fail_from(uint64_t n, int error);
+
 int fol_ring_call_setup(uint32_t entries, struct io_uring *ring, struct io_uring_params *params);
 /* wait NULL: nothing with it. */
 int fol_ring_call_enter(int fd, uint32_t to_submit, uint32_t min_complete, uint32_t flags,

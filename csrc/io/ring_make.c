@@ -63,7 +63,7 @@ int fol_ring_attach(fol_io_ring *ring)
     bool is_disabled = (ring->climb_options & FOL_IO_CLIMB_DISABLED) != 0;
     fol_ring_owner *owner = fol_ring_owner_take();
     if (owner == NULL) {
-        return -ENOMEM;
+        return -EAGAIN;
     }
     if (ring->is_open && is_disabled) {
         fol_ring_count(&ring->base.counters.system_calls, 1);

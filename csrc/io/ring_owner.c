@@ -1,8 +1,7 @@
 /* Tokens of threads; see ring_owner.h.
  *
  * A token is shared by its thread and by rings that other threads may end. `holders` counts both;
- * who takes it to zero frees it. While a thread lives and rings come and go, its token stays only
- * as long as a ring holds it: a thread that lets go of the last but its own frees it at once.
+ * at zero it is free, and who takes it from zero owns it.
  */
 
 #include "io/ring_owner.h"
@@ -12,24 +11,24 @@
 #include <stdint.h>
 
 #include "base/assert.h"
-#include "base/memory.h"
+
+#define OWNERS_MAX 4096
 
 struct fol_ring_owner {
     _Atomic uint32_t holders;
     _Atomic bool has_ended;
 };
 
+static fol_ring_owner owners[OWNERS_MAX];
 static pthread_key_t key;
 static pthread_once_t key_once = PTHREAD_ONCE_INIT;
 static int key_status;
 
-/* True when it was the last. */
-static bool let_go(fol_ring_owner *owner)
+static void let_go(fol_ring_owner *owner)
 {
-    /* Releases what this holder did to who frees it, and acquires what the others did. */
+    /* Releases what this holder did to who takes the token next; pairs with the exchange there. */
     uint32_t before = atomic_fetch_sub_explicit(&owner->holders, 1, memory_order_acq_rel);
     FOL_ASSERT(before > 0);
-    return before == 1;
 }
 
 static void thread_ends(void *value)
@@ -37,9 +36,7 @@ static void thread_ends(void *value)
     fol_ring_owner *owner = value;
     /* Pairs with the acquire in has_ended: all the thread did to its rings is before. */
     atomic_store_explicit(&owner->has_ended, true, memory_order_release);
-    if (let_go(owner)) {
-        fol_free(owner);
-    }
+    let_go(owner);
 }
 
 static void make_key(void)
@@ -58,14 +55,19 @@ fol_ring_owner *fol_ring_owner_take(void)
         atomic_fetch_add_explicit(&owner->holders, 1, memory_order_relaxed);
         return owner;
     }
-    owner = fol_alloc(sizeof *owner);
-    if (owner == NULL) {
-        return NULL;
+    for (uint32_t index = 0; index < OWNERS_MAX; index++) {
+        uint32_t nobody = 0;
+        owner = &owners[index];
+        /* Acquires what the last holders did; pairs with the release when they let go. */
+        if (atomic_compare_exchange_strong_explicit(&owner->holders, &nobody, 2,
+                                                    memory_order_acquire, memory_order_relaxed)) {
+            atomic_store_explicit(&owner->has_ended, false, memory_order_relaxed);
+            break;
+        }
+        owner = NULL;
     }
-    atomic_init(&owner->holders, 2);
-    atomic_init(&owner->has_ended, false);
-    if (pthread_setspecific(key, owner) != 0) {
-        fol_free(owner);
+    if (owner != NULL && pthread_setspecific(key, owner) != 0) {
+        atomic_store_explicit(&owner->holders, 0, memory_order_release);
         return NULL;
     }
     return owner;
@@ -73,18 +75,8 @@ fol_ring_owner *fol_ring_owner_take(void)
 
 void fol_ring_owner_drop(fol_ring_owner *owner)
 {
-    if (fol_ring_owner_is_caller(owner)) {
-        /* Acquires what other threads did with it before they let go: only the thread itself makes
-         * new holders, so one holder more than this one means that nobody else is left. */
-        if (atomic_load_explicit(&owner->holders, memory_order_acquire) == 2) {
-            pthread_setspecific(key, NULL);
-            fol_free(owner);
-            return;
-        }
-    }
-    if (let_go(owner)) {
-        fol_free(owner);
-    }
+    FOL_ASSERT(owner != NULL);
+    let_go(owner);
 }
 
 bool fol_ring_owner_is_caller(const fol_ring_owner *owner)
