@@ -29,6 +29,10 @@ struct fol_io_job_block {
     fol_io_job jobs[BLOCK_JOBS];
 };
 
+/* Pools that a thread is still inside of, and that are never freed: here, so that what searches for
+ * leaks finds them. Nobody goes over the list, so its order with anything else is of no account. */
+static FOL_ATOMIC(fol_io_pool *) abandoned_pools;
+
 static fol_io_pool *pool_of(fol_io_engine *engine)
 {
     return (fol_io_pool *)(void *)engine;
@@ -422,6 +426,15 @@ static void free_memory(fol_io_pool *pool)
     fol_free(pool);
 }
 
+static void abandon(fol_io_pool *pool)
+{
+    pool->abandoned = fol_atomic_load(&abandoned_pools, memory_order_relaxed);
+    /* Each turn in vain means that another pool was put there. */
+    while (!fol_atomic_compare_exchange_weak(&abandoned_pools, &pool->abandoned, pool,
+                                             memory_order_relaxed, memory_order_relaxed)) {
+    }
+}
+
 static bool destroy(fol_io_engine *engine)
 {
     fol_io_pool *pool = pool_of(engine);
@@ -432,6 +445,7 @@ static bool destroy(fol_io_engine *engine)
             fol_io_readiness_deinit(&pool->readiness);
             close_unreported(pool);
             fol_io_crew_close(&pool->crew);
+            abandon(pool);
             return false;
         }
         look(pool);

@@ -40,9 +40,11 @@ typedef struct fol_io_outcome {
 
 typedef struct fol_io_job_block fol_io_job_block;
 
-typedef struct fol_io_pool {
-    fol_io_engine engine; /* first */
-    uint64_t generation;  /* of forks */
+typedef struct fol_io_pool fol_io_pool;
+struct fol_io_pool {
+    fol_io_engine engine;   /* first */
+    fol_io_pool *abandoned; /* the next one */
+    uint64_t generation;    /* of forks */
     bool runs_in_place;
     bool is_woken;
     bool has_gathered; /* since the last reap */
@@ -64,7 +66,7 @@ typedef struct fol_io_pool {
     unsigned char *buffers;
     int32_t free_buffers[FOL_IO_POOL_BUFFER_COUNT];
     uint32_t free_buffer_count;
-} fol_io_pool;
+};
 
 /* Of pool_try.c: the driving thread's part of doing requests. */
 

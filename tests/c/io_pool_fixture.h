@@ -11,8 +11,10 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -113,6 +115,9 @@ static inline void note(fixture *f, const fol_io_event *event)
     }
     f->pieces[event->token] += 1;
     if (event->buffer < 0) {
+        /* A connection. */
+        CHECK(event->value >= 0);
+        close((int)event->value);
         return;
     }
     f->bytes[event->token] += (uint64_t)event->value;
