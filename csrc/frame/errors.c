@@ -58,12 +58,26 @@ static void quarantine(fol_scheduler *scheduler, fol_node *node, fol_place at)
     pthread_mutex_unlock(&scheduler->lock);
 }
 
+void fol_node_note_failure(fol_scheduler *scheduler, fol_runner *runner, fol_node *node,
+                           fol_place at, const fol_frame_error *error)
+{
+    fol_record_error(scheduler, at, error);
+    fol_count(&runner->failed, 1);
+    node->failures++;
+    if (scheduler->config.errors == FOL_ERRORS_QUARANTINE &&
+        node->failures >= scheduler->config.quarantine_after &&
+        !atomic_load_explicit(&node->is_quarantined, memory_order_relaxed)) {
+        quarantine(scheduler, node, at);
+    }
+}
+
 void fol_node_fail(fol_scheduler *scheduler, fol_runner *runner, uint32_t index, int status,
                    int code)
 {
     fol_node *node = &scheduler->phase_nodes[index];
     fol_place at = fol_place_of_node(scheduler, index);
     FOL_ASSERT(!atomic_load_explicit(&node->is_quarantined, memory_order_relaxed));
+    node->must_drop_io = node->does_io;
     if (status == FOL_E_INTERRUPTED) {
         fol_interrupt(scheduler);
         node->frame.state = FOL_RUN_INTERRUPTED;
@@ -71,13 +85,7 @@ void fol_node_fail(fol_scheduler *scheduler, fol_runner *runner, uint32_t index,
     }
     const fol_frame_error error = {.system = node->system, .status = status, .code = code};
     node->frame.state = FOL_RUN_FAILED;
-    fol_record_error(scheduler, at, &error);
-    fol_count(&runner->failed, 1);
-    node->failures++;
-    if (scheduler->config.errors == FOL_ERRORS_QUARANTINE &&
-        node->failures >= scheduler->config.quarantine_after) {
-        quarantine(scheduler, node, at);
-    }
+    fol_node_note_failure(scheduler, runner, node, at, &error);
 }
 
 static int compare_places(const fol_place *a, const fol_place *b)

@@ -78,6 +78,7 @@ typedef struct fol_node {
     bool has_components; /* its default query names a component */
     bool has_filters;    /* it gives only rows that changed */
     bool may_be_cut;
+    bool does_io;
     _Atomic bool is_disabled;
     uint32_t system; /* index in the plan */
     uint32_t query_count;
@@ -101,12 +102,14 @@ typedef struct fol_node {
     uint32_t max_rows;           /* as the system said; 0: paced_rows */
     _Atomic bool is_quarantined;
     bool must_discard; /* it failed, and the merge drops what it recorded */
+    bool must_drop_io; /* it failed in this run, and what it asked for is not sent */
 
     alignas(FOL_CACHE_LINE) fol_pieces pieces;
     uint32_t failures;
     uint32_t component_count;
     fol_component **components; /* retained: declared writes, then reads */
     void *condition_user;
+    uint64_t io_failed_mark; /* of the last frame that began with a failed operation of it */
 } fol_node;
 
 static_assert(offsetof(fol_node, pieces) == 2 * FOL_CACHE_LINE, "two hot lines");
@@ -133,6 +136,9 @@ typedef struct fol_place {
     uint64_t run;
     uint32_t place;
 } fol_place;
+
+/* What the scheduler has of I/O: io.h. */
+typedef struct fol_frame_io fol_frame_io;
 
 typedef struct fol_kept_quarantine {
     fol_place at;
@@ -173,6 +179,7 @@ typedef struct fol_runner {
     _Atomic uint64_t busy_cycles;
     _Atomic uint64_t host_switches;
     _Atomic uint64_t host_wait_cycles;
+    fol_io_queue *io; /* NULL: no system does I/O */
     fol_task task;
     fol_chunk chunk_seen; /* what chunk kernels get */
 } fol_runner;
@@ -198,6 +205,7 @@ typedef struct fol_frame_counters {
     _Atomic uint64_t commands_dropped;
     _Atomic uint64_t parallel_phases;
     _Atomic uint64_t serial_phases;
+    _Atomic uint64_t switches; /* of the backend */
 } fol_frame_counters;
 
 typedef struct fol_kept_error {
@@ -214,7 +222,9 @@ struct fol_scheduler {
     fol_runner *runners;    /* one a worker; the first is the caller's */
     fol_commands **buffers; /* theirs */
     uint32_t worker_count;
-    fol_trace *trace;     /* NULL: none */
+    fol_trace *trace; /* NULL: none */
+    /* NULL until a plan has a system with I/O; set between frames, read by anybody. */
+    _Atomic(fol_frame_io *) io;
     uint32_t first_order; /* commands are stamped with it plus the node; older stamps were recorded
                            * under an earlier program and still wait */
     uint64_t fork_generation;
@@ -243,6 +253,7 @@ struct fol_scheduler {
     uint64_t segment_from; /* cycles when the segment began */
     uint64_t merge_cycles;
     fol_place merge_place;
+    fol_place io_place; /* of what deliveries find */
 
     alignas(FOL_CACHE_LINE) atomic_bool is_interrupted; /* from any worker; rises once a frame */
     _Atomic uint32_t discards;                          /* nodes of the segment that must_discard */
@@ -270,6 +281,18 @@ static inline void fol_interrupt(fol_scheduler *scheduler)
 static inline double fol_ns_per_cycle(const fol_scheduler *scheduler)
 {
     return atomic_load_explicit(&scheduler->ns_per_cycle, memory_order_relaxed);
+}
+
+/* For who drives. */
+static inline fol_frame_io *fol_io_of(const fol_scheduler *scheduler)
+{
+    return atomic_load_explicit(&scheduler->io, memory_order_relaxed);
+}
+
+/* For any thread. Acquire pairs with the release of fol_io_ensure. */
+static inline fol_frame_io *fol_io_of_any(const fol_scheduler *scheduler)
+{
+    return atomic_load_explicit(&scheduler->io, memory_order_acquire);
 }
 
 /* Nodes take the even ticks after the base, the merge behind a node the odd one after it. */
@@ -338,6 +361,9 @@ void fol_record_error(fol_scheduler *scheduler, fol_place at, const fol_frame_er
  * dealt with. */
 void fol_node_fail(fol_scheduler *scheduler, fol_runner *runner, uint32_t index, int status,
                    int code);
+/* Keeps the error of a run of a node, and counts it among the node's failures. */
+void fol_node_note_failure(fol_scheduler *scheduler, fol_runner *runner, fol_node *node,
+                           fol_place at, const fol_frame_error *error);
 /* Puts errors and quarantines in the order in which one worker would have met them. */
 void fol_publish_errors(fol_scheduler *scheduler);
 
@@ -386,7 +412,39 @@ double fol_node_cost(void *state, uint32_t index, uint32_t *pieces);
 /* 0: it runs whole, where it began. */
 uint32_t fol_cut_node(const fol_scheduler *scheduler, fol_node *node);
 
-/* io.c: the backend's call of the same name. */
+/* scheduler.c: keeps a drive out while the scheduler changes. FOL_E_BUSY, FOL_E_FORKED. */
+int fol_begin_change(fol_scheduler *scheduler);
+void fol_end_change(fol_scheduler *scheduler);
+
+/* io_queue.c */
+extern const fol_io_api fol_io_api_table;
+/* What is queued next has this stamp. The worker. */
+void fol_io_queue_begin(fol_io_queue *queue, uint32_t system_order, uint32_t chunk);
+
+/* io.c */
+/* Makes what a plan with I/O needs, unless it is there. FOL_E_VALUE, -ENOMEM. */
+int fol_io_ensure(fol_scheduler *scheduler, const fol_plan *plan);
+/* Ends what is in flight, and drops what was not delivered. */
+void fol_io_end(fol_scheduler *scheduler);
+/* What is in flight belongs to systems of the new program, or to none. -ENOMEM. */
+int fol_io_replan(fol_frame_io *io, const fol_program *old, const fol_program *program,
+                  const fol_system *systems);
+/* The calling thread is to use the driver. -EBUSY. */
+int fol_io_begin_drive(fol_frame_io *io);
+/* Follows what the backend wishes for. */
+void fol_io_end_frame(fol_frame_io *io);
+/* What the backend is told of the frame's I/O. */
+void fol_io_tell_frame(const fol_frame_io *io, fol_backend_frame *out);
+void fol_io_add_stats(const fol_scheduler *scheduler, fol_scheduler_stats *out);
+
+/* io_cut.c */
+/* Delivers what came for this frame; before its first phase. */
+void fol_io_begin_frame(fol_frame_io *io);
+/* Sends what the segment's systems asked for and waits for what is due here. True: there is
+ * something to deliver, by the next, after the merge. */
+bool fol_io_begin_cut(fol_frame_io *io, uint32_t segment);
+void fol_io_end_cut(fol_frame_io *io, uint32_t segment);
+/* The backend's call of the same name. */
 void fol_turn(void *state);
 
 /* merge.c: the backend's call for the merge after a segment, and round runs on several workers. */

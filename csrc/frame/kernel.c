@@ -141,6 +141,8 @@ static void fill_chunk(fol_runner *runner, const fol_node *node)
     chunk->api = node->records_commands ? &fol_command_api_table : NULL;
     chunk->commands = runner->task.commands;
     chunk->user = node->user;
+    chunk->io_api = node->does_io ? &fol_io_api_table : NULL;
+    chunk->io = runner->task.io;
 }
 
 /* Whole, or the rows of one piece. */

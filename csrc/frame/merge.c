@@ -200,11 +200,16 @@ void fol_run_merge(void *state, uint32_t segment)
                         scheduler->segment_from, start);
     }
     scheduler->segment_from = start;
+    fol_frame_io *io = fol_io_of(scheduler);
+    bool delivers = io != NULL && fol_io_begin_cut(io, segment);
     if (FOL_UNLIKELY(atomic_load_explicit(&scheduler->discards, memory_order_relaxed) != 0)) {
         discard_failed(scheduler, segment);
     }
     if (count_waiting(scheduler) != 0) {
-        merge_segment(scheduler, segment, start);
+        merge_segment(scheduler, segment, runner->stamp);
+    }
+    if (delivers) {
+        fol_io_end_cut(io, segment);
     }
     if (scheduler->is_parallel) {
         fol_host_set_attached(scheduler, runner, false);

@@ -143,6 +143,9 @@ void fol_run_piece(void *state, uint32_t index, uint32_t piece, uint32_t worker)
     if (node->records_commands) {
         fol_commands_begin(runner->commands, fol_node_order(scheduler, index), piece + 1);
     }
+    if (node->does_io) {
+        fol_io_queue_begin(runner->io, fol_node_order(scheduler, index), piece + 1);
+    }
     fol_count(&runner->pieces, 1);
     uint32_t tasks = 0;
     int code = 0;

@@ -118,6 +118,7 @@ static int init_node(fol_world *world, fol_node *node, const fol_plan *plan, uin
     node->condition_needs_host = system->condition_needs_host;
     node->in_lane = in_lane;
     node->records_commands = fol_plan_system_records(plan, index);
+    node->does_io = fol_plan_system_does_io(plan, index);
     node->is_exclusive = fol_plan_system_is_exclusive(plan, index);
     node->system = index;
     node->max_rows = system->max_rows;

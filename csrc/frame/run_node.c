@@ -52,6 +52,7 @@ HOT void prepare_task(const fol_scheduler *scheduler, fol_runner *runner, const 
     task->query_count = node->query_count;
     task->system = node->system;
     task->commands = node->records_commands ? runner->commands : NULL;
+    task->io = node->does_io ? runner->io : NULL;
     task->since = node->last_tick;
     task->tick = fol_node_tick(scheduler, index);
     task->rows = 0;
@@ -87,6 +88,10 @@ HOT int begin_due_node(fol_scheduler *scheduler, fol_runner *runner, fol_node *n
     prepare_task(scheduler, runner, node, index);
     if (node->records_commands) {
         fol_commands_begin(runner->commands, fol_node_order(scheduler, index), 0);
+    }
+    if (FOL_UNLIKELY(node->does_io)) {
+        node->must_drop_io = false;
+        fol_io_queue_begin(runner->io, fol_node_order(scheduler, index), 0);
     }
     if (FOL_UNLIKELY(node->is_exclusive)) {
         fol_world_set_tick(scheduler->world, runner->task.tick);

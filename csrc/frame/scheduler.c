@@ -167,9 +167,15 @@ int fol_scheduler_create(fol_world *world, const fol_plan *plan, const fol_syste
     if (status != FOL_OK) {
         goto fail_program;
     }
+    status = fol_io_ensure(scheduler, plan);
+    if (status != FOL_OK) {
+        goto fail_io;
+    }
     *out = scheduler;
     return FOL_OK;
 
+fail_io:
+    fol_program_destroy(scheduler->program);
 fail_program:
     fol_runners_destroy(scheduler);
 fail_runners:
@@ -194,6 +200,7 @@ void fol_scheduler_destroy(fol_scheduler *scheduler)
         return;
     }
     FOL_ASSERT(!is_driven);
+    fol_io_end(scheduler);
     fol_program_destroy(scheduler->program);
     fol_backend_deinit(&scheduler->backend);
     fol_runners_destroy(scheduler);
@@ -201,8 +208,7 @@ void fol_scheduler_destroy(fol_scheduler *scheduler)
     free_scheduler(scheduler);
 }
 
-/* Between frames: keeps a tick out while the scheduler changes. */
-static int begin_change(fol_scheduler *scheduler)
+int fol_begin_change(fol_scheduler *scheduler)
 {
     if (fol_fork_generation() != scheduler->fork_generation) {
         return FOL_E_FORKED;
@@ -214,7 +220,7 @@ static int begin_change(fol_scheduler *scheduler)
     return FOL_OK;
 }
 
-static void end_change(fol_scheduler *scheduler)
+void fol_end_change(fol_scheduler *scheduler)
 {
     /* Release pairs with the acquire of the next driver. */
     atomic_store_explicit(&scheduler->is_driven, false, memory_order_release);
@@ -232,12 +238,21 @@ static uint32_t next_first_order(const fol_scheduler *scheduler)
     return waits && has_room ? (uint32_t)next : 0;
 }
 
+/* What may be refused of a new program that is there. */
+static int prepare_io(fol_scheduler *scheduler, const fol_program *program,
+                      const fol_system *systems)
+{
+    fol_frame_io *io = fol_io_of(scheduler);
+    return io == NULL ? fol_io_ensure(scheduler, program->plan)
+                      : fol_io_replan(io, scheduler->program, program, systems);
+}
+
 int fol_scheduler_replan(fol_scheduler *scheduler, const fol_plan *plan, const fol_system *systems,
                          const fol_phase_rate *rates)
 {
     int status = check_arguments(plan, rates, &scheduler->config);
     if (status == FOL_OK) {
-        status = begin_change(scheduler);
+        status = fol_begin_change(scheduler);
     }
     if (status != FOL_OK) {
         return status;
@@ -248,6 +263,12 @@ int fol_scheduler_replan(fol_scheduler *scheduler, const fol_plan *plan, const f
         status = fol_program_create(scheduler->world, &scheduler->backend, plan, systems, rates,
                                     &program);
         if (status == FOL_OK) {
+            status = prepare_io(scheduler, program, systems);
+            if (status != FOL_OK) {
+                fol_program_destroy(program);
+            }
+        }
+        if (status == FOL_OK) {
             fol_program_carry(program, scheduler->program, systems);
             scheduler->first_order = next_first_order(scheduler);
             fol_program_destroy(scheduler->program);
@@ -256,7 +277,7 @@ int fol_scheduler_replan(fol_scheduler *scheduler, const fol_plan *plan, const f
         }
         fol_world_unlock(scheduler->world);
     }
-    end_change(scheduler);
+    fol_end_change(scheduler);
     return status;
 }
 
@@ -287,7 +308,7 @@ static fol_node *node_of(const fol_scheduler *scheduler, uint32_t system)
 
 int fol_scheduler_enable(fol_scheduler *scheduler, uint32_t system, bool enabled)
 {
-    int status = begin_change(scheduler);
+    int status = fol_begin_change(scheduler);
     if (status != FOL_OK) {
         return status;
     }
@@ -297,7 +318,7 @@ int fol_scheduler_enable(fol_scheduler *scheduler, uint32_t system, bool enabled
         atomic_store_explicit(&node->is_quarantined, false, memory_order_relaxed);
         node->failures = 0;
     }
-    end_change(scheduler);
+    fol_end_change(scheduler);
     return FOL_OK;
 }
 

@@ -24,6 +24,7 @@ void fol_scheduler_read_stats(const fol_scheduler *scheduler, fol_scheduler_stat
         .wall_ns = fol_counted(&counters->wall_ns),
         .parallel_phases = fol_counted(&counters->parallel_phases),
         .serial_phases = fol_counted(&counters->serial_phases),
+        .switches = fol_counted(&counters->switches),
     };
     for (uint32_t i = 0; i < scheduler->worker_count; i++) {
         const fol_runner *runner = &scheduler->runners[i];
@@ -40,6 +41,7 @@ void fol_scheduler_read_stats(const fol_scheduler *scheduler, fol_scheduler_stat
             stats.wakes_saved += counted.wakes_saved;
         }
     }
+    fol_io_add_stats(scheduler, &stats);
     *out = stats;
 }
 

@@ -170,6 +170,13 @@ static void publish_result(fol_scheduler *scheduler, uint64_t wall_ns, uint64_t 
     result->phase_steps = program->phase_steps;
     result->phase_count = program->phase_count;
     result->merge_ns = fol_cycles_scale(0, scheduler->merge_cycles, scale);
+    const fol_frame_io *io = fol_io_of(scheduler);
+    if (io != NULL) {
+        fol_backend_frame told = {0};
+        fol_io_tell_frame(io, &told);
+        result->io_ns = fol_cycles_scale(0, told.io_cycles, scale);
+        result->io_operations = told.operations;
+    }
     result->was_interrupted = fol_is_interrupted(scheduler);
 }
 
@@ -209,6 +216,10 @@ static uint64_t run_phases(fol_scheduler *scheduler, double dt, uint64_t *end)
     if (FOL_UNLIKELY(scheduler->trace != NULL)) {
         fol_trace_set_frame(scheduler->trace, scheduler->frame_number);
     }
+    fol_frame_io *io = fol_io_of(scheduler);
+    if (io != NULL) {
+        fol_io_begin_frame(io);
+    }
     for (uint32_t i = 0; i < scheduler->program->phase_count; i++) {
         run_phase(scheduler, i, dt);
         runs += scheduler->program->phase_steps[i] != 0;
@@ -220,6 +231,46 @@ static uint64_t run_phases(fol_scheduler *scheduler, double dt, uint64_t *end)
     if (FOL_UNLIKELY(scheduler->trace != NULL)) {
         fol_trace_write(scheduler->trace, 0, FOL_TRACE_FRAME, (uint32_t)runs,
                         (uint32_t)scheduler->frame_number, start, *end);
+    }
+    return start;
+}
+
+/* What the workers did so far, ever. */
+static void count_work(const fol_scheduler *scheduler, uint64_t *busy_cycles, uint64_t *nodes)
+{
+    *busy_cycles = 0;
+    *nodes = 0;
+    for (uint32_t i = 0; i < scheduler->worker_count; i++) {
+        *busy_cycles += fol_counted(&scheduler->runners[i].busy_cycles);
+        *nodes += fol_counted(&scheduler->runners[i].systems);
+    }
+}
+
+/* Runs the phases; a backend that chooses learns what they were. */
+static uint64_t run_and_tell(fol_scheduler *scheduler, double dt, uint64_t *end)
+{
+    fol_backend *backend = &scheduler->backend;
+    if (backend->ops->end_frame == NULL) {
+        return run_phases(scheduler, dt, end);
+    }
+    uint64_t busy_before;
+    uint64_t nodes_before;
+    uint64_t busy_after;
+    uint64_t nodes_after;
+    count_work(scheduler, &busy_before, &nodes_before);
+    uint64_t start = run_phases(scheduler, dt, end);
+    count_work(scheduler, &busy_after, &nodes_after);
+    fol_backend_frame frame = {.cycles = *end > start ? *end - start : 0,
+                               .busy_cycles = busy_after - busy_before,
+                               .nodes = (uint32_t)(nodes_after - nodes_before)};
+    fol_frame_io *io = fol_io_of(scheduler);
+    if (io != NULL) {
+        fol_io_tell_frame(io, &frame);
+    }
+    backend->ops->end_frame(backend, &frame);
+    atomic_store_explicit(&scheduler->counters.switches, backend->switches, memory_order_relaxed);
+    if (io != NULL) {
+        fol_io_end_frame(io);
     }
     return start;
 }
@@ -236,7 +287,7 @@ static int run_frame(fol_scheduler *scheduler, double dt, bool is_last)
     uint64_t wall_start = is_last ? clock_now(scheduler) : 0;
     uint64_t helped = helper_cycles(scheduler);
     uint64_t end;
-    uint64_t start = run_phases(scheduler, dt, &end);
+    uint64_t start = run_and_tell(scheduler, dt, &end);
     fol_host_poll(scheduler, end);
     if (is_last) {
         fol_host_set_attached(scheduler, &scheduler->runners[0], true);
@@ -263,6 +314,15 @@ static int run_frame(fol_scheduler *scheduler, double dt, bool is_last)
     return status;
 }
 
+static void end_drive(fol_scheduler *scheduler)
+{
+    FOL_ASSERT(atomic_load_explicit(&scheduler->is_driven, memory_order_relaxed));
+    fol_host_set_attached(scheduler, &scheduler->runners[0], true);
+    fol_world_unlock(scheduler->world);
+    /* Release pairs with the acquire in begin_drive. */
+    atomic_store_explicit(&scheduler->is_driven, false, memory_order_release);
+}
+
 /* Takes the scheduler and the world for a batch of frames. */
 static int begin_drive(fol_scheduler *scheduler, double dt)
 {
@@ -283,16 +343,12 @@ static int begin_drive(fol_scheduler *scheduler, double dt)
     }
     scheduler->runners[0].is_attached = true;
     scheduler->last_poll = fol_cycles_now();
-    return FOL_OK;
-}
-
-static void end_drive(fol_scheduler *scheduler)
-{
-    FOL_ASSERT(atomic_load_explicit(&scheduler->is_driven, memory_order_relaxed));
-    fol_host_set_attached(scheduler, &scheduler->runners[0], true);
-    fol_world_unlock(scheduler->world);
-    /* Release pairs with the acquire in begin_drive. */
-    atomic_store_explicit(&scheduler->is_driven, false, memory_order_release);
+    fol_frame_io *io = fol_io_of(scheduler);
+    status = io == NULL ? FOL_OK : fol_io_begin_drive(io);
+    if (status != FOL_OK) {
+        end_drive(scheduler);
+    }
+    return status;
 }
 
 int fol_scheduler_tick(fol_scheduler *scheduler, double dt)

@@ -22,7 +22,7 @@ static blob *blob_of(const fol_bytes *value)
     return (blob *)(uintptr_t)(value->data - offsetof(blob, data));
 }
 
-int fol_bytes_create(const void *data, size_t size, fol_bytes *out)
+int fol_bytes_create_uninitialised(size_t size, fol_bytes *out)
 {
     if (size == 0) {
         *out = (fol_bytes){NULL, 0};
@@ -36,9 +36,35 @@ int fol_bytes_create(const void *data, size_t size, fol_bytes *out)
         return -ENOMEM;
     }
     atomic_init(&made->references, 1);
-    memcpy(made->data, data, size);
     *out = (fol_bytes){made->data, size};
     return 0;
+}
+
+int fol_bytes_create(const void *data, size_t size, fol_bytes *out)
+{
+    int status = fol_bytes_create_uninitialised(size, out);
+    if (status == 0 && size != 0) {
+        memcpy((uint8_t *)(uintptr_t)out->data, data, size);
+    }
+    return status;
+}
+
+void fol_bytes_shrink(fol_bytes *value, size_t size)
+{
+    FOL_ASSERT(size <= value->size);
+    if (size == value->size) {
+        return;
+    }
+    if (size == 0) {
+        fol_bytes_release(value);
+        *value = (fol_bytes){NULL, 0};
+        return;
+    }
+    blob *old = blob_of(value);
+    FOL_ASSERT(atomic_load_explicit(&old->references, memory_order_relaxed) == 1);
+    blob *kept = fol_realloc_array(old, 1, sizeof(*old) + size);
+    value->data = kept == NULL ? value->data : kept->data;
+    value->size = size;
 }
 
 int fol_bytes_assign(fol_bytes *cell, const void *data, size_t size)

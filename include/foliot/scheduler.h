@@ -177,7 +177,8 @@ typedef struct fol_backend_info {
 int fol_scheduler_create(fol_world *world, const fol_plan *plan, const fol_system *systems,
                          const fol_phase_rate *rates, const fol_scheduler_config *config,
                          fol_scheduler **out);
-/* Commands that wait are dropped. In a forked child, a scheduler that was running a frame is left
+/* Commands that wait are dropped, and I/O in flight is ended: its receivers are told. Called
+ * attached. In a forked child, a scheduler that was running a frame is left
  * alone, memory and all. */
 void fol_scheduler_destroy(fol_scheduler *scheduler);
 
@@ -210,8 +211,9 @@ typedef struct fol_system_timing {
 
 typedef struct fol_frame_error {
     uint32_t system; /* UINT32_MAX: no single system (a merge ran out of memory), or one of a plan
-                      * replaced while its commands waited */
-    int status;      /* FOL_E_KERNEL: code says what the kernel returned */
+                      * replaced while its commands waited or its I/O was in flight */
+    int status;      /* FOL_E_KERNEL: code says what the kernel returned. Of an operation that
+                      * failed: its value; of a system the first one that a cut delivers */
     int code;
     bool is_merge;     /* it happened in a merge: a custom command of the system failed */
     uint32_t sequence; /* among the frame's errors, as they happened */
@@ -230,6 +232,8 @@ typedef struct fol_frame {
     const uint32_t *phase_steps;
     uint32_t phase_count;
     uint64_t merge_ns;
+    uint64_t io_ns;         /* the caller sent I/O and waited for it */
+    uint64_t io_operations; /* sent */
     uint64_t dropped_steps; /* of fixed-rate phases */
     fol_merge_report merged;
     const fol_frame_error *errors; /* in order of (system, sequence) */
@@ -240,9 +244,10 @@ typedef struct fol_frame {
 } fol_frame;
 
 /* Runs one frame. FOL_E_VALUE unless dt is finite, >= 0 and <= max_dt; FOL_E_BUSY; FOL_E_FORKED;
- * nothing ran then. FOL_E_FRAME (policy raise), FOL_E_INTERRUPTED and -ENOMEM (an error could not
- * be recorded) come after the frame: commands of systems that had ended are merged, the frame is
- * counted. */
+ * -EBUSY: operations are in flight on a ring that only the thread that drove the scheduler before,
+ * and still lives, can drive; nothing ran then. FOL_E_FRAME (policy raise), FOL_E_INTERRUPTED and
+ * -ENOMEM (an error could not be recorded) come after the frame: commands of systems that had ended
+ * are merged, the frame is counted. */
 int fol_scheduler_tick(fol_scheduler *scheduler, double dt);
 /* Up to `count` frames; stops at the first that does not return 0. *done says how many were run,
  * the last one included. Only the last frame's result is kept: who must see every error of another
@@ -257,12 +262,13 @@ int fol_io_queue_submit(fol_io_queue *queue, const fol_io_intent *intent, fol_io
 
 /* Between frames: waits until an operation that a later frame delivers has come, or timeout_ns
  * (UINT64_MAX: no limit) passed. FOL_OK: one has; -ETIME; -ENOENT: there is none to wait for;
- * FOL_E_INTERRUPTED; FOL_E_BUSY, FOL_E_FORKED. Called attached, waits detached. */
+ * FOL_E_INTERRUPTED; FOL_E_BUSY, -EBUSY, FOL_E_FORKED as for a tick. Called attached, waits
+ * detached. */
 int fol_scheduler_wait(fol_scheduler *scheduler, uint64_t timeout_ns);
 
 /* What does the I/O. */
 typedef struct fol_io_info {
-    const char *engine; /* "uring" or "pool" */
+    const char *engine; /* "uring" or "pool"; "" while no plan had a system with I/O */
     const char *reason; /* why not the ring, when it was wished for; else "" */
 } fol_io_info;
 fol_io_info fol_scheduler_io(const fol_scheduler *scheduler);

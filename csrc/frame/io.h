@@ -1,0 +1,144 @@
+/* The I/O of frames: intents that systems queue, operations in flight, and their deliveries.
+ *
+ * Each worker has a queue of slots in reserved address space. A system that runs there takes a slot
+ * and puts an intent into it. At the cut behind the segment the caller gathers the intents of all
+ * workers, puts them in the order of their stamps, and submits them to the driver as one batch.
+ * From then on a slot's key is the number of its submission, and everything is delivered in the
+ * order of keys: at its cut, at the end of the phase, or at the start of a later frame. So what the
+ * world sees does not depend on who ran what, or on what came first.
+ *
+ * A slot is in one of these states, and its generation changes when it becomes free:
+ *   free      in its queue's list of free slots
+ *   queued    in its queue's list, between the system that took it and the cut
+ *   sent      with the driver
+ *   finished  came back; waits for its delivery
+ *
+ * Who writes what. While nodes run a queue belongs to its worker, slots that are free or queued
+ * with it; sent and finished slots belong to the caller, always. At cuts, and between frames, all
+ * belongs to the caller. What the backend does between two nodes orders this.
+ */
+#ifndef FOL_FRAME_IO_H
+#define FOL_FRAME_IO_H
+
+#include "frame/frame.h"
+#include "io/driver.h"
+
+#define FOL_IO_INDEX_BITS  24u
+#define FOL_IO_WORKER_BITS 8u
+#define FOL_IO_MAX_SLOTS   (UINT32_C(1) << FOL_IO_INDEX_BITS)
+
+typedef enum fol_io_slot_state {
+    FOL_IO_SLOT_FREE = 0,
+    FOL_IO_SLOT_QUEUED = 1,
+    FOL_IO_SLOT_SENT = 2,
+    FOL_IO_SLOT_FINISHED = 3,
+} fol_io_slot_state;
+
+typedef struct fol_io_slot fol_io_slot;
+struct fol_io_slot {
+    fol_io_op op; /* first: the driver's operation is the slot */
+    fol_io_intent intent;
+    fol_bytes blob; /* what is read into, until the world has it */
+    uint64_t key;   /* queued: the stamp; sent: the number of the submission */
+    fol_io_slot *next;
+    fol_io_slot *next_unresolved; /* provisional entities, until the merge */
+    uint32_t generation;
+    uint32_t index;
+    uint32_t system; /* in the running plan; UINT32_MAX: of a plan that was replaced */
+    uint8_t worker;
+    uint8_t state;    /* fol_io_slot_state */
+    bool has_come;    /* in the list of what the next frame delivers */
+    bool was_stopped; /* cancelled because the frame was interrupted */
+};
+
+static_assert(offsetof(fol_io_slot, op) == 0, "an operation is a slot");
+
+typedef struct fol_io_list {
+    fol_io_slot *first;
+    fol_io_slot *last;
+} fol_io_list;
+
+struct fol_io_queue {
+    alignas(FOL_CACHE_LINE) fol_io_slot *slots; /* max_io; address space, touched when used */
+    fol_io_slot *free;
+    fol_io_list queued; /* in the order of recording */
+    uint32_t used;      /* slots behind were never taken */
+    uint32_t room;
+    uint64_t stamp; /* of what is queued next: system order, then chunk */
+    uint8_t worker;
+};
+
+struct fol_frame_io {
+    fol_scheduler *scheduler;
+    fol_io *driver;
+    fol_io_queue *queues;
+    uint32_t queue_count;
+    /* The batch of a cut, then what it delivers; both in order. As much room as there are slots. */
+    fol_io_op **batch;
+    fol_io_op **spare;
+    uint32_t batch_count;
+    fol_io_list in_phase; /* sent, delivered at the phase's end; in order */
+    fol_io_list came;     /* for the next frame's start; in no order */
+    uint32_t came_count;
+    uint32_t awaited_at_stage; /* sent and not finished */
+    uint32_t awaited_at_phase;
+    uint32_t later; /* sent, last delivery in a later frame */
+    fol_io_slot *unresolved;
+    uint64_t next_key;
+    uint64_t started_cycles; /* of the running cut */
+    uint32_t started_count;
+    bool goes_to_ring;
+    pthread_t driver_thread; /* that used the driver last */
+    uint64_t wait_cycles;    /* of the frame */
+    uint64_t operations;
+    _Atomic uint64_t submitted; /* written by the caller, read by anybody */
+    _Atomic uint64_t completed;
+    _Atomic uint64_t failed;
+};
+
+static inline fol_io_slot *fol_io_slot_of(fol_io_op *op)
+{
+    return (fol_io_slot *)op;
+}
+
+static inline void fol_io_list_append(fol_io_list *list, fol_io_slot *slot)
+{
+    slot->next = NULL;
+    if (list->first == NULL) {
+        list->first = slot;
+    } else {
+        list->last->next = slot;
+    }
+    list->last = slot;
+}
+
+/* io_queue.c */
+int fol_io_queue_init(fol_io_queue *queue, uint8_t worker, uint32_t room);
+void fol_io_queue_deinit(fol_io_queue *queue);
+/* After its last delivery or drop: the handle names nothing any more. */
+void fol_io_slot_free(fol_frame_io *io, fol_io_slot *slot);
+/* The slot of a handle, or NULL. The caller. */
+fol_io_slot *fol_io_slot_find(const fol_frame_io *io, fol_io_handle handle);
+/* Takes what all workers queued into the batch, in the order of stamps. */
+void fol_io_gather(fol_frame_io *io);
+/* Puts the batch in the order of keys. */
+void fol_io_sort(fol_frame_io *io);
+
+/* io_deliver.c */
+/* Takes what came back from the driver. */
+void fol_io_collect(fol_frame_io *io);
+/* Failures that nobody can get are those of the systems; before the merge. */
+void fol_io_judge(fol_frame_io *io, uint32_t segment);
+/* Delivers the batch. `was_judged`: the above was called for it. */
+void fol_io_deliver(fol_frame_io *io, bool was_judged);
+/* Tells the receiver that nothing comes, and frees the slot. */
+void fol_io_drop(fol_frame_io *io, fol_io_slot *slot);
+/* What nobody will get: descriptors are closed, and buffers go. */
+void fol_io_discard_result(fol_frame_io *io, fol_io_slot *slot);
+
+/* io_wait.c */
+/* Waits until nothing more is awaited at this cut, or the host stops the frame; then that is
+ * cancelled, and its end is waited for. */
+void fol_io_await(fol_frame_io *io, bool is_phase_end);
+
+#endif

@@ -1,0 +1,261 @@
+/* Deliveries: what came back goes where its intent says, in the order of submission.
+ *
+ * A success goes into a Bytes cell, a result's place or a receiver. A failure goes to the last two;
+ * one that neither gets is a failure of the system, and so is a success that finds its entity gone.
+ * To be cancelled is an answer, no failure. Of one system only the first failure of a delivery is
+ * told, as of a kernel that fails in many places; it counts as one run that failed.
+ *
+ * Failures that are known before the merge also take the commands of the run along. Those of an
+ * operation that a later frame delivers, and those that a receiver declines, come too late for
+ * that.
+ */
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "foliot/status.h"
+#include "frame/io.h"
+#include "world/bytes.h"
+
+static void finish(fol_frame_io *io, fol_io_slot *slot)
+{
+    FOL_ASSERT(slot->state == FOL_IO_SLOT_SENT);
+    slot->state = FOL_IO_SLOT_FINISHED;
+    fol_count(&io->completed, 1);
+    fol_count(&io->failed, slot->op.value < 0);
+    if (slot->intent.until == FOL_IO_STAGE) {
+        io->awaited_at_stage--;
+    } else if (slot->intent.until == FOL_IO_PHASE) {
+        io->awaited_at_phase--;
+    }
+}
+
+void fol_io_collect(fol_frame_io *io)
+{
+    fol_io_op *op = fol_io_take(io->driver);
+    while (op != NULL) {
+        fol_io_op *next = op->next;
+        fol_io_slot *slot = fol_io_slot_of(op);
+        if (op->is_finished) {
+            finish(io, slot);
+        }
+        if (slot->intent.until == FOL_IO_LATER && !slot->has_come) {
+            slot->has_come = true;
+            fol_io_list_append(&io->came, slot);
+            io->came_count++;
+        }
+        op = next;
+    }
+}
+
+static bool has_deliver(const fol_io_slot *slot)
+{
+    return slot->intent.receiver != NULL && slot->intent.receiver->deliver != NULL;
+}
+
+/* Known without asking anybody. */
+static bool fails_its_system(const fol_io_slot *slot)
+{
+    int64_t value = slot->op.value;
+    return value < 0 && value != -ECANCELED && slot->intent.result == NULL && !has_deliver(slot);
+}
+
+/* The node of a slot when it belongs to the running phase, or NULL. */
+static fol_node *running_node(const fol_scheduler *scheduler, const fol_io_slot *slot,
+                              uint32_t *index)
+{
+    if (slot->system == UINT32_MAX || scheduler->phase == NULL) {
+        return NULL;
+    }
+    uint32_t node = scheduler->program->node_of_system[slot->system];
+    *index = node - scheduler->phase->first;
+    return *index < scheduler->phase->count ? &scheduler->phase_nodes[*index] : NULL;
+}
+
+static int status_of(int64_t value)
+{
+    FOL_ASSERT(value < 0);
+    return value < INT32_MIN ? -EIO : (int)value;
+}
+
+/* Records the failure, unless the system has failed in this frame already. */
+static void fail_system(fol_frame_io *io, fol_io_slot *slot, int64_t value)
+{
+    fol_scheduler *scheduler = io->scheduler;
+    const fol_frame_error error = {.system = slot->system, .status = status_of(value)};
+    if (slot->system == UINT32_MAX) {
+        fol_record_error(scheduler, scheduler->io_place, &error);
+        return;
+    }
+    fol_node *node = &scheduler->program->nodes[scheduler->program->node_of_system[slot->system]];
+    bool is_later = slot->intent.until == FOL_IO_LATER;
+    if (is_later ? node->io_failed_mark == scheduler->frame_mark
+                 : node->frame.state == FOL_RUN_FAILED) {
+        return;
+    }
+    if (is_later) {
+        /* It belongs to a run of an earlier frame: the system runs in this one. */
+        node->io_failed_mark = scheduler->frame_mark;
+    } else {
+        FOL_ASSERT(node->frame.number == scheduler->frame_mark);
+        node->frame.state = FOL_RUN_FAILED;
+    }
+    fol_node_note_failure(scheduler, &scheduler->runners[0], node, scheduler->io_place, &error);
+}
+
+void fol_io_judge(fol_frame_io *io, uint32_t segment)
+{
+    fol_scheduler *scheduler = io->scheduler;
+    const uint32_t *ends = scheduler->phase->segment_ends;
+    uint32_t first = segment == 0 ? 0 : ends[segment - 1];
+    for (uint32_t i = 0; i < io->batch_count; i++) {
+        fol_io_slot *slot = fol_io_slot_of(io->batch[i]);
+        bool fails = fails_its_system(slot);
+        uint32_t index;
+        bool is_stopped = slot->was_stopped && slot->op.value == -ECANCELED;
+        if (FOL_LIKELY(!fails && !is_stopped)) {
+            continue;
+        }
+        fol_node *node = running_node(scheduler, slot, &index);
+        FOL_ASSERT(node != NULL);
+        if (fails) {
+            fail_system(io, slot, slot->op.value);
+        } else if (node->frame.state == FOL_RUN_DONE) {
+            node->frame.state = FOL_RUN_INTERRUPTED;
+        }
+        if (index >= first && index < ends[segment]) {
+            fol_discard_later(scheduler, node);
+        }
+    }
+}
+
+/* Moves what was read to the world. A negative status when it cannot go there. */
+static int put_into_world(fol_frame_io *io, fol_io_slot *slot, const fol_io_result *result)
+{
+    fol_scheduler *scheduler = io->scheduler;
+    const fol_io_intent *intent = &slot->intent;
+    fol_bytes value = slot->blob;
+    if (value.data != NULL) {
+        fol_bytes_shrink(&value, (size_t)result->value);
+        slot->blob = (fol_bytes){NULL, 0};
+    } else {
+        int status = fol_bytes_create(result->data, result->size, &value);
+        if (status != FOL_OK) {
+            return status;
+        }
+    }
+    fol_entity entity = fol_commands_resolve(scheduler->buffers[0], intent->entity);
+    int status = fol_world_take_bytes(scheduler->world, entity, intent->component, value);
+    if (status != FOL_OK) {
+        fol_bytes_release(&value);
+    }
+    return status;
+}
+
+static bool gives_descriptor(const fol_io_slot *slot)
+{
+    return fol_io_operation_of(slot->intent.request.kind)->gives_fd;
+}
+
+static void deliver_result(fol_frame_io *io, fol_io_slot *slot, fol_io_result result,
+                           bool was_judged)
+{
+    const fol_io_intent *intent = &slot->intent;
+    bool is_seen = was_judged && result.value < 0 && fails_its_system(slot);
+    if (intent->component != NULL && result.value >= 0) {
+        int status = put_into_world(io, slot, &result);
+        result.value = status < 0 ? status : result.value;
+        result.data = NULL;
+    }
+    if (intent->result != NULL) {
+        *intent->result = result;
+        intent->result->data = NULL;
+        is_seen = true;
+    }
+    if (has_deliver(slot)) {
+        is_seen = intent->receiver->deliver(slot->intent.user, &result) || is_seen;
+    } else if (intent->result == NULL && result.value >= 0 && gives_descriptor(slot)) {
+        /* Nobody will ever know its number. */
+        close((int)result.value);
+    }
+    if (result.value < 0 && result.value != -ECANCELED && !is_seen) {
+        fail_system(io, slot, result.value);
+    }
+}
+
+/* Results that came one by one. */
+static void deliver_pieces(fol_frame_io *io, fol_io_slot *slot)
+{
+    for (const fol_io_piece *piece = slot->op.pieces; piece != NULL; piece = piece->next) {
+        const fol_io_result result = {.value = piece->value,
+                                      .data = piece->data,
+                                      .size = piece->data == NULL ? 0 : (size_t)piece->value,
+                                      .flags = FOL_IO_MORE};
+        deliver_result(io, slot, result, false);
+    }
+}
+
+static void deliver_slot(fol_frame_io *io, fol_io_slot *slot, bool was_judged)
+{
+    deliver_pieces(io, slot);
+    if (slot->state == FOL_IO_SLOT_FINISHED) {
+        const fol_io_result result = {
+            .value = slot->op.value, .data = slot->op.data, .size = slot->op.size};
+        deliver_result(io, slot, result, was_judged);
+    }
+    fol_io_release(io->driver, &slot->op);
+    if (slot->state == FOL_IO_SLOT_FINISHED) {
+        io->later -= slot->intent.until == FOL_IO_LATER;
+        fol_io_slot_free(io, slot);
+    }
+}
+
+static bool needs_host(const fol_frame_io *io)
+{
+    for (uint32_t i = 0; i < io->batch_count; i++) {
+        const fol_io_slot *slot = fol_io_slot_of(io->batch[i]);
+        if (has_deliver(slot) && slot->intent.receiver->needs_host) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void fol_io_deliver(fol_frame_io *io, bool was_judged)
+{
+    fol_scheduler *scheduler = io->scheduler;
+    if (needs_host(io)) {
+        fol_host_set_attached(scheduler, &scheduler->runners[0], true);
+    }
+    for (uint32_t i = 0; i < io->batch_count; i++) {
+        deliver_slot(io, fol_io_slot_of(io->batch[i]), was_judged);
+    }
+    io->batch_count = 0;
+}
+
+void fol_io_drop(fol_frame_io *io, fol_io_slot *slot)
+{
+    fol_scheduler *scheduler = io->scheduler;
+    const fol_io_receiver *receiver = slot->intent.receiver;
+    if (receiver != NULL && receiver->drop != NULL) {
+        if (receiver->needs_host) {
+            fol_host_set_attached(scheduler, &scheduler->runners[0], true);
+        }
+        receiver->drop(slot->intent.user);
+    }
+    fol_io_slot_free(io, slot);
+}
+
+void fol_io_discard_result(fol_frame_io *io, fol_io_slot *slot)
+{
+    bool has_descriptors = gives_descriptor(slot);
+    for (const fol_io_piece *piece = slot->op.pieces; has_descriptors && piece != NULL;
+         piece = piece->next) {
+        close((int)piece->value);
+    }
+    if (has_descriptors && slot->state == FOL_IO_SLOT_FINISHED && slot->op.value >= 0) {
+        close((int)slot->op.value);
+    }
+    fol_io_release(io->driver, &slot->op);
+}
