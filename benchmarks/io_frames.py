@@ -116,7 +116,7 @@ def text_world() -> tuple[fo.World, list[Any]]:
 
 def count_texts(world: fo.World, entities: list[Any]) -> int:
     """How many of the files' contents are in the world."""
-    return io_files.count_good(world.get(entity, Text) for entity in entities)
+    return io_files.count_good(world.get(entity, Text).value for entity in entities)
 
 
 def files_to(backend: str, io: str, sampler: Sampler) -> Measurement:

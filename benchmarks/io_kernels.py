@@ -63,7 +63,7 @@ class Reads:
         self.user.fd = self.descriptor
         self.user.count = count
         self.user.buffers = self._kept[0]
-        self.user.results = ffi.cast("void *", self._kept[1])
+        self.user.results = ffi.cast("fol_io_result *", self._kept[1])
         self.user.asked = self._kept[2]
 
     def wrong(self) -> int:
