@@ -31,6 +31,7 @@
 /* Waits of an engine in one fol_io_wait; each ends with something that is done. */
 #define TURNS        65536
 #define POLL_TURNS   64
+#define LINED_NS     UINT64_C(1000000)
 #define DISARM_TURNS 16
 #define DISARM_NS    UINT64_C(1000000)
 /* How long the wait of a clock that a wake cannot end, and the look at a dead ring, may be. */
@@ -158,12 +159,16 @@ static int wait_on_word(fol_io *io, uint64_t target, uint64_t at_most_ns)
     return status == -EINTR ? -EINTR : FOL_OK;
 }
 
+static bool is_lined(const fol_io_lane *lane)
+{
+    return lane->begun.count + lane->files.count + lane->fresh.count > 0;
+}
+
 /* How many completions it makes sense to wait for: one, where one may be the last for long or lets
  * another begin. */
 static uint32_t least_of(const fol_io_lane *lane, uint32_t least)
 {
-    bool is_lined = lane->begun.count + lane->files.count + lane->fresh.count > 0;
-    if (is_lined || lane->open_ended > 0 || least <= 1) {
+    if (is_lined(lane) || lane->open_ended > 0 || least <= 1) {
         return 1;
     }
     return least < lane->flying ? least : lane->flying;
@@ -231,6 +236,11 @@ static int wait_once(fol_io *io, uint32_t least, uint64_t until_ns)
     }
     if (waits_in_pool) {
         return wait_in(io, pool, least_of(pool, least), target, at_most);
+    }
+    if (is_lined(ring) || is_lined(pool)) {
+        /* An engine that takes nothing though it has nothing is asked again soon. */
+        at_most = LINED_NS;
+        target = UINT64_MAX;
     }
     return wait_on_word(io, target, at_most);
 }

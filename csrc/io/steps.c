@@ -316,11 +316,12 @@ static fol_io_next open_result(fol_io_op *op, int64_t value, bool others_are_ope
         op->stage = FOL_IO_STAGE_WORK;
         return fol_io_is_ended(op) ? end_with(op, fol_io_ended_value(op)) : FOL_IO_NEXT_STEP;
     }
+    bool is_full = value == -EMFILE || value == -ENFILE;
     if (fol_io_is_ended(op)) {
-        bool is_own_doing = value == -EAGAIN || value == -EINTR || value == -ECANCELED;
-        return end_with(op, is_own_doing ? fol_io_ended_value(op) : value);
+        bool goes_on = is_full || value == -EAGAIN || value == -EINTR || value == -ECANCELED;
+        return end_with(op, goes_on ? fol_io_ended_value(op) : value);
     }
-    if ((value == -EMFILE || value == -ENFILE) && others_are_open) {
+    if (is_full && others_are_open) {
         return FOL_IO_NEXT_LATER;
     }
     if (value == -ENFILE && op->is_direct) {
@@ -343,8 +344,8 @@ static fol_io_next work_failed(fol_io_op *op, int64_t value)
     }
     bool must_wait = value == -EAGAIN || is_under_way(op, value);
     if (fol_io_is_ended(op)) {
-        bool is_own_doing = must_wait || value == -EINTR || value == -ECANCELED;
-        return end_with(op, is_own_doing ? fol_io_ended_value(op) : value);
+        bool goes_on = must_wait || value == -EINTR || value == -ECANCELED;
+        return end_with(op, goes_on ? fol_io_ended_value(op) : value);
     }
     bool is_first_at_0 = fol_io_names_file(op) && op->request.offset == 0 && op->done == 0;
     if (value == -ESPIPE && is_first_at_0 && !op->at_current) {
