@@ -421,7 +421,13 @@ static void decide(fol_adaptive *adaptive)
 static void return_to_best(fol_adaptive *adaptive)
 {
     const fol_adaptive_known *load = adaptive->load;
-    if (load->best == adaptive->mode || adaptive->since < adaptive->familiar) {
+    if (adaptive->since < adaptive->familiar) {
+        return;
+    }
+    if (load->best == adaptive->mode) {
+        if (adaptive->decision.reason == FOL_ADAPTIVE_CHANGED) {
+            record(adaptive, FOL_ADAPTIVE_RECOGNISED, load->best, load->cost[load->best]);
+        }
         return;
     }
     double operations = fol_adaptive_window_mean(&adaptive->window, FOL_FIGURE_OPERATIONS);

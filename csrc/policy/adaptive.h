@@ -54,6 +54,7 @@ typedef enum fol_adaptive_reason {
     FOL_ADAPTIVE_SLOWER,         /* back: the trial took longer */
     FOL_ADAPTIVE_KEPT,           /* stays: the trial did not take longer */
     FOL_ADAPTIVE_FAMILIAR,       /* a load that was settled before */
+    FOL_ADAPTIVE_RECOGNISED,     /* stays: the same, in the mode that suits it */
     FOL_ADAPTIVE_SETTLED,        /* stays: nothing promises a gain */
     FOL_ADAPTIVE_CHANGED,        /* stays for now: the load has changed */
 } fol_adaptive_reason;

@@ -92,6 +92,12 @@ static void add_decision(text *text, const fol_adaptive *adaptive, double us)
             (unsigned long long)decision->frame, decision->cycles * us,
             adaptive->config.least_gain * 100.0, decision->operations, decision->plan);
         break;
+    case FOL_ADAPTIVE_RECOGNISED:
+        add(text,
+            "and stays since frame %llu: the load is as once before, when this took %.2f us a "
+            "frame",
+            (unsigned long long)decision->frame, decision->other_cycles * us);
+        break;
     case FOL_ADAPTIVE_CHANGED:
         add(text,
             "and stays for now: at frame %llu %s changed, and a load that is new is watched "

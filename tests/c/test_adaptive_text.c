@@ -128,6 +128,22 @@ static void test_a_change_says_what_changed_and_a_known_load_what_it_took(void)
                    "this took 4.00 us a frame");
 }
 
+static void test_a_load_that_is_recognised_in_its_mode_says_that_it_stays(void)
+{
+    load other = heavy;
+    other.work *= 4.0;
+    other.parallel *= 4.0;
+    model m;
+    model_init(&m, &usual, 2, 1);
+    model_run(&m, &heavy, 300);
+    model_run(&m, &other, 300);
+    run_until(&m, &heavy, FOL_ADAPTIVE_RECOGNISED);
+    CHECK_SAYS(&m,
+               "stealing and stays since frame 603: the load is as once before, when this took "
+               "2210.00 us a frame",
+               "0 switches");
+}
+
 static void test_a_text_is_cut_to_the_room_it_gets(void)
 {
     char text[1024];
@@ -156,6 +172,7 @@ int main(void)
     RUN(test_uring_is_left_with_the_number_that_was_too_low);
     RUN(test_a_trial_that_lost_says_both_times);
     RUN(test_a_change_says_what_changed_and_a_known_load_what_it_took);
+    RUN(test_a_load_that_is_recognised_in_its_mode_says_that_it_stays);
     RUN(test_a_text_is_cut_to_the_room_it_gets);
     CHECK_MAIN_END();
 }
