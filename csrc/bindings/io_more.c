@@ -27,9 +27,12 @@ FOL_PY_IO_METHOD(rename)
     fol_py_operation *operation = call.operation;
     int failed = fol_py_io_read_only_path(&call, "old", given[0], NULL);
     if (failed == 0) {
-        failed = fol_py_io_read_path(&call, "new", given[1], &operation->held[1],
-                                     &call.intent.request.path2);
-        operation->target2 = Py_XNewRef(operation->held[1]);
+        bool is_path = fol_py_io_is_path(call.state, given[1]);
+        operation->target2 = is_path ? PyOS_FSPath(given[1]) : Py_NewRef(given[1]);
+        failed = operation->target2 == NULL
+                     ? -1
+                     : fol_py_io_read_path(&call, "new", operation->target2, &operation->held[1],
+                                           &call.intent.request.path2);
     }
     return fol_py_io_end(&call,
                          failed < 0 ? failed : fol_py_io_read_until(&call, given[2], given[3]));
