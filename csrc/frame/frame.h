@@ -429,13 +429,14 @@ void fol_io_end(fol_scheduler *scheduler);
 /* What is in flight belongs to systems of the new program, or to none. -ENOMEM. */
 int fol_io_replan(fol_frame_io *io, const fol_program *old, const fol_program *program,
                   const fol_system *systems);
-/* The calling thread is to use the driver. -EBUSY. */
-int fol_io_begin_drive(fol_frame_io *io);
 /* Follows what the backend wishes for. */
 void fol_io_end_frame(fol_frame_io *io);
 /* What the backend is told of the frame's I/O. */
 void fol_io_tell_frame(const fol_frame_io *io, fol_backend_frame *out);
 void fol_io_add_stats(const fol_scheduler *scheduler, fol_scheduler_stats *out);
+
+/* io_wait.c: the calling thread is to use the driver. -EBUSY. */
+int fol_io_begin_drive(fol_frame_io *io);
 
 /* io_cut.c */
 /* Delivers what came for this frame; before its first phase. */

@@ -210,23 +210,6 @@ void fol_io_end(fol_scheduler *scheduler)
      * their receivers hold for them. */
 }
 
-int fol_io_begin_drive(fol_frame_io *io)
-{
-    if (pthread_equal(io->driver_thread, pthread_self()) != 0) {
-        return FOL_OK;
-    }
-    if (fol_io_pending(io->driver) != 0) {
-        /* A wait that is over at once: the driver takes what it needs over, or tells that it
-         * cannot. */
-        int status = fol_io_wait(io->driver, 0, 0);
-        if (status == -EBUSY) {
-            return status;
-        }
-    }
-    io->driver_thread = pthread_self();
-    return FOL_OK;
-}
-
 void fol_io_end_frame(fol_frame_io *io)
 {
     fol_scheduler *scheduler = io->scheduler;

@@ -125,8 +125,8 @@ void fol_io_gather(fol_frame_io *io);
 void fol_io_sort(fol_frame_io *io);
 
 /* io_deliver.c */
-/* Takes what came back from the driver. */
-void fol_io_collect(fol_frame_io *io);
+/* Takes what came back from the driver; false when nothing did. */
+bool fol_io_collect(fol_frame_io *io);
 /* Failures that nobody can get are those of the systems; before the merge. */
 void fol_io_judge(fol_frame_io *io, uint32_t segment);
 /* Delivers the batch. `was_judged`: the above was called for it. */

@@ -31,9 +31,10 @@ static void finish(fol_frame_io *io, fol_io_slot *slot)
     }
 }
 
-void fol_io_collect(fol_frame_io *io)
+bool fol_io_collect(fol_frame_io *io)
 {
     fol_io_op *op = fol_io_take(io->driver);
+    bool has_any = op != NULL;
     while (op != NULL) {
         fol_io_op *next = op->next;
         fol_io_slot *slot = fol_io_slot_of(op);
@@ -47,6 +48,7 @@ void fol_io_collect(fol_frame_io *io)
         }
         op = next;
     }
+    return has_any;
 }
 
 static bool has_deliver(const fol_io_slot *slot)

@@ -12,6 +12,9 @@
  * that comes between the look at the host and the wait is seen after it. */
 #define PATIENCE_NS 20000000u
 
+/* The wait of a thread that wants to know whether it may wait. */
+#define GLANCE_NS 1000000u
+
 static uint64_t clock_now(const fol_scheduler *scheduler)
 {
     return scheduler->config.clock.now_ns(scheduler->config.clock.state);
@@ -94,6 +97,35 @@ void fol_io_await(fol_frame_io *io, bool is_phase_end)
         fol_io_collect(io);
         awaited = io->awaited_at_stage + (is_phase_end ? io->awaited_at_phase : 0);
     }
+}
+
+/* The first wait of another thread makes the driver take its engines over. */
+static int take_over(fol_frame_io *io)
+{
+    bool is_settled = false;
+    fol_io_collect(io);
+    /* Bounded: a wait that ends before it looked at the engines brought news. */
+    while (!is_settled && fol_io_pending(io->driver) != 0) {
+        uint64_t until = clock_now(io->scheduler) + (is_monotonic(io->scheduler) ? GLANCE_NS : 1);
+        int status = fol_io_wait(io->driver, 1, until);
+        if (status == -EBUSY) {
+            return status;
+        }
+        is_settled = !fol_io_collect(io);
+    }
+    return FOL_OK;
+}
+
+int fol_io_begin_drive(fol_frame_io *io)
+{
+    if (pthread_equal(io->driver_thread, pthread_self()) == 0) {
+        int status = take_over(io);
+        if (status != FOL_OK) {
+            return status;
+        }
+        io->driver_thread = pthread_self();
+    }
+    return FOL_OK;
 }
 
 static int wait_for_later(fol_frame_io *io, uint64_t timeout_ns)
