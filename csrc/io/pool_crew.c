@@ -248,6 +248,18 @@ static void set_alarm(fol_io_crew *crew)
     crew->is_alarmed = timerfd_settime(crew->alarm_fd, 0, &once, NULL) == 0;
 }
 
+/* With the mutex: nothing waits, so nobody has to be told that it does. */
+static void stop_alarm(fol_io_crew *crew)
+{
+    const struct itimerspec never = {0};
+    if (crew->is_alarmed && crew->queue.count == 0) {
+        /* One that went off already is taken back too. */
+        int status = timerfd_settime(crew->alarm_fd, 0, &never, NULL);
+        FOL_ASSERT(status == 0);
+        crew->is_alarmed = false;
+    }
+}
+
 bool fol_io_crew_hand_over(fol_io_crew *crew, fol_io_jobs *jobs)
 {
     pthread_mutex_lock(&crew->mutex);
@@ -316,6 +328,7 @@ void fol_io_crew_look(fol_io_crew *crew, fol_io_jobs *out, bool *was_woken)
     }
     *was_woken = crew->is_woken;
     crew->is_woken = false;
+    stop_alarm(crew);
     pthread_mutex_unlock(&crew->mutex);
 }
 

@@ -78,8 +78,8 @@ void fol_io_crew_forget(fol_io_crew *crew);
 bool fol_io_crew_hand_over(fol_io_crew *crew, fol_io_jobs *jobs);
 /* Takes a job back that no thread has taken: then it is in no list. False: too late. */
 bool fol_io_crew_take_back(fol_io_crew *crew, fol_io_job *job);
-/* Moves the ended jobs to the end of `out` and takes the notice down. *was_woken: somebody called
- * wake since the last look. */
+/* Moves the ended jobs to the end of `out`, takes the notice down, and stops an alarm about work
+ * that has been taken. *was_woken: somebody called wake since the last look. */
 void fol_io_crew_look(fol_io_crew *crew, fol_io_jobs *out, bool *was_woken);
 /* Puts the notice up; with a wake or for what the driving thread left to itself. Any thread. */
 void fol_io_crew_signal(fol_io_crew *crew, bool is_wake);

@@ -1,4 +1,5 @@
 /* The pool engine on files: threads that come and go with the work, cancel, wake, limits. */
+#include <poll.h>
 #include <signal.h>
 
 #include "io_pool_fixture.h"
@@ -467,6 +468,38 @@ static void test_the_notice_is_readable_until_everything_is_reaped(void)
     fixture_close(&f);
 }
 
+static void test_an_alarm_about_work_that_was_taken_does_not_make_the_notice_readable(void)
+{
+    fixture f;
+    holders h;
+    if (!fixture_open(&f)) {
+        return;
+    }
+    make_holders(&h, 2);
+    for (uint32_t i = 0; i < h.count; i++) {
+        CHECK_EQ(start(&f, &h.requests[i], i), FOL_OK);
+    }
+    flush(&f);
+    close(let_go(&h, 0));
+    cancel(&f, 1);
+    reap_all(&f);
+    if (f.finals[1] == 0) {
+        /* The thread was quicker. */
+        close(let_go(&h, 1));
+    }
+    wait_ended(&f, 2);
+    reap_all(&f);
+    for (uint32_t i = 0; i < h.count; i++) {
+        if (f.values[i] >= 0) {
+            close((int)f.values[i]);
+        }
+    }
+    struct pollfd notice = {.fd = f.engine->notice_fd, .events = POLLIN};
+    CHECK_EQ(poll(&notice, 1, 5), 0);
+    remove_holders(&h);
+    fixture_close(&f);
+}
+
 static void *drive_it(void *argument)
 {
     fixture *f = argument;
@@ -510,6 +543,7 @@ int main(void)
     RUN(test_a_wake_ends_a_wait_or_the_next_one_and_no_more);
     RUN(test_a_signal_ends_a_wait_with_eintr);
     RUN(test_the_notice_is_readable_until_everything_is_reaped);
+    RUN(test_an_alarm_about_work_that_was_taken_does_not_make_the_notice_readable);
     RUN(test_another_thread_may_take_the_engine_over);
     CHECK_MAIN_END();
 }
