@@ -1,9 +1,9 @@
 /* The end of a ring: cancel everything, take what comes, close, and learn that the kernel let go.
  *
  * The owner can cancel and take completions. Another thread can do neither: it closes the ring and
- * waits for the hang-up that says that the last request has gone (ring_files.c). When the owner has
- * ended, the kernel ends its requests by itself and their completions come into the queue, which is
- * still there to read.
+ * waits for the hang-up that says that the last request has gone (ring_files.c). What completes
+ * after that is not seen any more, and such a request ends as cancelled. When the owner has ended
+ * nobody can take completions away meanwhile, so those that still come are waited for a little.
  *
  * All waits are bounded. A request that outlasts them (a disk that does not answer) makes the ring
  * an orphan: its requests end when the kernel lets go, and the memory they point at is the
@@ -81,18 +81,18 @@ static void settle(fol_io_ring *ring)
     }
 }
 
-/* After the owner has ended: the kernel is about to end its requests. */
+/* After the owner has ended: what was about to complete does so by itself, the rest only when the
+ * ring is closed. Goes on while anything comes. */
 static void settle_for_dead(fol_io_ring *ring)
 {
     const uint64_t end = now_ms() + SETTLE_MS;
-    for (int turn = 0; turn < TURNS_MAX; turn++) {
-        fol_ring_take_early(ring);
-        if (fol_ring_held(ring) == 0 || now_ms() >= end) {
-            return;
-        }
+    uint32_t before = 0;
+    do {
         struct pollfd queue = {.fd = ring->ring.ring_fd, .events = POLLIN};
+        before = fol_ring_held(ring);
         poll(&queue, 1, SLICE_MS);
-    }
+        fol_ring_take_early(ring);
+    } while (fol_ring_held(ring) > 0 && fol_ring_held(ring) < before && now_ms() < end);
 }
 
 bool fol_ring_end(fol_io_ring *ring)
