@@ -17,8 +17,8 @@
  * was settled the best mode is known and taken at once; a new one is watched for half a window
  * before anything is decided. Loads are the same when no feature differs by more than a factor of
  * 1.5, which is what it takes to be found a change, so hysteresis is in both. One that changes
- * before it could be watched is taken for noise, and judged with more slack. Frames in which a phase
- * looks for its place count for nothing that is compared, as long as that ends.
+ * before it could be watched is taken for noise, and judged with more slack. Frames in which a
+ * phase looks for its place count for nothing that is compared, as long as that ends.
  *
  * No switch comes within the cool-down of the one before. So on a steady load it settles, and a
  * change is followed within window + cool-down.

@@ -126,9 +126,9 @@ typedef enum fol_error_policy {
 
 /* How the adaptive backend chooses. Others refuse nothing of it. */
 typedef struct fol_adaptive_config {
-    uint32_t window;         /* frames of the rolling means, 4 .. 4096; 0: the default of all four */
-    uint32_t cooldown;       /* frames after a switch before the next one */
-    double least_gain;       /* a switch must save this part of the frame, as expected; below 1 */
+    uint32_t window;   /* frames of the rolling means, 4 .. 4096; 0: the default of all four */
+    uint32_t cooldown; /* frames after a switch before the next one */
+    double least_gain; /* a switch must save this part of the frame, as expected; below 1 */
     double least_operations; /* I/O of a frame that is worth the ring */
 } fol_adaptive_config;
 
