@@ -135,8 +135,7 @@ def test_later_system_of_the_phase_sees_what_was_read(engine, path):
 
     @fo.system(reads=Text)
     def look(ctx):
-        for chunk in ctx:
-            seen.append(bytes(chunk[Text][0]))
+        seen.extend(bytes(chunk[Text][0]) for chunk in ctx)
 
     with engine.scheduler(load, look, world=world) as scheduler:
         scheduler.tick(0.1)
