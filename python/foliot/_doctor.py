@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from foliot import _core
+from foliot._io import report_of
 
 _CAP_IPC_LOCK = 14
 _CAP_SYS_NICE = 23
@@ -184,28 +185,21 @@ def _version_of(release: str) -> tuple[int, int]:
 
 
 def _io_uring(probe: dict[str, Any]) -> Section:
+    report = report_of(probe)
     findings = []
-    if probe["available"]:
+    if report.available:
         findings.append(Finding("round trip", "a no-operation went through"))
-        findings.append(Finding("set-up flags", ", ".join(probe["setup_flags"]) or "none (plain)"))
-        count = len(probe["operations"])
-        if probe["register_error"]:
-            reason = os.strerror(probe["register_error"])
-            findings.append(
-                Finding("operations", f"unknown ({reason})", "note", probe["cure_text"])
-            )
+        findings.append(Finding("set-up flags", ", ".join(report.setup_flags) or "none (plain)"))
+        if report.reason:
+            findings.append(Finding("operations", report.reason, "note", report.cure))
         else:
-            findings.append(Finding("operations", str(count)))
-        findings.append(Finding("features", ", ".join(probe["features"]) or "none"))
+            findings.append(Finding("operations", str(len(report.operations))))
+        findings.append(Finding("features", ", ".join(report.features) or "none"))
     else:
-        reason = f"{os.strerror(probe['error'])} at {probe['step']}"
         findings.append(
-            Finding("round trip", f"not available: {reason}", "lack", probe["cure_text"])
+            Finding("round trip", f"not available: {report.reason}", "lack", report.cure)
         )
-    for attempt in probe["attempts"]:
-        flags = ", ".join(attempt["setup_flags"]) or "no flags"
-        reason = f"{os.strerror(attempt['error'])} at {attempt['step']}"
-        findings.append(Finding("stepped down from", f"{flags}: {reason}", "note"))
+    findings += [Finding("stepped down from", str(attempt), "note") for attempt in report.attempts]
     return Section("io_uring", tuple(findings), probe)
 
 
