@@ -40,11 +40,10 @@ struct fol_io_op {
     /* Good when it came back with is_finished. */
     int64_t value;
     void *data;  /* foliot's own buffer, or NULL; fol_io_release gives it back */
-    size_t size; /* of what is in it */
+    size_t size; /* of what is in it; after a failure, bytes that had come or gone before it */
     bool is_finished;
-    fol_io_piece
-        *pieces;     /* that came since it was last taken, in order; fol_io_release frees them */
-    fol_io_op *next; /* in the list of fol_io_take */
+    fol_io_piece *pieces; /* taken and not released, in order; fol_io_release frees them */
+    fol_io_op *next;      /* in the list of fol_io_take */
     /* The driver's own. */
     fol_io_op *wait_next; /* in a queue for an engine */
     fol_io_op *wait_previous;
@@ -57,8 +56,6 @@ struct fol_io_op {
     size_t own_size;
     size_t total; /* bytes asked for */
     size_t done;  /* bytes, of earlier steps */
-    fol_timer timer;
-    fol_io_request step; /* with an engine now */
     uint32_t slot;
     uint32_t blockers; /* whose closer it is */
     int32_t opened;    /* descriptor of a path that is read or written, or -1 */
@@ -78,6 +75,8 @@ struct fol_io_op {
     bool has_news;
     bool has_begun;  /* its first request was sent */
     bool is_in_same; /* in the list of its descriptor */
+    fol_timer timer;
+    fol_io_request step; /* with an engine now */
 };
 
 typedef struct fol_io_config {

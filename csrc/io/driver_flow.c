@@ -188,15 +188,16 @@ static void note_start(fol_io *io, fol_io_lane *lane, fol_io_op *op)
 {
     op->state = FOL_IO_FLYING;
     op->counted = 0;
+    bool names_file = fol_io_names_file(op);
     if (is_patient(op)) {
-        op->counted |= FOL_IO_COUNTS_PATIENT;
+        op->counted = FOL_IO_COUNTS_PATIENT | FOL_IO_COUNTS_OPEN_ENDED;
         lane->patient += 1;
-    }
-    if (fol_io_names_file(op) || is_patient(op) || (op->request.flags & FOL_IO_MANY) != 0) {
-        op->counted |= FOL_IO_COUNTS_OPEN_ENDED;
+        lane->open_ended += 1;
+    } else if (names_file) {
+        op->counted = FOL_IO_COUNTS_OPEN_ENDED;
         lane->open_ended += 1;
     }
-    if (fol_io_names_file(op) && !op->holds_file) {
+    if (names_file && !op->holds_file) {
         op->holds_file = true;
         op->file_lane = op->lane;
         lane->open_files += 1;
@@ -281,10 +282,10 @@ static bool has_no_room(const fol_io *io, const fol_io_lane *lane)
 /* Too many wait in the ring already. */
 static bool must_leave_ring(const fol_io *io, const fol_io_lane *lane, const fol_io_op *op)
 {
-    if (lane != &io->lanes[FOL_IO_LANE_RING] || op->opened >= 0 || !is_patient(op)) {
+    if (lane->patient < fol_io_lane_engine(lane)->in_flight_bound / 4 * 3) {
         return false;
     }
-    return lane->patient >= fol_io_lane_engine(lane)->in_flight_bound / 4 * 3;
+    return lane == &io->lanes[FOL_IO_LANE_RING] && op->opened < 0 && is_patient(op);
 }
 
 static void send_lane(fol_io *io, fol_io_lane *lane)
