@@ -57,13 +57,14 @@ READ = ours("read_native", "native system, 32 a frame")
 READ_PYTHON = ours("read_python", "Python system, 32 a frame, as bytes")
 RAW_READ = raw("read_ring", "liburing, depth 32")
 PREAD = python("read_pread", "os.pread")
-READERS = (
+MORE_READERS = (
+    driver("read"),
     ours("read_native_1024", "native system, 1,024 a frame"),
     ours("read_native_pool", "native system, 32 a frame, blocking calls"),
-    READ_PYTHON,
     ours("read_python_1024", "Python system, 1,024 a frame, as bytes"),
     ours("read_python_into", "Python system, 32 a frame, into buffers"),
-    driver("read"),
+)
+READERS = (
     RAW_READ,
     raw("read_ring_fixed", "liburing, fixed buffers"),
     raw("read_pread", "pread in C"),
@@ -81,11 +82,13 @@ PYTHON_FILES = (
     EXECUTOR,
     python("files_uvloop", "uvloop + executor"),
 )
-FILE_READERS = (
-    ours("files_to_pool", "the same, blocking calls"),
-    ours("files_many", "read_many into components"),
-    ours("files_bytes", "Python system, as bytes"),
+MORE_FILES = (
     driver("files"),
+    ours("files_to_pool", "Python system, each into a component, blocking calls"),
+    ours("files_many", "Python system, read_many into components"),
+    ours("files_bytes", "Python system, as bytes"),
+)
+FILE_READERS = (
     raw("files_syscalls", "open, read, close in C"),
     raw("files_ring", "liburing, linked, in C"),
     *PYTHON_FILES,
@@ -93,8 +96,8 @@ FILE_READERS = (
 
 BUSY_TO = ours("busy_files_to", "Python system, each into a component")
 BUSY_PREAD = python("busy_os_pread", "os.open, os.pread, os.close")
+MORE_BUSY = (ours("busy_files_many", "Python system, read_many into components"),)
 BUSY = (
-    ours("busy_files_many", "read_many into components"),
     BUSY_PREAD,
     python("busy_open_read", "open().read()"),
     python("busy_os_read", "os.open, os.read, os.close"),
@@ -108,8 +111,8 @@ EPOLL = echo("epoll loop in C", str(BENCH / "c_io_echo"), "epoll")
 SERVER = str(HERE / "io_server.py")
 PYTHON_ECHO = echo("foliot, Python system, evented", sys.executable, SERVER, "evented")
 PROTOCOL = python_echo("asyncio_protocol", "asyncio Protocol")
+MORE_ECHO = (echo("foliot, Python system, uring", sys.executable, SERVER, "uring"),)
 ECHO_PEERS = (
-    echo("foliot, Python system, uring", sys.executable, SERVER, "uring"),
     PROTOCOL,
     python_echo("asyncio_streams", "asyncio streams"),
     python_echo("uvloop_protocol", "uvloop Protocol"),
@@ -119,12 +122,30 @@ ECHO_PEERS = (
 
 TIMER = ours("timers_evented", "evented")
 CALL_LATER = python("timers_asyncio", "asyncio call_later")
+MORE_TIMERS = (ours("timers_uring", "uring"),)
 TIMER_PEERS = (
-    ours("timers_uring", "uring"),
     CALL_LATER,
     python("timers_uvloop", "uvloop call_later"),
     python("timers_trio", "trio, a task each"),
 )
+
+
+def alternatives(
+    group: str, cases: tuple[Case, ...], samples: int, checksum: int | None
+) -> list[Row]:
+    """Other ways of foliot's to do the same, which no goal is about."""
+    return [
+        Row(
+            group,
+            f"also: {case.label.removeprefix('foliot, ')}",
+            case,
+            (),
+            samples=samples,
+            checksum=checksum,
+        )
+        for case in cases
+    ]
+
 
 ROWS = (
     Row(
@@ -175,6 +196,7 @@ ROWS = (
         "≥ 1.0 × os.pread",
         checksum=0,
     ),
+    *alternatives("reads", MORE_READERS, 5, 0),
     Row(
         "files",
         "one of 10,000 files of 4 KiB into Bytes",
@@ -203,6 +225,7 @@ ROWS = (
         "≥ 10 × asyncio",
         checksum=FILES,
     ),
+    *alternatives("files", MORE_FILES, 3, FILES),
     Row(
         "busy",
         "one of 10,000 files beside a busy Python thread",
@@ -221,6 +244,7 @@ ROWS = (
         "≥ 10 × os.pread",
         checksum=FILES,
     ),
+    *alternatives("busy", MORE_BUSY, 3, FILES),
     Row(
         "echo",
         "echo in C, 64 connections × 64 B, a message",
@@ -239,6 +263,7 @@ ROWS = (
     Row(
         "echo", "the same, against asyncio", PYTHON_ECHO, (PROTOCOL,), 1 / 1.3, 3, "≥ 1.3 × asyncio"
     ),
+    *alternatives("echo", MORE_ECHO, 3, None),
     Row(
         "timers",
         "one of 100,000 timers, processor time",
@@ -257,6 +282,7 @@ ROWS = (
         "≤ 0.2 × asyncio",
         checksum=TIMERS,
     ),
+    *alternatives("timers", MORE_TIMERS, 2, TIMERS),
     *(
         Row(
             f"adaptive {scene}",
