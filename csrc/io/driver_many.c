@@ -130,7 +130,8 @@ void fol_io_pieces_release(fol_io *io, fol_io_op *op, fol_io_piece *first, bool 
     while (first != NULL) {
         fol_io_piece *piece = first;
         first = piece->next;
-        if (piece->buffer >= 0) {
+        /* At the end the engine takes them with it; in a child of fork they are not even there. */
+        if (piece->buffer >= 0 && !io->is_ending) {
             fol_io_lane *lane = &io->lanes[piece->lane];
             fol_io_engine *engine = fol_io_lane_engine(lane);
             FOL_ASSERT(lane->held_buffers > 0);
