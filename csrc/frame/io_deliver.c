@@ -2,8 +2,9 @@
  *
  * A success goes into a Bytes cell, a result's place or a receiver. A failure goes to the last two;
  * one that neither gets is a failure of the system, and so is a success that finds its entity gone.
- * To be cancelled is an answer, no failure. Of one system only the first failure of a delivery is
- * told, as of a kernel that fails in many places; it counts as one run that failed.
+ * To be cancelled is an answer, no failure, and so is to cancel too late. Of one system only the
+ * first failure of a delivery is told, as of a kernel that fails in many places; it counts as one
+ * run that failed.
  *
  * Failures that are known before the merge also take the commands of the run along. Those of an
  * operation that a later frame delivers, and those that a receiver declines, come too late for
@@ -56,11 +57,15 @@ static bool has_deliver(const fol_io_slot *slot)
     return slot->intent.receiver != NULL && slot->intent.receiver->deliver != NULL;
 }
 
+static bool is_failure(const fol_io_slot *slot, int64_t value)
+{
+    return value < 0 && value != -ECANCELED && slot->intent.request.kind != FOL_IO_CANCEL;
+}
+
 /* Known without asking anybody. */
 static bool fails_its_system(const fol_io_slot *slot)
 {
-    int64_t value = slot->op.value;
-    return value < 0 && value != -ECANCELED && slot->intent.result == NULL && !has_deliver(slot);
+    return is_failure(slot, slot->op.value) && slot->intent.result == NULL && !has_deliver(slot);
 }
 
 /* The node of a slot when it belongs to the running phase, or NULL. */
@@ -164,7 +169,7 @@ static void deliver_result(fol_frame_io *io, fol_io_slot *slot, fol_io_result re
                            bool was_judged)
 {
     const fol_io_intent *intent = &slot->intent;
-    bool is_seen = was_judged && result.value < 0 && fails_its_system(slot);
+    bool is_seen = was_judged && fails_its_system(slot);
     if (intent->component != NULL && result.value >= 0) {
         int status = put_into_world(io, slot, &result);
         result.value = status < 0 ? status : result.value;
@@ -181,7 +186,7 @@ static void deliver_result(fol_frame_io *io, fol_io_slot *slot, fol_io_result re
         /* Nobody will ever know its number. */
         close((int)result.value);
     }
-    if (result.value < 0 && result.value != -ECANCELED && !is_seen) {
+    if (is_failure(slot, result.value) && !is_seen) {
         fail_system(io, slot, result.value);
     }
 }

@@ -66,7 +66,7 @@ static inline uint8_t file_byte(uint32_t file, size_t at)
 
 static UNUSED void make_files(void)
 {
-    strcpy(file_folder, "/tmp/foliot-io-XXXXXX");
+    snprintf(file_folder, sizeof(file_folder), "/tmp/foliot-io-XXXXXX");
     if (!CHECK(mkdtemp(file_folder) != NULL)) {
         return;
     }
