@@ -126,7 +126,9 @@ typedef struct fol_io_receiver {
 } fol_io_receiver;
 
 /* One request and what becomes of it. At most one of component, result and receiver->deliver gets
- * the value; a failure that nobody gets is a failure of the system. Copied when it is queued. */
+ * the value, but a receiver may stand beside a component, to be told what became of it. A failure
+ * that nobody gets is a failure of the system; to be cancelled, or to cancel too late, is none.
+ * Copied when it is queued. */
 typedef struct fol_io_intent {
     fol_io_request request;
     fol_io_until until;
