@@ -108,6 +108,7 @@ static size_t drain(fol_io_ring *ring, fol_io_event *out, size_t room, uint32_t 
     tail = tail - head > most ? head + most : tail;
     const struct io_uring_cqe *entries = ring->ring.cq.cqes;
     size_t count = 0;
+    uint32_t ended = 0;
     for (; head != tail && count < room; head++) {
         const struct io_uring_cqe *cqe = &entries[head & ring->cq_mask];
         uint32_t index = (uint32_t)cqe->user_data;
@@ -120,16 +121,17 @@ static size_t drain(fol_io_ring *ring, fol_io_event *out, size_t room, uint32_t 
         FOL_ASSERT_HOT(slot->bits != 0);
         if (FOL_UNLIKELY((slot->bits & FOL_RING_SLOT_SPECIAL) != 0)) {
             if (complete_special(ring, index, cqe, &out[count])) {
-                *finals += out[count].has_more ? 0 : 1;
+                ended += out[count].has_more ? 0 : 1;
                 count += 1;
             }
             continue;
         }
         out[count] = (fol_io_event){.token = slot->token, .value = cqe->res, .buffer = -1};
         fol_ring_slot_free(ring, index);
-        *finals += 1;
+        ended += 1;
         count += 1;
     }
+    *finals += ended;
     ring->cq_head = head;
     /* Pairs with the kernel's acquire: it may write the entries anew. */
     io_uring_smp_store_release(ring->ring.cq.khead, head);

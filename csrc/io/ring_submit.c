@@ -16,6 +16,14 @@
 
 #define SUBMIT_TRIES 4
 
+/* The oldest library has no version in its headers, and its helpers fill an entry wholly; later
+ * ones leave clearing to who takes the entry. */
+#ifdef IO_URING_VERSION_MAJOR
+#define PREPARE_NEEDS_CLEAR 1
+#else
+#define PREPARE_NEEDS_CLEAR 0
+#endif
+
 static uint32_t unsent(fol_io_ring *ring)
 {
     if (ring->is_polled) {
@@ -25,9 +33,9 @@ static uint32_t unsent(fol_io_ring *ring)
     return ring->sq_tail - ring->sq_sent;
 }
 
-/* The next entry, cleared; NULL when the queue stays full, or the ring has turned out to be of no
- * use. May send, and so take completions and free slots. */
-static struct io_uring_sqe *take_sqe(fol_io_ring *ring)
+/* The next entry, as it was left; NULL when the queue stays full, or the ring has turned out to be
+ * of no use. May send, and so take completions and free slots. */
+static inline struct io_uring_sqe *take_raw_sqe(fol_io_ring *ring)
 {
     if (FOL_UNLIKELY(!ring->is_ready)) {
         return NULL;
@@ -43,7 +51,16 @@ static struct io_uring_sqe *take_sqe(fol_io_ring *ring)
     struct io_uring_sqe *sqe = &ring->ring.sq.sqes[number];
     ring->ring.sq.array[ring->sq_tail & ring->sq_mask] = number;
     ring->sq_tail += 1;
-    memset(sqe, 0, sizeof *sqe);
+    return sqe;
+}
+
+/* The same, cleared. */
+static struct io_uring_sqe *take_sqe(fol_io_ring *ring)
+{
+    struct io_uring_sqe *sqe = take_raw_sqe(ring);
+    if (sqe != NULL) {
+        memset(sqe, 0, sizeof *sqe);
+    }
     return sqe;
 }
 
@@ -255,10 +272,13 @@ int fol_ring_start(fol_io_engine *engine, const fol_io_request *request, uint64_
         fol_ring_count(&engine->counters.started, status == FOL_OK ? 1 : 0);
         return status;
     }
-    struct io_uring_sqe *sqe = take_sqe(ring);
+    struct io_uring_sqe *sqe = take_raw_sqe(ring);
     if (FOL_UNLIKELY(sqe == NULL)) {
         return ring->broken != FOL_OK ? ring->broken : -EBUSY;
     }
+#if PREPARE_NEEDS_CLEAR
+    memset(sqe, 0, sizeof *sqe);
+#endif
     uint32_t bits = operation->gives_fd && !is_direct ? FOL_RING_SLOT_GIVES_FD : 0;
     operation->prepare(sqe, request);
     if (is_direct) {

@@ -69,13 +69,11 @@ static inline int ring_nop(fol_io_engine *engine, uint64_t token)
 /* Reads one byte of a pipe or socket into *byte. */
 static inline int ring_read_byte(fol_io_engine *engine, int fd, char *byte, uint64_t token)
 {
-    return ring_start(engine,
-                      (fol_io_request){.kind = FOL_IO_READ,
-                                       .fd = fd,
-                                       .buffer = byte,
-                                       .size = 1,
-                                       .offset = FOL_IO_CURRENT},
-                      token);
+    return ring_start(
+        engine,
+        (fol_io_request){
+            .kind = FOL_IO_READ, .fd = fd, .buffer = byte, .size = 1, .offset = FOL_IO_CURRENT},
+        token);
 }
 
 /* Waits until `count` events have come; into `events`, how many. A wait that never ends is ended by
