@@ -82,10 +82,12 @@ def main() -> int:
         if results is None:
             return 2
     outcomes = [io_checks.Outcome(**entry) for entry in results["counts"]]
-    print(io_checks.render_text(outcomes) + "\n\n" + render_text(results))
+    if outcomes:
+        print(io_checks.render_text(outcomes), end="\n\n")
+    print(render_text(results))
     if options.markdown is not None:
-        text = render_markdown(results) + "\n" + io_checks.render_markdown(outcomes)
-        options.markdown.write_text(text, encoding="utf-8")
+        counts = "\n" + io_checks.render_markdown(outcomes) if outcomes else ""
+        options.markdown.write_text(render_markdown(results) + counts, encoding="utf-8")
     return 0
 
 

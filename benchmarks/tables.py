@@ -102,10 +102,10 @@ def show_ratio(comparison: Comparison) -> str:
 
 def show_met(comparison: Comparison) -> str:
     """Whether the limit is kept."""
-    if comparison.ratio is None:
-        return NOT_MEASURED
-    if comparison.limit is None:
+    if comparison.limit is None and comparison.ours.seconds is not None:
         return "—"
+    if comparison.limit is None or comparison.ratio is None:
+        return NOT_MEASURED
     return "yes" if comparison.ratio <= comparison.limit else "no"
 
 
