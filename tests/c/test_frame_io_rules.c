@@ -176,6 +176,37 @@ static void test_a_failed_operation_takes_the_commands_of_all_pieces_along(void)
     io_teardown(&f);
 }
 
+/* Reads into an entity's Data, and is told. */
+static int hosted_read_and_tell(void *user, fol_task *task)
+{
+    fol_io_intent intent = io_read_of(4, FOL_IO_STAGE);
+    intent.entity = *(const fol_entity *)user;
+    intent.component = F->data;
+    intent.receiver = &log_receiver;
+    CHECK_EQ(fol_io_queue_submit(task->io, &intent, NULL), 0);
+    return 0;
+}
+
+static void test_a_receiver_beside_a_component_is_told_what_became_of_it(void)
+{
+    io_fixture f;
+    fol_entity entity;
+    uint32_t file = 4;
+    io_setup(&f);
+    const fol_value values[2] = {{f.data, NULL}, {f.number, &file}};
+    CHECK_EQ(fol_world_spawn(f.world, values, 2, &entity), 0);
+    ADD("load", .does_io = true, .writes_data = true, .hosted = hosted_read_and_tell,
+        .user = &entity);
+    io_start(&f);
+    CHECK_EQ(fol_scheduler_tick(f.scheduler, 0.1), FOL_OK);
+    CHECK_EQ(f.values[0], file_size(4));
+    CHECK_EQ(count_filled(&f), 1);
+    CHECK_EQ(fol_world_despawn(f.world, entity), 0);
+    CHECK_EQ(fol_scheduler_tick(f.scheduler, 0.1), FOL_OK);
+    CHECK_EQ(f.values[1], FOL_E_STALE);
+    io_teardown(&f);
+}
+
 static int hosted_ask_all(void *user, fol_task *task)
 {
     const fol_io_request silent = {.kind = FOL_IO_POLL, .fd = silent_pipe[0], .options = 1};
@@ -245,6 +276,7 @@ int main(void)
     RUN(test_failures_of_later_frames_lead_to_quarantine);
     RUN(test_neither_to_be_cancelled_nor_to_cancel_too_late_is_a_failure);
     RUN(test_a_failed_operation_takes_the_commands_of_all_pieces_along);
+    RUN(test_a_receiver_beside_a_component_is_told_what_became_of_it);
     RUN(test_a_forked_child_can_let_go_of_operations_that_the_parent_goes_on_with);
     RUN(test_a_plan_that_brings_io_finds_it_made_by_the_replan);
     remove_files();
