@@ -273,7 +273,7 @@ static int harvest(fol_io_pool *pool, uint64_t timeout_ns)
 static void gather(fol_io_pool *pool)
 {
     look(pool);
-    if (pool->readiness.registered != 0 || pool->handed != 0) {
+    if (pool->readiness.was_used || pool->handed != 0) {
         harvest(pool, 0);
     }
     flush(&pool->engine);

@@ -269,6 +269,8 @@ static void stay_or_leave(fol_io_pool *pool, fol_io_job *job, verdict result, ui
     }
     fol_io_readiness_leave(&pool->readiness, job);
     if (needs_thread) {
+        /* Its thread is not to be met there by events that concern nobody. */
+        fol_io_readiness_forget(&pool->readiness, job->request->fd);
         job->needs_thread = true;
         send_to_file_work(pool, job);
     } else {

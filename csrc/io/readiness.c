@@ -130,7 +130,7 @@ int fol_io_readiness_stand(fol_io_readiness *readiness, fol_io_job *job)
     if (status != 0) {
         return status;
     }
-    readiness->registered += watch->events == 0 ? 1 : 0;
+    readiness->was_used = true;
     watch->events = events;
     fol_io_jobs_append(&watch->jobs, job, FOL_IO_PLACE_STANDING);
     return 0;
@@ -166,7 +166,6 @@ static void unregister(fol_io_readiness *readiness, int fd, fol_io_watch *watch)
     int status = control(readiness, EPOLL_CTL_DEL, fd, 0, 0);
     FOL_ASSERT(status == 0 || status == -ENOENT || status == -EBADF || status == -EPERM);
     watch->events = 0;
-    readiness->registered -= 1;
 }
 
 void fol_io_readiness_forget(fol_io_readiness *readiness, int fd)

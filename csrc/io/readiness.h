@@ -40,7 +40,7 @@ typedef struct fol_io_readiness {
     int epoll_fd;
     fol_io_watch_chunk **chunks; /* by descriptor; a chunk is made when one of it is used */
     uint32_t chunk_count;
-    uint32_t registered; /* watches, at most */
+    bool was_used; /* the set may have events, also of registrations that outlived their number */
     uint64_t system_calls;
 } fol_io_readiness;
 

@@ -468,7 +468,8 @@ static void test_the_notice_is_readable_until_everything_is_reaped(void)
     fixture_close(&f);
 }
 
-static void test_an_alarm_about_work_that_was_taken_does_not_make_the_notice_readable(void)
+/* Work waits, is taken or cancelled, and all is reaped before the alarm goes off. */
+static void outrun_an_alarm(void)
 {
     fixture f;
     holders h;
@@ -498,6 +499,14 @@ static void test_an_alarm_about_work_that_was_taken_does_not_make_the_notice_rea
     CHECK_EQ(poll(&notice, 1, 5), 0);
     remove_holders(&h);
     fixture_close(&f);
+}
+
+static void test_an_alarm_about_work_that_was_taken_does_not_make_the_notice_readable(void)
+{
+    /* Which thread is quicker decides whether there is an alarm to outrun. */
+    for (int i = 0; i < 20; i++) {
+        outrun_an_alarm();
+    }
 }
 
 static void *drive_it(void *argument)

@@ -193,6 +193,30 @@ static void test_a_number_that_was_closed_elsewhere_and_given_anew_is_watched_ag
     fixture_close(&f);
 }
 
+static void test_bytes_that_nobody_waits_for_do_not_keep_the_notice_up(void)
+{
+    fixture f;
+    int pair[2];
+    char byte = 0;
+    if (!fixture_open(&f)) {
+        return;
+    }
+    make_pair(pair);
+    fol_io_request request = recv_of(pair[0], &byte, 1);
+    CHECK_EQ(start(&f, &request, 0), FOL_OK);
+    flush(&f);
+    for (int i = 0; i < 5; i++) {
+        CHECK_EQ(write(pair[1], "x", 1), 1);
+        reap_all(&f);
+        struct pollfd notice = {.fd = f.engine->notice_fd, .events = POLLIN};
+        CHECK_EQ(poll(&notice, 1, 0), 0);
+    }
+    CHECK_EQ(f.ended, 1);
+    close_pair(pair);
+    reap_all(&f);
+    fixture_close(&f);
+}
+
 static void test_a_pipe_that_trickles_gives_each_drop(void)
 {
     enum { DROPS = 500 };
@@ -422,6 +446,7 @@ int main(void)
     RUN(test_a_poll_beside_a_recv_that_takes_the_bytes_waits_for_the_next);
     RUN(test_duplicates_of_a_descriptor_stand_each_for_itself);
     RUN(test_a_number_that_was_closed_elsewhere_and_given_anew_is_watched_again);
+    RUN(test_bytes_that_nobody_waits_for_do_not_keep_the_notice_up);
     RUN(test_a_pipe_that_trickles_gives_each_drop);
     RUN(test_a_peer_that_vanishes_ends_what_stands);
     RUN(test_a_cancel_ends_what_stands_at_once);
