@@ -15,6 +15,7 @@
 #include "io/ring.h"
 
 #define SUBMIT_TRIES 4
+#define POLLED_TRIES 64
 
 /* The oldest library has no version in its headers, and its helpers fill an entry wholly; later
  * ones leave clearing to who takes the entry. */
@@ -87,8 +88,11 @@ static int send_polled(fol_io_ring *ring)
     }
     flags |= is_full ? IORING_ENTER_SQ_WAIT : 0;
     int status = 0;
-    if (flags != 0) {
+    for (int tries = 0; flags != 0 && tries < POLLED_TRIES; tries++) {
         status = fol_ring_enter(ring, unsent(ring), 0, flags, NULL);
+        if (!is_full || unsent(ring) <= ring->sq_mask) {
+            break;
+        }
     }
     if (status < 0 && status != -EINTR && status != -EAGAIN && status != -EBUSY) {
         fol_ring_break(ring, status);
