@@ -69,28 +69,6 @@ def test_signal_stops_a_wait_between_frames(engine, pipe):
         assert scheduler.stats.io_in_flight == 1
 
 
-def test_error_of_a_clock_comes_out_of_a_wait(pipe):
-    class Clock:
-        def __init__(self):
-            self.breaks = False
-
-        def now_ns(self):
-            if self.breaks:
-                raise LookupError("stopped")
-            return 0
-
-    clock = Clock()
-    ask = fo.system(io=True, name="ask")(
-        lambda ctx: ctx.io.read(pipe[0], 1, None, wait="none") and None
-    )
-    with Engine("blocking", "pool").scheduler(ask, clock=clock) as scheduler:
-        scheduler.tick(0.1)
-        clock.breaks = True
-        with pytest.raises(LookupError, match="stopped"):
-            scheduler.wait(0.01)
-        clock.breaks = False
-
-
 def test_scheduler_cannot_close_or_run_while_it_waits(engine, pipe):
     begun = threading.Event()
     ask = fo.system(io=True, name="ask", run_if=lambda ctx: ctx.frame == 0)(
