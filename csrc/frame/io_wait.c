@@ -1,5 +1,5 @@
 /* Waiting for I/O: at cuts, and between frames. The caller is detached meanwhile, and looks at the
- * host after every signal and several times in the time that a person waits for Ctrl-C.
+ * host after every signal, and often enough that nobody waits long for Ctrl-C.
  */
 
 #include <errno.h>
@@ -10,10 +10,7 @@
 
 /* The longest wait that nothing but a signal ends, of a host that can ask for the end. A signal
  * that comes between the look at the host and the wait is seen after it. */
-#define PATIENCE_NS 20000000u
-
-/* The wait of a thread that wants to know whether it may wait. */
-#define GLANCE_NS 1000000u
+#define PATIENCE_NS 80000000u
 
 static uint64_t clock_now(const fol_scheduler *scheduler)
 {
@@ -99,27 +96,10 @@ void fol_io_await(fol_frame_io *io, bool is_phase_end)
     }
 }
 
-/* The first wait of another thread makes the driver take its engines over. */
-static int take_over(fol_frame_io *io)
-{
-    bool is_settled = false;
-    fol_io_collect(io);
-    /* Bounded: a wait that ends before it looked at the engines brought news. */
-    while (!is_settled && fol_io_pending(io->driver) != 0) {
-        uint64_t until = clock_now(io->scheduler) + (is_monotonic(io->scheduler) ? GLANCE_NS : 1);
-        int status = fol_io_wait(io->driver, 1, until);
-        if (status == -EBUSY) {
-            return status;
-        }
-        is_settled = !fol_io_collect(io);
-    }
-    return FOL_OK;
-}
-
 int fol_io_begin_drive(fol_frame_io *io)
 {
     if (pthread_equal(io->driver_thread, pthread_self()) == 0) {
-        int status = take_over(io);
+        int status = fol_io_adopt(io->driver);
         if (status != FOL_OK) {
             return status;
         }

@@ -120,6 +120,9 @@ void fol_io_poll(fol_io *io);
  * for. A clock that is not the machine's own and has something to wait for beside engines moves
  * when those have been silent for as long in real time. */
 int fol_io_wait(fol_io *io, uint32_t least, uint64_t until_ns);
+/* The calling thread takes over what is in flight, without waiting. FOL_OK: waits of this thread do
+ * not give -EBUSY until another thread used the driver; -EBUSY: see adopt in engine.h. */
+int fol_io_adopt(fol_io *io);
 /* Ends a wait, or the next one. Any thread, until destroy. */
 void fol_io_wake(fol_io *io);
 /* All operations with news, in the order in which they came; those that are not finished stay with

@@ -155,6 +155,21 @@ int fol_io_lane_use(fol_io *io, fol_io_lane *lane)
     return status;
 }
 
+int fol_io_adopt(fol_io *io)
+{
+    for (uint32_t index = 0; index < FOL_IO_LANES; index++) {
+        fol_io_lane *lane = &io->lanes[index];
+        fol_io_engine *engine = fol_io_lane_engine(lane);
+        /* One with nothing in flight is anybody's when it is next used; one that died reports what
+         * has ended to whoever asks. */
+        bool is_held = engine != NULL && engine->in_flight > 0 && lane->death == 0;
+        if (is_held && fol_io_lane_use(io, lane) == -EBUSY) {
+            return -EBUSY;
+        }
+    }
+    return FOL_OK;
+}
+
 /* Bounded: each turn takes one out. */
 static void move_line(fol_io *io, fol_io_line *line)
 {

@@ -318,6 +318,21 @@ static void test_an_engine_of_another_thread_is_left_alone(void)
     CHECK_EQ(fake_close(io), 0);
 }
 
+static void test_adopting_takes_over_what_is_in_flight_without_waiting(void)
+{
+    fol_io *io = fake_open(FOL_IO_CHOICE_RING);
+    fol_io_op op;
+    CHECK_EQ(fol_io_adopt(io), FOL_OK);
+    fake_submit(io, &op, nop);
+    CHECK_EQ(fake_ring.starts, 1);
+    CHECK_EQ(fol_io_adopt(io), FOL_OK);
+    CHECK_EQ(fake_ring.adopts, 1);
+    CHECK_EQ(fake_ring.waits, 0);
+    fake_step(io, &fake_ring, FOL_IO_NOP, 0);
+    fake_take_one(io, 0);
+    CHECK_EQ(fake_close(io), 0);
+}
+
 static void test_a_wake_before_the_wait_ends_it(void)
 {
     fol_io *io = fake_open(FOL_IO_CHOICE_RING);
@@ -455,6 +470,7 @@ int main(void)
     RUN(test_more_than_the_driver_holds_come_back_refused);
     RUN(test_a_request_that_makes_no_sense_comes_back_refused);
     RUN(test_an_engine_of_another_thread_is_left_alone);
+    RUN(test_adopting_takes_over_what_is_in_flight_without_waiting);
     RUN(test_a_wake_before_the_wait_ends_it);
     RUN(test_without_a_pool_no_memory_is_a_result);
     RUN(test_no_memory_to_start_waits_for_what_completes);
