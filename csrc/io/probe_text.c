@@ -115,8 +115,9 @@ const char *fol_io_cure_text(uint32_t cure)
 {
     static const char *const texts[] = {
         "",
-        "Run Linux 5.11 or newer with CONFIG_IO_URING; until then foliot uses a pool of blocking "
-        "threads.",
+        "Run Linux 5.11 or newer with CONFIG_IO_URING or, where a system call filter hides what "
+        "the kernel has, allow io_uring_setup, io_uring_enter and io_uring_register in the seccomp "
+        "profile; until then foliot uses a pool of blocking threads.",
         "Set kernel.io_uring_disabled to 0 with sysctl, or to 1 and join the group named by "
         "kernel.io_uring_group.",
         "A system call filter refuses io_uring, as most container runtimes do by default: allow "
