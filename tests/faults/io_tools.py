@@ -120,6 +120,12 @@ def open_scheduler(way: tuple[str, str], *systems: fo.System, **options: Any) ->
     return fo.Scheduler(world, fo.Schedule(*systems), backend=backend, io=io, workers=2, **options)
 
 
+def wishes_ring(way: tuple[str, str]) -> bool:
+    """Whether a way wishes for a ring from the first operation on."""
+    backend, io = way
+    return io == "uring" or (io == "auto" and backend in {"evented", "uring"})
+
+
 def once(ask: Callable[[Any], Any], name: str = "ask") -> tuple[fo.System, list[Any]]:
     """A system that asks in its first frame, and the list of what it got."""
     kept: list[Any] = []

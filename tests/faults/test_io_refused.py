@@ -16,6 +16,7 @@ from faults.io_tools import (
     mixed_work,
     nothing_left,
     refuse,
+    wishes_ring,
 )
 from foliot import _doctor
 
@@ -59,8 +60,7 @@ def test_refused_ring_is_told_with_its_cure_and_the_pool_does_the_same(
                 results, digest, info = mixed_work(folder, way)
             assert (results, digest) == expected, way
             assert info.engine == "pool"
-            wishes = way[1] == "uring" or way == ("evented", "auto") or way == ("uring", "auto")
-            if wishes:
+            if wishes_ring(way):
                 assert report.cure in info.reason
 
     bounded_child(check)
@@ -95,7 +95,7 @@ def test_ring_refused_with_operations_in_flight_hands_them_to_the_pool(
             results, digest, info = mixed_work(tmp_path, way, lambda: refuse(calls, error))
         assert (results, digest) == expected
         assert info.engine == "pool"
-        if way[1] == "uring" or (way[0] in {"evented", "uring"} and way[1] == "auto"):
+        if wishes_ring(way):
             assert "io_uring is not used" in info.reason
             assert "io_uring_enter" in info.reason
 
