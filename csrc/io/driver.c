@@ -99,33 +99,28 @@ static void refuse(fol_io *io, fol_io_op *op, int64_t value)
     fol_io_finish(io, op);
 }
 
-static void submit_one(fol_io *io, fol_io_op *op, uint64_t now)
+/* See driver_state.h. Such a request makes sense, too. */
+static bool is_plain(const fol_io_request *request)
 {
-    op->value = 0;
-    op->data = NULL;
-    op->size = 0;
-    op->is_finished = false;
-    op->pieces = NULL;
-    op->next = NULL;
-    op->closer = NULL;
-    op->first_piece = NULL;
-    op->last_piece = NULL;
-    op->timer.previous = NULL;
-    op->slot = FOL_IO_NO_SLOT;
-    op->blockers = 0;
-    op->state = FOL_IO_AWAY;
-    op->lane = FOL_IO_LANE_POOL;
-    op->file_lane = FOL_IO_LANE_POOL;
-    op->counted = 0;
-    op->holds_file = false;
-    op->has_news = false;
-    op->has_begun = false;
-    op->is_in_same = false;
-    op->is_cancelled = false;
-    op->is_expired = false;
-    op->opened = -1;
-    op->own = NULL;
-    io->pending += 1;
+    if (request->flags != 0 || request->timeout_ns != 0 || request->path != NULL ||
+        request->path2 != NULL) {
+        return false;
+    }
+    switch (request->kind) {
+    case FOL_IO_NOP:
+        return true;
+    case FOL_IO_READ:
+    case FOL_IO_WRITE:
+        return request->fd >= 0 && request->buffer != NULL && request->size > 0 &&
+               request->size <= FOL_IO_SPLIT && request->offset <= INT64_MAX;
+    default:
+        return false;
+    }
+}
+
+static void submit_whole(fol_io *io, fol_io_op *op, uint64_t now)
+{
+    fol_io_set_up_rest(op);
     const char *what = NULL;
     int status = fol_io_request_check(&op->request, &what);
     if (status != FOL_OK) {
@@ -144,6 +139,31 @@ static void submit_one(fol_io *io, fol_io_op *op, uint64_t now)
     fol_io_begin(io, op);
 }
 
+static void set_up(fol_io_op *op)
+{
+    op->value = 0;
+    op->data = NULL;
+    op->size = 0;
+    op->pieces = NULL;
+    op->next = NULL;
+    op->is_finished = false;
+    op->state = FOL_IO_AWAY;
+    op->stage = FOL_IO_STAGE_WORK;
+    op->lane = FOL_IO_LANE_POOL;
+    op->slot = FOL_IO_NO_SLOT;
+    op->counted = 0;
+    op->is_plain = false;
+    op->is_cancelled = false;
+    op->is_expired = false;
+    op->has_news = false;
+    op->has_begun = false;
+    op->is_in_same = false;
+    op->holds_file = false;
+    op->own = NULL;
+    op->closer = NULL;
+    op->first_piece = NULL;
+}
+
 void fol_io_submit(fol_io *io, fol_io_op *const *ops, size_t count)
 {
     FOL_ASSERT(!io->is_ending);
@@ -151,12 +171,18 @@ void fol_io_submit(fol_io *io, fol_io_op *const *ops, size_t count)
     bool knows_now = false;
     for (size_t index = 0; index < count; index++) {
         fol_io_op *op = ops[index];
+        set_up(op);
+        if (is_plain(&op->request) && fol_io_slot_take(io, op)) {
+            fol_io_begin_plain(io, op);
+            continue;
+        }
         bool has_time = op->request.timeout_ns != 0 || op->request.kind == FOL_IO_TIMEOUT;
         if (has_time && !knows_now) {
             now = io->config.clock.now_ns(io->config.clock.state);
             knows_now = true;
         }
-        submit_one(io, op, now);
+        io->pending += 1;
+        submit_whole(io, op, now);
     }
     fol_io_count(&io->counts.submitted, count);
     FOL_CHECK_INVARIANTS(fol_io_invariants(io));
@@ -174,27 +200,30 @@ bool fol_io_cancel(fol_io *io, fol_io_op *op)
     return true;
 }
 
+static void take_pieces(fol_io_op *op)
+{
+    op->has_news = false;
+    fol_io_piece **end = &op->pieces;
+    /* Bounded by the pieces that were not released. */
+    while (*end != NULL) {
+        end = &(*end)->next;
+    }
+    *end = op->first_piece;
+    op->first_piece = NULL;
+}
+
 fol_io_op *fol_io_take(fol_io *io)
 {
     fol_io_op *first = io->first_news;
+    for (fol_io_op *op = first; io->has_new_pieces && op != NULL; op = op->next) {
+        take_pieces(op);
+    }
+    FOL_ASSERT(io->pending >= io->finished_news);
+    io->pending -= io->finished_news;
     io->first_news = NULL;
     io->last_news = NULL;
-    for (fol_io_op *op = first; op != NULL; op = op->next) {
-        op->has_news = false;
-        fol_io_piece **end = &op->pieces;
-        /* Bounded by the pieces that were not released. */
-        while (*end != NULL) {
-            end = &(*end)->next;
-        }
-        *end = op->first_piece;
-        op->first_piece = NULL;
-        op->last_piece = NULL;
-        if (op->is_finished) {
-            FOL_ASSERT(io->pending > 0);
-            io->pending -= 1;
-            op->state = FOL_IO_AWAY;
-        }
-    }
+    io->finished_news = 0;
+    io->has_new_pieces = false;
     return first;
 }
 

@@ -16,6 +16,9 @@
 #ifndef FOL_IO_DRIVER_H
 #define FOL_IO_DRIVER_H
 
+#include <assert.h>
+#include <stddef.h>
+
 #include "foliot/clock.h"
 #include "foliot/machine.h"
 #include "io/engine.h"
@@ -33,7 +36,8 @@ struct fol_io_piece {
     uint8_t lane;
 };
 
-/* On the owner's storage, from submit until it comes back. */
+/* On the owner's storage, from submit until it comes back. What every operation touches stands
+ * first, then its timer, then what only some need. */
 typedef struct fol_io_op fol_io_op;
 struct fol_io_op {
     fol_io_request request; /* the owner's; not changed by the driver */
@@ -41,43 +45,46 @@ struct fol_io_op {
     int64_t value;
     void *data;  /* foliot's own buffer, or NULL; fol_io_release gives it back */
     size_t size; /* of what is in it; after a failure, bytes that had come or gone before it */
-    bool is_finished;
     fol_io_piece *pieces; /* taken and not released, in order; fol_io_release frees them */
     fol_io_op *next;      /* in the list of fol_io_take */
+    bool is_finished;
     /* The driver's own. */
+    uint8_t state;
+    uint8_t stage;
+    uint8_t lane;
+    uint32_t slot;
+    uint8_t counted; /* in what of its lane, while it is in flight */
+    bool is_plain;   /* see driver_state.h */
+    bool is_cancelled;
+    bool is_expired;
+    bool has_news;
+    bool has_begun;       /* its first request was sent */
+    bool is_in_same;      /* in the list of its descriptor */
+    bool holds_file;      /* counts as an open file of its lane */
+    void *own;            /* buffer, or the part of the vectors that goes next */
     fol_io_op *wait_next; /* in a queue for an engine */
     fol_io_op *wait_previous;
     fol_io_op *same_next; /* among those on the same descriptor */
     fol_io_op *same_previous;
     fol_io_op *closer;         /* that waits for this one to end before it closes its descriptor */
     fol_io_piece *first_piece; /* that came since the last take */
+    fol_timer timer;
     fol_io_piece *last_piece;
-    void *own; /* buffer, or the part of the vectors that goes next */
     size_t own_size;
-    size_t total; /* bytes asked for */
-    size_t done;  /* bytes, of earlier steps */
-    uint32_t slot;
-    uint32_t blockers; /* whose closer it is */
-    int32_t opened;    /* descriptor of a path that is read or written, or -1 */
-    uint16_t attempts; /* without progress */
-    int32_t failure;   /* of what it was cut short for, by the driver itself, or 0 */
-    uint8_t stage;
-    uint8_t state;
-    uint8_t counted; /* in what of its lane, while it is in flight */
-    uint8_t lane;
-    uint8_t file_lane; /* whose open files it counts among */
-    bool is_cancelled;
-    bool is_expired;
+    size_t total;          /* bytes asked for */
+    size_t done;           /* bytes, of earlier steps */
+    uint32_t blockers;     /* whose closer it is */
+    int32_t opened;        /* descriptor of a path that is read or written, or -1 */
+    int32_t failure;       /* of what it was cut short for, by the driver itself, or 0 */
+    uint16_t attempts;     /* without progress */
+    uint8_t file_lane;     /* whose open files it counts among */
     bool is_direct;        /* opened is in the engine's own table */
     bool needs_descriptor; /* opened must not be */
-    bool holds_file;       /* counts as an open file of its lane */
     bool at_current;       /* the file has no positions: read and written where it is */
-    bool has_news;
-    bool has_begun;  /* its first request was sent */
-    bool is_in_same; /* in the list of its descriptor */
-    fol_timer timer;
-    fol_io_request step; /* with an engine now */
+    fol_io_request step;   /* with an engine now */
 };
+
+static_assert(offsetof(fol_io_op, timer) == 192, "what all touch is in three cache lines");
 
 typedef struct fol_io_config {
     fol_io_choice choice;

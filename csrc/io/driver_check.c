@@ -37,7 +37,8 @@ static void check_op(const fol_io_op *op)
 {
     FOL_ASSERT(op->state != FOL_IO_AWAY && op->state != FOL_IO_ENDED && !op->is_finished);
     FOL_ASSERT(op->state != FOL_IO_BLOCKED || op->blockers > 0);
-    FOL_ASSERT(op->state == FOL_IO_BLOCKED || op->blockers == 0);
+    FOL_ASSERT(op->is_plain || op->state == FOL_IO_BLOCKED || op->blockers == 0);
+    FOL_ASSERT(!op->is_plain || (!fol_io_is_ended(op) && op->counted == 0));
     FOL_ASSERT(op->closer == NULL || op->closer->state == FOL_IO_BLOCKED);
     FOL_ASSERT(!op->has_news || op->first_piece != NULL || op->pieces != NULL);
     if (op->state == FOL_IO_TIMING || (op->request.timeout_ns != 0 && !fol_io_is_ended(op))) {
@@ -72,6 +73,7 @@ void fol_io_invariants(const fol_io *io)
         ended += op->is_finished;
         FOL_ASSERT(ended <= io->pending);
     }
+    FOL_ASSERT(ended == io->finished_news);
     FOL_ASSERT(held + ended == io->pending);
     fol_slab_invariants(&io->slab);
     fol_timer_wheel_invariants(io->wheel);

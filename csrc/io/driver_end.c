@@ -62,7 +62,7 @@ static void close_unseen(fol_io *io, fol_io_op *op)
     if (op->is_finished && op->value >= 0 && row != NULL && row->gives_fd && !is_many) {
         fol_io_close_now(io, (int32_t)op->value);
     }
-    if (op->opened >= 0 && !op->is_direct) {
+    if (!op->is_plain && op->opened >= 0 && !op->is_direct) {
         fol_io_close_now(io, op->opened);
         op->opened = -1;
     }
@@ -105,7 +105,9 @@ bool fol_io_destroy(fol_io *io, void (*dropped)(void *argument, fol_io_op *op), 
     for (uint32_t index = 0; index < io->slots_touched; index++) {
         fol_io_op *op = io->slots[index].op;
         if (op != NULL) {
-            fol_timer_wheel_remove(io->wheel, &op->timer);
+            if (!op->is_plain) {
+                fol_timer_wheel_remove(io->wheel, &op->timer);
+            }
             drop(io, op, dropped, argument);
         }
     }

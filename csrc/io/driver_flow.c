@@ -18,8 +18,6 @@
 
 #define REAP_ROOM   128
 #define REAP_ROUNDS 1024
-/* Room of the ring that operations leave for its look at the pool. */
-#define ROOM_FOR_NOTICE 1
 
 void fol_io_close_now(fol_io *io, int32_t descriptor)
 {
@@ -49,6 +47,7 @@ void fol_io_line_up(fol_io *io, fol_io_op *op, bool has_begun)
     op->has_begun = has_begun;
     op->state = FOL_IO_LINED;
     if (lane->death != 0 && op->lane == FOL_IO_LANE_RING) {
+        fol_io_make_whole(op);
         op->lane = FOL_IO_LANE_POOL;
         if (fol_io_step_move(op) == FOL_IO_NEXT_END) {
             fol_io_finish(io, op);
@@ -100,7 +99,8 @@ static void leave_descriptor(fol_io *io, fol_io_op *op)
 
 void fol_io_finish(fol_io *io, fol_io_op *op)
 {
-    FOL_ASSERT(op->state != FOL_IO_ENDED && op->opened < 0);
+    FOL_ASSERT(op->state != FOL_IO_ENDED && !op->is_plain);
+    FOL_ASSERT(op->opened < 0);
     fol_io_lane *lane = &io->lanes[op->file_lane];
     if (op->holds_file && lane->open_files_bound < FOL_IO_OPEN_FILES) {
         lane->open_files_bound += 1;
@@ -118,6 +118,7 @@ void fol_io_finish(fol_io *io, fol_io_op *op)
         fol_io_count(&io->counts.failed, 1);
     }
     fol_io_news_add(io, op);
+    io->finished_news += 1;
     leave_descriptor(io, op);
 }
 
@@ -173,15 +174,13 @@ void fol_io_begin(fol_io *io, fol_io_op *op)
     }
 }
 
-static fol_io_op *next_to_send(const fol_io_lane *lane)
+static fol_io_line *line_to_send(fol_io_lane *lane)
 {
     if (lane->begun.first != NULL) {
-        return lane->begun.first;
+        return &lane->begun;
     }
-    if (lane->files.first != NULL && lane->open_files < lane->open_files_bound) {
-        return lane->files.first;
-    }
-    return lane->fresh.first;
+    bool may_open = lane->files.first != NULL && lane->open_files < lane->open_files_bound;
+    return may_open ? &lane->files : &lane->fresh;
 }
 
 static void note_start(fol_io *io, fol_io_lane *lane, fol_io_op *op)
@@ -228,24 +227,11 @@ static void tell_of_memory(fol_io *io, fol_io_engine *engine)
     }
 }
 
-/* Starts one that stands in line. FOL_OK: it is not there any more. -EBUSY: nothing can be started
- * now. */
-static int start(fol_io *io, fol_io_lane *lane, fol_io_op *op)
+/* What becomes of one that stands in line and was not started. FOL_OK: it is not there any more.
+ * -EBUSY: nothing can be started now. */
+static int not_started(fol_io *io, fol_io_lane *lane, fol_io_op *op, int status)
 {
-    fol_io_engine *engine = fol_io_lane_engine(lane);
-    const fol_io_request *request = NULL;
-    fol_io_line *line = fol_io_line_of(io, op);
-    int status = fol_io_step_prepare(op, &io->slab, engine->has_direct_files, &request);
-    if (status == FOL_OK) {
-        tell_of_memory(io, engine);
-        uint64_t token = (uint64_t)io->slots[op->slot].generation << 32 | op->slot;
-        status = engine->ops->start(engine, request, token);
-    }
-    if (status == FOL_OK) {
-        fol_io_line_remove(line, op);
-        note_start(io, lane, op);
-        return FOL_OK;
-    }
+    fol_io_make_whole(op);
     if (status == -EBUSY) {
         fol_io_count(&io->counts.retries, 1);
         return -EBUSY;
@@ -256,7 +242,7 @@ static int start(fol_io *io, fol_io_lane *lane, fol_io_op *op)
         fol_io_count(&io->counts.retries, 1);
         return -EBUSY;
     }
-    fol_io_line_remove(line, op);
+    fol_io_line_remove(fol_io_line_of(io, op), op);
     bool can_move = op->opened < 0 || !op->is_direct;
     if (status == -EOPNOTSUPP && lane == &io->lanes[FOL_IO_LANE_RING] && can_move) {
         op->lane = FOL_IO_LANE_POOL;
@@ -272,11 +258,27 @@ static int start(fol_io *io, fol_io_lane *lane, fol_io_op *op)
     return FOL_OK;
 }
 
-static bool has_no_room(const fol_io *io, const fol_io_lane *lane)
+/* Starts the first of a line; as not_started. */
+static int start(fol_io *io, fol_io_lane *lane, fol_io_line *line)
 {
-    const fol_io_engine *engine = fol_io_lane_engine(lane);
-    uint32_t kept = lane == &io->lanes[FOL_IO_LANE_RING] ? ROOM_FOR_NOTICE : 0;
-    return engine->in_flight + kept >= engine->in_flight_bound;
+    fol_io_op *op = line->first;
+    fol_io_engine *engine = fol_io_lane_engine(lane);
+    const fol_io_request *request = NULL;
+    if (op->is_plain) {
+        int status = fol_io_send_plain(io, lane);
+        return status == FOL_OK ? FOL_OK : not_started(io, lane, line->first, status);
+    }
+    int status = fol_io_step_prepare(op, &io->slab, engine->has_direct_files, &request);
+    if (status == FOL_OK) {
+        tell_of_memory(io, engine);
+        status = engine->ops->start(engine, request, fol_io_token_of(io, op));
+    }
+    if (status != FOL_OK) {
+        return not_started(io, lane, op, status);
+    }
+    fol_io_line_remove(line, op);
+    note_start(io, lane, op);
+    return FOL_OK;
 }
 
 /* Too many wait in the ring already. */
@@ -285,13 +287,14 @@ static bool must_leave_ring(const fol_io *io, const fol_io_lane *lane, const fol
     if (lane->patient < fol_io_lane_engine(lane)->in_flight_bound / 4 * 3) {
         return false;
     }
-    return lane == &io->lanes[FOL_IO_LANE_RING] && op->opened < 0 && is_patient(op);
+    return lane == &io->lanes[FOL_IO_LANE_RING] && !op->is_plain && op->opened < 0 &&
+           is_patient(op);
 }
 
 static void send_lane(fol_io *io, fol_io_lane *lane)
 {
-    fol_io_op *op = next_to_send(lane);
-    if (op == NULL) {
+    fol_io_line *line = line_to_send(lane);
+    if (line->first == NULL) {
         return;
     }
     int status = fol_io_lane_use(io, lane);
@@ -299,11 +302,13 @@ static void send_lane(fol_io *io, fol_io_lane *lane)
         io->is_refused = true;
         return;
     }
-    /* Bounded: each turn takes one out of line. Only one that failed to start stands there again,
-     * which its attempts bound. */
-    while (op != NULL && (lane->death == 0 || lane == &io->lanes[FOL_IO_LANE_POOL])) {
+    /* Bounded: each turn takes one out of line at least. Only one that failed to start stands there
+     * again, which its attempts bound. */
+    while (line->first != NULL && (lane->death == 0 || lane == &io->lanes[FOL_IO_LANE_POOL])) {
+        fol_io_op *op = line->first;
         if (status != FOL_OK) {
-            fol_io_line_remove(fol_io_line_of(io, op), op);
+            fol_io_line_remove(line, op);
+            fol_io_make_whole(op);
             if (op->opened >= 0 && op->stage == FOL_IO_STAGE_CLOSE) {
                 fol_io_close_now(io, op->opened);
                 op->opened = -1;
@@ -313,13 +318,13 @@ static void send_lane(fol_io *io, fol_io_lane *lane)
                 fol_io_go_on(io, op, fol_io_step_result(op, status, false));
             }
         } else if (must_leave_ring(io, lane, op)) {
-            fol_io_line_remove(fol_io_line_of(io, op), op);
+            fol_io_line_remove(line, op);
             op->lane = FOL_IO_LANE_POOL;
             fol_io_line_up(io, op, op->has_begun);
-        } else if (has_no_room(io, lane) || start(io, lane, op) == -EBUSY) {
+        } else if (fol_io_has_no_room(io, lane) || start(io, lane, line) == -EBUSY) {
             return;
         }
-        op = next_to_send(lane);
+        line = line_to_send(lane);
     }
 }
 
@@ -331,18 +336,9 @@ void fol_io_send(fol_io *io)
     send_lane(io, &io->lanes[FOL_IO_LANE_POOL]);
 }
 
-static void take_event(fol_io *io, fol_io_lane *lane, const fol_io_event *event)
+static void take_other(fol_io *io, fol_io_op *op, const fol_io_event *event)
 {
-    if (event->token == FOL_IO_NOTICE) {
-        io->is_notice_armed = event->has_more;
-        return;
-    }
-    uint32_t index = (uint32_t)event->token;
-    FOL_ASSERT(index < io->slots_touched);
-    fol_io_op *op = io->slots[index].op;
-    FOL_ASSERT(op != NULL && op->state == FOL_IO_FLYING);
-    FOL_ASSERT(io->slots[index].generation == (uint32_t)(event->token >> 32));
-    FOL_ASSERT(fol_io_lane_of(io, op) == lane);
+    fol_io_make_whole(op);
     if (event->has_more) {
         fol_io_piece_arrived(io, op, event);
         return;
@@ -361,6 +357,55 @@ static void take_event(fol_io *io, fol_io_lane *lane, const fol_io_event *event)
     fol_io_go_on(io, op, next);
 }
 
+/* The whole result of a plain operation. */
+static int64_t good_value(const fol_io_op *op)
+{
+    return op->request.kind == FOL_IO_NOP ? 0 : (int64_t)op->request.size;
+}
+
+/* Ends a plain operation, but for what is counted. */
+static inline void land_plain(fol_io *io, fol_io_op *op, int64_t value)
+{
+    op->value = value;
+    op->state = FOL_IO_ENDED;
+    op->is_finished = true;
+    fol_io_slot_give(io, op);
+    fol_io_news_add(io, op);
+    if (op->is_in_same || op->closer != NULL) {
+        leave_descriptor(io, op);
+    }
+}
+
+/* True: it was of a plain operation, which has ended. */
+static inline bool take_event(fol_io *io, fol_io_lane *lane, const fol_io_event *event)
+{
+    if (event->token == FOL_IO_NOTICE) {
+        io->is_notice_armed = event->has_more;
+        return false;
+    }
+    uint32_t index = (uint32_t)event->token;
+    FOL_ASSERT(index < io->slots_touched);
+    fol_io_op *op = io->slots[index].op;
+    FOL_ASSERT(op != NULL && op->state == FOL_IO_FLYING);
+    FOL_ASSERT(io->slots[index].generation == (uint32_t)(event->token >> 32));
+    FOL_ASSERT(fol_io_lane_of(io, op) == lane);
+    if (op->is_plain && event->value == good_value(op)) {
+        land_plain(io, op, event->value);
+        return true;
+    }
+    take_other(io, op, event);
+    return false;
+}
+
+static void note_plain(fol_io *io, fol_io_lane *lane, uint32_t count)
+{
+    FOL_ASSERT(lane->flying >= count);
+    lane->flying -= count;
+    io->finished_news += count;
+    fol_io_count(&io->counts.in_flight, 0 - (uint64_t)count);
+    fol_io_count(&io->counts.completed, count);
+}
+
 static bool reap_lane(fol_io *io, fol_io_lane *lane)
 {
     fol_io_engine *engine = fol_io_lane_engine(lane);
@@ -375,10 +420,12 @@ static bool reap_lane(fol_io *io, fol_io_lane *lane)
         fol_io_event events[REAP_ROOM];
         size_t count = engine->ops->reap(engine, events, REAP_ROOM);
         FOL_ASSERT(count <= REAP_ROOM);
+        uint32_t plain = 0;
         for (size_t index = 0; index < count; index++) {
             has_any = has_any || events[index].token != FOL_IO_NOTICE;
-            take_event(io, lane, &events[index]);
+            plain += take_event(io, lane, &events[index]);
         }
+        note_plain(io, lane, plain);
         if (count < REAP_ROOM) {
             break;
         }
@@ -412,6 +459,7 @@ void fol_io_flush(fol_io *io)
 void fol_io_cut_short(fol_io *io, fol_io_op *op)
 {
     FOL_ASSERT(fol_io_is_ended(op));
+    fol_io_make_whole(op);
     switch (op->state) {
     case FOL_IO_LINED:
     case FOL_IO_STARVED:
@@ -438,8 +486,7 @@ void fol_io_cut_short(fol_io *io, fol_io_op *op)
         FOL_ASSERT(op->state == FOL_IO_FLYING);
         if (!fol_io_is_closing(op)) {
             fol_io_engine *engine = fol_io_lane_engine(fol_io_lane_of(io, op));
-            uint64_t token = (uint64_t)io->slots[op->slot].generation << 32 | op->slot;
-            engine->ops->cancel(engine, token);
+            engine->ops->cancel(engine, fol_io_token_of(io, op));
             fol_io_lane_of(io, op)->unsent += 1;
         }
         break;

@@ -1,35 +1,9 @@
-/* Where the driver's operations stand: lines, slots, lists by descriptor, news. All in constant
- * time, but for the list of one descriptor, which is as long as there are operations on it.
+/* Where the driver's operations stand: lines and lists by descriptor. All in constant time, but for
+ * the list of one descriptor, which is as long as there are operations on it.
  */
 
 #include "base/assert.h"
 #include "io/driver_state.h"
-
-void fol_io_line_push(fol_io_line *line, fol_io_op *op)
-{
-    op->wait_next = NULL;
-    op->wait_previous = line->last;
-    if (line->last == NULL) {
-        line->first = op;
-    } else {
-        line->last->wait_next = op;
-    }
-    line->last = op;
-    line->count += 1;
-}
-
-void fol_io_line_push_first(fol_io_line *line, fol_io_op *op)
-{
-    op->wait_next = line->first;
-    op->wait_previous = NULL;
-    if (line->first == NULL) {
-        line->last = op;
-    } else {
-        line->first->wait_previous = op;
-    }
-    line->first = op;
-    line->count += 1;
-}
 
 void fol_io_line_remove(fol_io_line *line, fol_io_op *op)
 {
@@ -59,35 +33,6 @@ fol_io_line *fol_io_line_of(fol_io *io, fol_io_op *op)
         return &lane->begun;
     }
     return fol_io_names_file(op) ? &lane->files : &lane->fresh;
-}
-
-bool fol_io_slot_take(fol_io *io, fol_io_op *op)
-{
-    uint32_t index = io->first_free;
-    if (index != FOL_IO_NO_SLOT) {
-        io->first_free = io->slots[index].next_free;
-    } else if (io->slots_touched < io->slot_count) {
-        index = io->slots_touched++;
-    } else {
-        return false;
-    }
-    io->slots[index].op = op;
-    op->slot = index;
-    return true;
-}
-
-void fol_io_slot_give(fol_io *io, fol_io_op *op)
-{
-    if (op->slot == FOL_IO_NO_SLOT) {
-        return;
-    }
-    fol_io_slot *slot = &io->slots[op->slot];
-    FOL_ASSERT(slot->op == op);
-    slot->op = NULL;
-    slot->generation += 1;
-    slot->next_free = io->first_free;
-    io->first_free = op->slot;
-    op->slot = FOL_IO_NO_SLOT;
 }
 
 static bool is_on_descriptor(const fol_io_op *op)
@@ -147,19 +92,4 @@ void fol_io_same_remove(fol_io *io, fol_io_op *op)
         op->same_next->same_previous = op->same_previous;
     }
     op->is_in_same = false;
-}
-
-void fol_io_news_add(fol_io *io, fol_io_op *op)
-{
-    if (op->has_news) {
-        return;
-    }
-    op->has_news = true;
-    op->next = NULL;
-    if (io->last_news == NULL) {
-        io->first_news = op;
-    } else {
-        io->last_news->next = op;
-    }
-    io->last_news = op;
 }

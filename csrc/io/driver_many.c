@@ -49,12 +49,13 @@ static bool add_piece(fol_io *io, fol_io_op *op, const fol_io_event *event)
     }
     *piece = (fol_io_piece){
         .value = event->value, .data = event->data, .buffer = event->buffer, .lane = op->lane};
-    if (op->last_piece == NULL) {
+    if (op->first_piece == NULL) {
         op->first_piece = piece;
     } else {
         op->last_piece->next = piece;
     }
     op->last_piece = piece;
+    io->has_new_pieces = true;
     if (event->buffer >= 0) {
         fol_io_lane_of(io, op)->held_buffers += 1;
     }
@@ -70,8 +71,7 @@ void fol_io_piece_arrived(fol_io *io, fol_io_op *op, const fol_io_event *event)
     if (!add_piece(io, op, event) && !had_failed && !fol_io_is_ended(op)) {
         fol_io_lane *lane = fol_io_lane_of(io, op);
         fol_io_engine *engine = fol_io_lane_engine(lane);
-        uint64_t token = (uint64_t)io->slots[op->slot].generation << 32 | op->slot;
-        engine->ops->cancel(engine, token);
+        engine->ops->cancel(engine, fol_io_token_of(io, op));
         lane->unsent += 1;
     }
 }

@@ -3,11 +3,16 @@
  * Two lanes, one for each engine. An operation between submit and its end is in exactly one of:
  * a line of its lane (FOL_IO_LINED), in flight with the lane's engine (FLYING), the timer wheel
  * alone (TIMING), waiting for others on its descriptor to end (BLOCKED), waiting for a buffer to
- * come back (STARVED, a line as well). Ended, it is in the list of news (ENDED) until it is taken.
+ * come back (STARVED, a line as well). Ended (ENDED), it is in the list of news until it is taken.
+ *
+ * A plain operation is one request without a deadline, given to the engine as it is, whose good
+ * result is known beforehand: for those nothing is set up that only steps and files need. One that
+ * is cancelled, or gets any other result, is made whole first, and goes on as the rest.
  */
 #ifndef FOL_IO_DRIVER_STATE_H
 #define FOL_IO_DRIVER_STATE_H
 
+#include "base/assert.h"
 #include "base/atomics.h"
 #include "io/driver.h"
 #include "io/slab.h"
@@ -21,7 +26,7 @@
 enum { FOL_IO_LANE_RING = 0, FOL_IO_LANE_POOL = 1, FOL_IO_LANES = 2 };
 
 enum fol_io_state {
-    FOL_IO_AWAY = 0, /* with its owner */
+    FOL_IO_AWAY = 0, /* being submitted */
     FOL_IO_LINED,
     FOL_IO_FLYING,
     FOL_IO_TIMING,
@@ -101,6 +106,8 @@ struct fol_io {
     uint32_t same_mask;
     fol_io_op *first_news;
     fol_io_op *last_news;
+    uint32_t finished_news; /* of them, finished */
+    bool has_new_pieces;    /* of one of them at least */
     fol_io_piece *free_pieces;
     uint32_t pending; /* not come back */
     fol_io_counts counts;
@@ -132,19 +139,106 @@ static inline fol_io_lane *fol_io_lane_of(fol_io *io, const fol_io_op *op)
     return &io->lanes[op->lane];
 }
 
+/* What plain operations do without, but for what steps need. */
+static inline void fol_io_set_up_rest(fol_io_op *op)
+{
+    op->timer.previous = NULL;
+    op->last_piece = NULL;
+    op->blockers = 0;
+    op->opened = -1;
+    op->file_lane = FOL_IO_LANE_POOL;
+}
+
+/* Before anything looks at a plain operation as at others. */
+static inline void fol_io_make_whole(fol_io_op *op)
+{
+    if (op->is_plain) {
+        op->is_plain = false;
+        fol_io_set_up_rest(op);
+        fol_io_step_begin(op);
+    }
+}
+
+static inline void fol_io_line_push(fol_io_line *line, fol_io_op *op)
+{
+    op->wait_next = NULL;
+    op->wait_previous = line->last;
+    if (line->last == NULL) {
+        line->first = op;
+    } else {
+        line->last->wait_next = op;
+    }
+    line->last = op;
+    line->count += 1;
+}
+
+static inline bool fol_io_slot_take(fol_io *io, fol_io_op *op)
+{
+    uint32_t index = io->first_free;
+    if (index != FOL_IO_NO_SLOT) {
+        io->first_free = io->slots[index].next_free;
+    } else if (io->slots_touched < io->slot_count) {
+        index = io->slots_touched++;
+    } else {
+        return false;
+    }
+    io->slots[index].op = op;
+    op->slot = index;
+    return true;
+}
+
+static inline void fol_io_slot_give(fol_io *io, fol_io_op *op)
+{
+    if (op->slot == FOL_IO_NO_SLOT) {
+        return;
+    }
+    fol_io_slot *slot = &io->slots[op->slot];
+    FOL_ASSERT(slot->op == op);
+    slot->op = NULL;
+    slot->generation += 1;
+    slot->next_free = io->first_free;
+    io->first_free = op->slot;
+    op->slot = FOL_IO_NO_SLOT;
+}
+
+static inline uint64_t fol_io_token_of(const fol_io *io, const fol_io_op *op)
+{
+    return (uint64_t)io->slots[op->slot].generation << 32 | op->slot;
+}
+
+static inline void fol_io_news_add(fol_io *io, fol_io_op *op)
+{
+    if (op->has_news) {
+        return;
+    }
+    op->has_news = true;
+    op->next = NULL;
+    if (io->last_news == NULL) {
+        io->first_news = op;
+    } else {
+        io->last_news->next = op;
+    }
+    io->last_news = op;
+}
+
+/* Room of the ring that operations leave for its look at the pool. */
+#define FOL_IO_ROOM_FOR_NOTICE 1
+
+static inline bool fol_io_has_no_room(const fol_io *io, const fol_io_lane *lane)
+{
+    const fol_io_engine *engine = fol_io_lane_engine(lane);
+    uint32_t kept = lane == &io->lanes[FOL_IO_LANE_RING] ? FOL_IO_ROOM_FOR_NOTICE : 0;
+    return engine->in_flight + kept >= engine->in_flight_bound;
+}
+
 /* driver_lines.c */
-void fol_io_line_push(fol_io_line *line, fol_io_op *op);
-void fol_io_line_push_first(fol_io_line *line, fol_io_op *op);
 void fol_io_line_remove(fol_io_line *line, fol_io_op *op);
 /* The line that an operation that is LINED or STARVED stands in. */
 fol_io_line *fol_io_line_of(fol_io *io, fol_io_op *op);
-bool fol_io_slot_take(fol_io *io, fol_io_op *op);
-void fol_io_slot_give(fol_io *io, fol_io_op *op);
 /* Among the operations on its descriptor, if it is one of those. */
 void fol_io_same_add(fol_io *io, fol_io_op *op);
 void fol_io_same_remove(fol_io *io, fol_io_op *op);
 fol_io_op *fol_io_same_first(fol_io *io, int32_t descriptor);
-void fol_io_news_add(fol_io *io, fol_io_op *op);
 
 /* driver_engines.c */
 void fol_io_choose_engine(fol_io *io);
@@ -172,6 +266,13 @@ void fol_io_finish(fol_io *io, fol_io_op *op);
 /* After is_cancelled or is_expired was set. */
 void fol_io_cut_short(fol_io *io, fol_io_op *op);
 void fol_io_close_now(fol_io *io, int32_t descriptor);
+
+/* driver_plain.c */
+/* With a slot. */
+void fol_io_begin_plain(fol_io *io, fol_io_op *op);
+/* Starts plain operations from the head of the line of fresh ones, until one is not plain or there
+ * is no room. FOL_OK, or why the first that is left was not started. */
+int fol_io_send_plain(fol_io *io, fol_io_lane *lane);
 
 /* driver_many.c */
 void fol_io_piece_arrived(fol_io *io, fol_io_op *op, const fol_io_event *event);

@@ -19,17 +19,6 @@ typedef struct cursor {
     struct iovec parts[];
 } cursor;
 
-bool fol_io_names_file(const fol_io_op *op)
-{
-    return (op->request.flags & FOL_IO_PATH) != 0 &&
-           (op->request.kind == FOL_IO_READ || op->request.kind == FOL_IO_WRITE);
-}
-
-bool fol_io_is_ended(const fol_io_op *op)
-{
-    return op->is_cancelled || op->is_expired;
-}
-
 int64_t fol_io_ended_value(const fol_io_op *op)
 {
     FOL_ASSERT_HOT(fol_io_is_ended(op));
@@ -86,8 +75,6 @@ void fol_io_step_begin(fol_io_op *op)
     op->attempts = 0;
     op->failure = 0;
     op->stage = fol_io_names_file(op) ? FOL_IO_STAGE_OPEN : FOL_IO_STAGE_WORK;
-    op->is_cancelled = false;
-    op->is_expired = false;
     op->is_direct = false;
     op->needs_descriptor = false;
     op->at_current = false;

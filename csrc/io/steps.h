@@ -36,15 +36,24 @@ typedef enum fol_io_next {
 } fol_io_next;
 
 /* Of READ and WRITE with FOL_IO_PATH. */
-bool fol_io_names_file(const fol_io_op *op);
+static inline bool fol_io_names_file(const fol_io_op *op)
+{
+    return (op->request.flags & FOL_IO_PATH) != 0 &&
+           (op->request.kind == FOL_IO_READ || op->request.kind == FOL_IO_WRITE);
+}
+
 /* It was cancelled or its time is over. */
-bool fol_io_is_ended(const fol_io_op *op);
+static inline bool fol_io_is_ended(const fol_io_op *op)
+{
+    return op->is_cancelled || op->is_expired;
+}
+
 /* -ECANCELED or -ETIMEDOUT. */
 int64_t fol_io_ended_value(const fol_io_op *op);
 /* Its request must not be cancelled: a descriptor would stay open. */
 bool fol_io_is_closing(const fol_io_op *op);
 
-/* Sets all that is the driver's own for the first step. */
+/* Sets all that steps need for the first one. */
 void fol_io_step_begin(fol_io_op *op);
 /* Makes the request of this step, which points into the operation; buffers come from the slab.
  * -ENOMEM; then nothing has changed, and it may be called again. */
