@@ -3,23 +3,15 @@
 #include "world/bytes.h"
 
 #include <errno.h>
-#include <stdatomic.h>
 #include <string.h>
 
 #include "base/assert.h"
 #include "base/memory.h"
+#include "world/bytes_blob.h"
 
-typedef struct blob {
-    _Atomic uint64_t references;
-    uint64_t padding; /* keeps the data 16-byte aligned */
-    uint8_t data[];
-} blob;
-
-_Static_assert(offsetof(blob, data) == 16, "data stands 16 bytes behind its blob");
-
-static blob *blob_of(const fol_bytes *value)
+static fol_blob *blob_of(const fol_bytes *value)
 {
-    return (blob *)(uintptr_t)(value->data - offsetof(blob, data));
+    return (fol_blob *)(uintptr_t)(value->data - offsetof(fol_blob, data));
 }
 
 int fol_bytes_create_uninitialised(size_t size, fol_bytes *out)
@@ -28,14 +20,10 @@ int fol_bytes_create_uninitialised(size_t size, fol_bytes *out)
         *out = (fol_bytes){NULL, 0};
         return 0;
     }
-    if (size > SIZE_MAX - sizeof(blob)) {
-        return -ENOMEM;
-    }
-    blob *made = fol_alloc(sizeof(*made) + size);
+    fol_blob *made = fol_blob_create(size);
     if (made == NULL) {
         return -ENOMEM;
     }
-    atomic_init(&made->references, 1);
     *out = (fol_bytes){made->data, size};
     return 0;
 }
@@ -49,6 +37,17 @@ int fol_bytes_create(const void *data, size_t size, fol_bytes *out)
     return status;
 }
 
+/* Without memory it stays where it is, with more room than it needs, and of its own kind. */
+static void move_to_smaller(fol_bytes *value, fol_blob *old, size_t size)
+{
+    fol_blob *made = fol_blob_create(size);
+    if (made != NULL) {
+        memcpy(made->data, old->data, size);
+        value->data = made->data;
+        fol_blob_destroy(old);
+    }
+}
+
 void fol_bytes_shrink(fol_bytes *value, size_t size)
 {
     FOL_ASSERT(size <= value->size);
@@ -60,11 +59,16 @@ void fol_bytes_shrink(fol_bytes *value, size_t size)
         *value = (fol_bytes){NULL, 0};
         return;
     }
-    blob *old = blob_of(value);
+    fol_blob *old = blob_of(value);
     FOL_ASSERT(atomic_load_explicit(&old->references, memory_order_relaxed) == 1);
-    blob *kept = fol_realloc_array(old, 1, sizeof(*old) + size);
-    value->data = kept == NULL ? value->data : kept->data;
+    uint32_t kind = fol_blob_kind(size);
     value->size = size;
+    if (kind != old->kind) {
+        move_to_smaller(value, old, size);
+    } else if (kind == 0) {
+        fol_blob *kept = fol_realloc_array(old, 1, sizeof(*old) + size);
+        value->data = kept == NULL ? value->data : kept->data;
+    }
 }
 
 int fol_bytes_assign(fol_bytes *cell, const void *data, size_t size)
@@ -98,7 +102,7 @@ void fol_bytes_release(const fol_bytes *value)
             atomic_fetch_sub_explicit(&blob_of(value)->references, 1, memory_order_acq_rel);
         FOL_ASSERT(before != 0);
         if (before == 1) {
-            fol_free(blob_of(value));
+            fol_blob_destroy(blob_of(value));
         }
     }
 }
