@@ -11,11 +11,11 @@
 # ---
 
 # %% [markdown]
-# # Workers and traces
+# # Reading a trace
 #
 # A swarm of bodies among eight suns, by native kernels and a Python system beside them. On the way:
-# the same result on every backend, what each costs, why a phase ran where it did, and what each
-# worker did when.
+# the same result with and without workers, what each costs, why a phase ran where it did, and what
+# each worker did when.
 
 # %%
 import ctypes
@@ -148,7 +148,7 @@ schedule.plan()
 # %%
 FRAMES = 60
 digests = {}
-for backend in ("blocking", "threadpool", "stealing"):
+for backend in fo.BACKENDS:
     for workers in (1, 2, 4):
         world = make_world(20_000)
         with fo.Scheduler(world, schedule, backend=backend, workers=workers) as scheduler:
@@ -160,7 +160,7 @@ digests["stealing", 4]
 # %% [markdown]
 # ## What each costs
 #
-# The median frame of each backend over worlds of three sizes, on as many workers as this process
+# The median frame of three backends over worlds of three sizes, on as many workers as this process
 # may use processors, from two to eight. Rounds are interleaved, so that whatever else the machine
 # does hits all alike.
 
