@@ -141,8 +141,9 @@ PyObject *fol_py_plan_sync_points(PyObject *object, PyObject *name)
     for (size_t i = 0; list != NULL && i < count; i++) {
         const fol_sync_point *point = &points[i];
         PyObject *item =
-            Py_BuildValue("(NNNI)", fol_py_plan_name_list(self, point->after, point->after_count),
+            Py_BuildValue("(NNNNI)", fol_py_plan_name_list(self, point->after, point->after_count),
                           fol_py_plan_name_list(self, point->before, point->before_count),
+                          fol_py_plan_name_list(self, point->delivers, point->delivers_count),
                           PyBool_FromLong(point->is_phase_end), (unsigned)point->segment);
         if (append_taken(list, item) < 0) {
             Py_CLEAR(list);

@@ -72,6 +72,7 @@ def _phase_dict(plan: Plan, phase: Phase) -> dict[str, Any]:
             {
                 "after": point.after,
                 "before": point.before,
+                "delivers": point.delivers,
                 "is_phase_end": point.is_phase_end,
                 "why": point.why,
             }
@@ -119,8 +120,19 @@ def _marks(plan: Plan, system: str) -> str:
 
 
 def _merge_text(point: SyncPoint) -> str:
-    after = ", ".join(point.after)
-    return f"merge: {after} -> {', '.join(point.before) or 'end of phase'}"
+    parts = []
+    if point.delivers:
+        parts.append(f"I/O of {', '.join(point.delivers)}")
+    if point.after:
+        end = "end of phase" if point.is_phase_end else "later stages"
+        parts.append(f"merge: {', '.join(point.after)} -> {', '.join(point.before) or end}")
+    return "; ".join(parts)
+
+
+def merge_title(point: SyncPoint) -> str:
+    """What happens at a sync point, in a word or two."""
+    kinds = ["merge"] * bool(point.after) + ["I/O"] * bool(point.delivers)
+    return ", ".join(kinds)
 
 
 def _stage_ends(plan: Plan, phase: str) -> dict[int, SyncPoint]:
@@ -134,7 +146,7 @@ def _stage_ends(plan: Plan, phase: str) -> dict[int, SyncPoint]:
             segment_end[segment] = max(segment_end.get(segment, 0), stage)
     points = plan.sync_points(phase)
     for point, raw in zip(points, plan._sync_points(phase), strict=True):
-        ends[segment_end[raw[3]]] = point
+        ends[segment_end[raw[-1]]] = point
     return ends
 
 
@@ -178,8 +190,10 @@ def plan_dot(plan: Plan) -> str:
             lines.append(f"    {_dot_quoted(before)} -> {_dot_quoted(after)}{style};")
         for index, point in enumerate(plan.sync_points(phase)):
             merge = _dot_quoted(f"merge {number}.{index}")
-            lines.append(f'    {merge} [label="merge", shape=diamond, style=solid];')
-            lines += [f"    {_dot_quoted(name)} -> {merge} [style=dotted];" for name in point.after]
+            label = _dot_quoted(merge_title(point))
+            lines.append(f"    {merge} [label={label}, shape=diamond, style=solid];")
+            sources = dict.fromkeys((*point.after, *point.delivers))
+            lines += [f"    {_dot_quoted(name)} -> {merge} [style=dotted];" for name in sources]
             lines += [
                 f"    {merge} -> {_dot_quoted(name)} [style=dotted];" for name in point.before
             ]

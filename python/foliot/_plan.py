@@ -50,17 +50,19 @@ class Ambiguity:
 
 @dataclass(frozen=True, slots=True)
 class SyncPoint:
-    """A merge of recorded commands.
+    """A merge of recorded commands, or a delivery of I/O, or both at once.
 
     Attributes:
         after: the systems whose commands it applies.
         before: the systems that have to see them; empty at the end of a phase.
-        is_phase_end: whether it is the merge at the phase's end.
+        delivers: the systems whose I/O is finished and delivered, before any later stage begins.
+        is_phase_end: whether it is at the phase's end.
         why: a sentence.
     """
 
     after: list[str]
     before: list[str]
+    delivers: list[str]
     is_phase_end: bool
     why: str
 
@@ -150,14 +152,19 @@ class Plan(_core.Plan):
         ]
 
     def sync_points(self, phase: str, /) -> list[SyncPoint]:
-        """The merges of a phase, in order: after which systems, before which, and why."""
+        """Merges and deliveries of a phase, in order: after which systems, before which, and why."""
         points = []
-        for after, before, is_phase_end, _ in self._sync_points(phase):
-            if is_phase_end:
-                why = f"commands of {_quoted(after)} are applied at the end of phase `{phase}`"
-            else:
-                why = f"{_quoted(before)} must see the commands of {_quoted(after)}"
-            points.append(SyncPoint(after, before, is_phase_end, why))
+        for after, before, delivers, is_phase_end, _ in self._sync_points(phase):
+            reasons = []
+            if before:
+                reasons.append(f"{_quoted(before)} must see the commands of {_quoted(after)}")
+            if delivers:
+                until = f"phase `{phase}` ends" if is_phase_end else "any later stage begins"
+                reasons.append(f"I/O of {_quoted(delivers)} is finished before {until}")
+            if after and not before:
+                place = f"at the end of phase `{phase}`" if is_phase_end else "here too"
+                reasons.append(f"commands of {_quoted(after)} are applied {place}")
+            points.append(SyncPoint(after, before, delivers, is_phase_end, "; ".join(reasons)))
         return points
 
     def critical_path(self, costs: Mapping[str, float], /) -> tuple[float, list[str]]:

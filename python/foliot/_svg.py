@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from unicodedata import combining, east_asian_width
 
 from foliot._layout import BOX_HEIGHT, Layout, lay_out
-from foliot._picture import rate_text
+from foliot._picture import merge_title, rate_text
 from foliot._system import component_name
 
 if TYPE_CHECKING:
@@ -287,17 +287,19 @@ def _merge_lines(point: SyncPoint) -> list[str]:
         more = f" +{len(names) - 1}" if len(names) > 1 else ""
         return _cut(names[0], _MERGE_NAME_WIDTH - _text_width(more)) + more
 
-    return [short(point.after), f"→ {short(point.before) if point.before else 'end of phase'}"]
+    lasting = "end of phase" if point.is_phase_end else "later stages"
+    sources = list(dict.fromkeys((*point.after, *point.delivers)))
+    return [short(sources), f"→ {short(point.before) if point.before else lasting}"]
 
 
 def _draw_merge(canvas: _Canvas, point: SyncPoint, x: float, y: float, height: float) -> float:
-    """A bar that says whose commands go to whom; its width."""
+    """A bar that says whose commands, or whose I/O, go to whom; its width."""
     lines = _merge_lines(point)
     width = max(map(_text_width, lines)) * 10 / 12 + 14
     fill, stroke = _FILLS["merge"]
     canvas.box(x, y, width, height, fill=fill, stroke=stroke, title=_plain(point.why))
     middle, line = x + width / 2, y + height / 2 - _LINE_HEIGHT + 4
-    canvas.text(middle, line, "merge", size=11, anchor="middle", weight="bold")
+    canvas.text(middle, line, merge_title(point), size=11, anchor="middle", weight="bold")
     for index, text in enumerate(lines, 1):
         canvas.text(middle, line + index * _LINE_HEIGHT, text, size=10, anchor="middle")
     return width
@@ -331,7 +333,7 @@ def _stretches(plan: Plan, phase: str, boxes: dict[str, _Box]) -> Iterator[_Stre
         if segment_of[edge[0]] == segment_of[edge[1]]:
             inner.setdefault(segment_of[edge[0]], []).append(edge)
     points = plan.sync_points(phase)
-    merges = {raw[3]: point for point, raw in zip(points, plan._sync_points(phase), strict=True)}
+    merges = {raw[-1]: point for point, raw in zip(points, plan._sync_points(phase), strict=True)}
     first = 0
     for segment, stages in segments.items():
         layout = lay_out(first, stages, inner.get(segment, ()), widths)

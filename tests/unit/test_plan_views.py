@@ -158,6 +158,37 @@ def test_sync_point_at_the_end_of_a_phase():
     assert point.before == []
 
 
+def test_sync_point_delivers_io_before_any_later_stage():
+    plan = fo.Schedule(
+        make("load", writes=Position, io=True), make("look", reads=Position), make("other")
+    ).plan()
+    first, second = plan.stages("update")
+    assert (first, second) == (["load", "other"], ["look"])
+    (point,) = plan.sync_points("update")
+    assert (point.after, point.before, point.delivers) == ([], [], ["load"])
+    assert point.why == "I/O of `load` is finished before any later stage begins"
+    assert "---- I/O of load" in str(plan)
+    assert 'label="I/O"' in plan.to_dot()
+    assert ">I/O<" in plan._repr_html_()
+    assert plan.to_dict()["phases"][1]["sync_points"][0]["delivers"] == ["load"]
+
+
+def test_sync_point_may_deliver_and_merge_at_once():
+    plan = fo.Schedule(
+        make("load", io=True, commands=True),
+        make("look", reads=Position),
+        make("late", io=True, after="look"),
+    ).plan()
+    first, last = plan.sync_points("update")
+    assert (first.after, first.before, first.delivers) == (["load"], ["look"], ["load"])
+    assert first.why == (
+        "`look` must see the commands of `load`; "
+        "I/O of `load` is finished before any later stage begins"
+    )
+    assert last.why == "I/O of `late` is finished before phase `update` ends"
+    assert "merge: load -> look" in str(plan)
+
+
 def test_critical_path_is_the_longest_chain():
     plan = fo.Schedule(make("a", before="b"), make("b"), make("c"), make("d", phase="last")).plan()
     costs = {"a": 1.0, "b": 2.0, "c": 0.5, "d": 0.25}
