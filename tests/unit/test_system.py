@@ -113,9 +113,11 @@ def test_budget_is_not_in_this_version():
         fo.system(budget=object())(lambda ctx: None)
 
 
-def test_io_is_not_in_this_version():
-    with pytest.raises(ValueError, match=r"no ctx\.io"):
-        fo.system(io=True)(lambda ctx: None)
+def test_io_is_true_or_false():
+    with pytest.raises(TypeError, match="io= of `load` is True or False, got 'yes'"):
+
+        @fo.system(io="yes")
+        def load(ctx): ...
 
 
 def test_run_if_is_callable():
