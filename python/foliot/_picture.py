@@ -112,6 +112,7 @@ def _marks(plan: Plan, system: str) -> str:
             ("native", found.is_native),
             ("exclusive", facts["exclusive"]),
             ("commands", facts["commands"]),
+            ("io", found.io),
             ("run_if", found.run_if is not None),
         )
         if holds
