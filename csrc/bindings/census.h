@@ -1,6 +1,6 @@
-/* The kernel of the demo's code census, offered to Python as a capsule.
+/* The kernels of the demo's code census, offered to Python as capsules.
  *
- * It is written as a user would write one: against foliot/system.h and nothing else of foliot.
+ * They are written as a user would write them: against foliot/system.h and nothing else of foliot.
  */
 #ifndef FOL_BINDINGS_CENSUS_H
 #define FOL_BINDINGS_CENSUS_H
@@ -8,9 +8,12 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
-#include <stddef.h>
+#include <limits.h>
+#include <stdint.h>
 
-/* What became of a file: a column of the kernel. Positive states are errno values. */
+#include "foliot/system.h"
+
+/* What became of a file: a column of the kernels. Positive states are errno values. */
 enum fol_py_file_state {
     FOL_PY_FILE_WAITING = 0,  /* there is more of it */
     FOL_PY_FILE_DONE = -1,    /* counted whole */
@@ -18,16 +21,49 @@ enum fol_py_file_state {
     FOL_PY_FILE_CHANGED = -3, /* changed between two pieces */
 };
 
-/* Adds `census_kernel` to the module: a capsule named by the C signature of the function it holds.
- * Returns 0, or -1 with an exception set. */
+/* What a file waits for: a column of the kernels. */
+enum fol_py_file_step {
+    FOL_PY_STEP_FOUND = 0,   /* to be opened */
+    FOL_PY_STEP_OPENING = 1, /* its descriptor */
+    FOL_PY_STEP_OPEN = 2,    /* to be asked for its next piece */
+    FOL_PY_STEP_READING = 3, /* its piece, or that it is counted */
+    FOL_PY_STEP_ENDED = 4,   /* nothing any more: it is closed by the end of the frame */
+};
+
+/* Where the operations of one file have what must stay in its place until they end, while its row
+ * may move. The descriptor is opened.value, which is negative while there is none. */
+typedef struct fol_py_place {
+    fol_io_result opened;
+    fol_io_result got;
+    uint64_t wanted;   /* bytes of the piece */
+    uint32_t attempts; /* to open it, that failed for want of descriptors */
+    char path[PATH_MAX];
+} fol_py_place;
+
+/* User data of both kernels; everything starts at 0 where nothing else is said. */
+typedef struct fol_py_desk {
+    uint64_t limit; /* the most that is read of a file in a frame */
+    int32_t root;   /* descriptor of the directory that paths start from */
+    uint32_t count;
+    fol_py_place places[];
+} fol_py_desk;
+
+/* Adds `census_fetch` and `census_count` to the module: capsules named by the C signature of the
+ * functions they hold. Returns 0, or -1 with an exception set. */
 int fol_py_add_census(PyObject *module);
 
-/* Reads the next piece of each row's file and continues its counts, so that a large file is read
- * over many frames. Columns: bytes, lines, words (uint64_t), crc (uint32_t), in_word (uint8_t),
- * state (int32_t), identity (int64_t[4]: inode, size, time of modification and of change in
- * nanoseconds), written; path (fol_bytes), read. Everything starts at 0. user: the most to read of
- * a file (uint64_t), followed by what to put before each path and a null character. Any thread.
- * Returns 0; what is wrong with a file stands in its state. */
-int fol_py_census_kernel(void **columns, ptrdiff_t rows, void *user);
+/* Asks for what each row's file needs next: to be opened, then piece after piece of its text, then
+ * to be closed. What it asked for is there in the next frame, and other systems run meanwhile.
+ * Columns: state (int32_t), step (uint32_t), place (uint32_t: the row's own, of the desk), identity
+ * (int64_t[4]: inode, size, time of modification and of change in nanoseconds), written; path
+ * (fol_bytes), the counts of the other kernel, text (fol_bytes, where pieces go), read. Everything
+ * but the place starts at 0. Any thread. Returns 0, or what the core said to an operation; what is
+ * wrong with a file stands in its state. */
+int fol_py_census_fetch(const fol_chunk *chunk, void *user);
+
+/* Goes on with the counts of each row whose piece has come. Columns: bytes, lines, words
+ * (uint64_t), crc (uint32_t), in_word (uint8_t), state, step, place, written; identity, text, read.
+ * The rest is as above. Returns 0. */
+int fol_py_census_count(void **columns, ptrdiff_t rows, void *user);
 
 #endif

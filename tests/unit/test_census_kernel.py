@@ -1,22 +1,34 @@
-"""The demo's native kernel, called through its capsule, against Python's own counting."""
+"""The demo's native systems: what they ask for and count, against Python's own counting."""
 
+import contextlib
 import ctypes
 import errno
 import os
-import struct
+import resource
 import zlib
 
+import foliot as fo
 import numpy as np
 import pytest
 from foliot import _core
+from foliot.demo._census import (
+    ENDED,
+    Counts,
+    Desk,
+    Identity,
+    Path,
+    Place,
+    Reading,
+    Text,
+    count_from,
+    fetch_to,
+)
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-SIGNATURE = b"int (void **, ptrdiff_t, void *)"
-COLUMN_TYPES = ("u8", "u8", "u8", "u4", "u1", "i4")
 WAITING, DONE, OTHER, CHANGED = 0, -1, -2, -3
 BLOCK = 16384
-BUFFER = 65536
+GUESS = 65536
 LANES = 16
 WHITE_SPACE = b" \t\n\r\v\f"
 # Control characters beside white space: what isspace() and split() of str, not bytes, would take.
@@ -29,12 +41,6 @@ texts = st.one_of(
 )
 
 
-class Bytes(ctypes.Structure):
-    """``fol_bytes``."""
-
-    _fields_ = (("data", ctypes.c_char_p), ("size", ctypes.c_uint64))
-
-
 @pytest.fixture(scope="module", autouse=True)
 def folder(tmp_path_factory):
     """Where the texts are files."""
@@ -45,67 +51,86 @@ class Folder:
     path = ""
 
 
-def kernel():
-    address = ctypes.pythonapi.PyCapsule_GetPointer
-    address.restype, address.argtypes = ctypes.c_void_p, (ctypes.py_object, ctypes.c_char_p)
-    prototype = ctypes.CFUNCTYPE(
-        ctypes.c_int, ctypes.POINTER(ctypes.c_void_p), ctypes.c_ssize_t, ctypes.c_void_p
-    )
-    return prototype(address(_core.census_kernel, SIGNATURE))
-
-
 class Rows:
-    """Columns of the kernel for files below the folder."""
+    """Files below the folder, in a world with the two native systems and nothing else."""
 
-    def __init__(self, names, limit=1 << 20):
-        self.columns = [np.zeros(len(names), name) for name in COLUMN_TYPES]
-        self.identity = np.zeros((len(names), 4), "i8")
-        self.cells = (Bytes * max(1, len(names)))(*(Bytes(name, len(name)) for name in names))
-        self.user = struct.pack("=Q", limit) + f"{Folder.path}/".encode() + b"\0"
-        self.calls = 0
+    def __init__(self, names, limit=1 << 20, backend="blocking"):
+        self.count = len(names)
+        self.desk = Desk(os.fsencode(Folder.path), max(1, self.count), limit)
+        self.world = fo.World()
+        columns = {
+            Path: names,
+            Counts: None,
+            Reading: {"state": 0, "step": 0, "place": np.arange(self.count)},
+            Identity: None,
+            Text: b"",
+        }
+        self.entities = self.world.spawn_many(self.count, columns)
+        schedule = fo.Schedule(fetch_to(self.desk), count_from(self.desk))
+        self.scheduler = fo.Scheduler(self.world, schedule, backend=backend)
+        self.frames = 0
+
+    def close(self):
+        self.scheduler.close()
+        self.desk.close()
 
     @property
     def states(self):
-        return self.columns[5].tolist()
+        return [self.world.get(entity, Reading).state for entity in self.entities]
+
+    @property
+    def identity(self):
+        return [self.world.get(entity, Identity).value.tolist() for entity in self.entities]
+
+    def tick(self):
+        self.scheduler.tick(0.0)
+        self.frames += 1
 
     def run(self):
-        """One call of the kernel."""
-        addresses = [column.ctypes.data for column in (*self.columns, self.identity)]
-        pointers = (ctypes.c_void_p * 8)(*addresses, ctypes.addressof(self.cells))
-        assert kernel()(pointers, len(self.identity), self.user) == 0
-        self.calls += 1
+        """As many frames as it takes, which are bounded."""
+        while {self.world.get(entity, Reading).step for entity in self.entities} - {ENDED}:
+            self.tick()
+            assert self.frames < 1000
 
     def counts(self):
         """(bytes, lines, words, crc) of each row."""
-        return list(zip(*(column.tolist() for column in self.columns[:4]), strict=True))
+        found = (self.world.get(entity, Counts) for entity in self.entities)
+        return [(count.bytes, count.lines, count.words, count.crc) for count in found]
 
 
+@contextlib.contextmanager
 def rows_of(texts, limit=1 << 20):
     """Rows of files that hold the texts, counted to their ends."""
     names = [b"%d" % number for number in range(len(texts))]
     for name, text in zip(names, texts, strict=True):
         with open(os.path.join(Folder.path, name.decode()), "wb") as file:
             file.write(text)
-    rows = Rows(names, limit)
-    rows.run()
-    while WAITING in rows.states:
+    with contextlib.closing(Rows(names, limit)) as rows:
         rows.run()
-    assert set(rows.states) <= {DONE}
-    return rows
+        assert set(rows.states) <= {DONE}
+        yield rows
 
 
 def counted(texts, limit=1 << 20):
-    return rows_of(texts, limit).counts()
+    with rows_of(texts, limit) as rows:
+        return rows.counts()
 
 
 def expected(text):
     return len(text), text.count(b"\n"), len(text.split()), zlib.crc32(text)
 
 
-def test_capsule_is_named_by_the_signature_of_the_kernel():
+@pytest.mark.parametrize(
+    ("kernel", "signature"),
+    [
+        (_core.census_fetch, b"int (const fol_chunk *, void *)"),
+        (_core.census_count, b"int (void **, ptrdiff_t, void *)"),
+    ],
+)
+def test_capsule_is_named_by_the_signature_of_the_kernel(kernel, signature):
     name = ctypes.pythonapi.PyCapsule_GetName
     name.restype, name.argtypes = ctypes.c_char_p, (ctypes.py_object,)
-    assert name(_core.census_kernel) == SIGNATURE
+    assert name(kernel) == signature
 
 
 def test_no_rows_are_no_work():
@@ -130,9 +155,10 @@ def test_counts_of_pieces_are_those_of_the_whole(text, limit):
     assert counted([text], limit) == [expected(text)]
 
 
-def test_file_is_read_one_piece_a_call():
-    assert rows_of([b"x" * 10], limit=4).calls == 3
-    assert rows_of([b"x" * 8], limit=4).calls == 2
+@pytest.mark.parametrize(("size", "pieces"), [(10, 3), (8, 2), (0, 1)])
+def test_file_is_opened_in_a_frame_each_piece_read_in_one_and_counted_in_the_next(size, pieces):
+    with rows_of([b"x" * size], limit=4) as rows:
+        assert rows.frames == 1 + 2 * pieces + 1
 
 
 @given(rows=st.lists(texts, max_size=5))
@@ -155,9 +181,9 @@ def test_rows_are_counted_independently(rows):
         BLOCK - 1,
         BLOCK,
         BLOCK + 1,
-        BUFFER - 1,
-        BUFFER,
-        BUFFER + 1,
+        GUESS - 1,
+        GUESS,
+        GUESS + 1,
     ],
 )
 def test_sizes_at_the_edges_of_groups_and_blocks_are_counted_whole(size):
@@ -176,52 +202,141 @@ def test_byte_that_only_looks_like_white_space_joins_a_word(byte):
     assert counted([b"a" + bytes([byte]) + b"b"])[0][2] == 1
 
 
-@pytest.mark.parametrize("size", [BLOCK, BUFFER])
+@pytest.mark.parametrize("size", [BLOCK, GUESS])
 def test_word_across_two_blocks_counts_once(size):
     text = b" " * (size - 3) + b"words" + WHITE_SPACE
     assert counted([text]) == [(len(text), 1, 1, zlib.crc32(text))]
 
 
 def test_identity_is_that_of_the_file():
-    rows = rows_of([b"text"])
-    status = os.stat(f"{Folder.path}/0")
-    assert rows.identity.tolist() == [
-        [status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
-    ]
+    with rows_of([b"text"]) as rows:
+        status = os.stat(f"{Folder.path}/0")
+        assert rows.identity == [
+            [status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+        ]
 
 
 def test_row_that_is_done_is_left_alone():
-    rows = rows_of([b"text"])
-    rows.run()
-    assert rows.counts() == [expected(b"text")]
+    with rows_of([b"text"]) as rows:
+        rows.tick()
+        assert rows.counts() == [expected(b"text")]
+        assert rows.states == [DONE]
 
 
 def test_file_that_says_size_zero_is_read_to_its_end():
-    rows = Rows([os.path.relpath("/proc/self/status", Folder.path).encode()])
-    rows.run()
-    assert rows.states == [DONE]
-    assert rows.counts()[0][0] > 0
+    name = os.path.relpath("/proc/self/status", Folder.path).encode()
+    with contextlib.closing(Rows([name], limit=100)) as rows:
+        rows.run()
+        assert rows.states == [DONE]
+        assert rows.counts()[0][0] > 100
 
 
-def test_what_cannot_be_counted_says_why_and_leaves_no_descriptor_open(tmp_path):
+def open_descriptors():
+    return sorted(os.listdir("/proc/self/fd"))
+
+
+BACKENDS = ["blocking", "evented", "threadpool", "uring"]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_what_cannot_be_counted_says_why_and_leaves_no_descriptor_open(tmp_path, backend):
     (tmp_path / "folder").mkdir()
     (tmp_path / "link").symlink_to("nowhere")
     os.mkfifo(tmp_path / "pipe")
     names = ["folder", "link", "pipe", "missing", "x" * 300, "x/" * 3000]
-    rows = Rows([os.path.relpath(tmp_path / name, Folder.path).encode() for name in names])
-    before = len(os.listdir("/proc/self/fd"))
-    rows.run()
-    too_long = errno.ENAMETOOLONG
-    assert rows.states == [OTHER, errno.ELOOP, OTHER, errno.ENOENT, too_long, too_long]
-    assert len(os.listdir("/proc/self/fd")) == before
+    names = [os.path.relpath(tmp_path / name, Folder.path).encode() for name in names]
+    memory = os.path.relpath("/proc/self/mem", Folder.path).encode()
+    before = open_descriptors()
+    with contextlib.closing(Rows([*names, memory], backend=backend)) as rows:
+        rows.run()
+        too_long = errno.ENAMETOOLONG
+        assert rows.states == [
+            *(OTHER, errno.ELOOP, OTHER, errno.ENOENT, too_long, too_long, errno.EIO)
+        ]
+    assert open_descriptors() == before
 
 
 def test_file_that_changed_between_two_pieces_says_so():
     path = os.path.join(Folder.path, "changing")
-    for size in (10, 9):
-        with open(path, "wb") as file:
-            file.write(b"x" * size)
-        if size == 10:
-            rows = Rows([b"changing"], limit=4)
+    with open(path, "wb") as file:
+        file.write(b"x" * 10)
+    with contextlib.closing(Rows([b"changing"], limit=4)) as rows:
+        for _ in range(3):
+            rows.tick()
+        os.truncate(path, 9)
         rows.run()
-    assert rows.states == [CHANGED]
+        assert rows.states == [CHANGED]
+
+
+def test_file_whose_name_went_to_another_between_two_pieces_says_so():
+    path = os.path.join(Folder.path, "replaced")
+    for name in (path, f"{path}.new"):
+        with open(name, "wb") as file:
+            file.write(b"x" * 10)
+    with contextlib.closing(Rows([b"replaced"], limit=4)) as rows:
+        for _ in range(3):
+            rows.tick()
+        os.rename(f"{path}.new", path)
+        rows.run()
+        assert rows.states == [CHANGED]
+
+
+def test_file_that_shrinks_before_it_is_read_ends_where_it_ends_now():
+    path = os.path.join(Folder.path, "shrinking")
+    with open(path, "wb") as file:
+        file.write(b"x " * 500)
+    os.truncate(path, 10)
+    with contextlib.closing(Rows([b"shrinking"])) as rows:
+        rows.run()
+        assert rows.counts() == [expected(b"x " * 5)]
+
+
+@contextlib.contextmanager
+def descriptors_left(count):
+    """A process that can open so many descriptors more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    spare = os.open("/dev/null", os.O_RDONLY)
+    os.close(spare)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (spare + count, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_files_wait_for_descriptors_that_other_files_give_back(tmp_path, backend):
+    names = []
+    for number in range(40):
+        (tmp_path / str(number)).write_bytes(b"a text")
+        names.append(os.path.relpath(tmp_path / str(number), Folder.path).encode())
+    with contextlib.closing(Rows(names, backend=backend)) as rows:
+        with descriptors_left(5):
+            rows.run()
+        assert rows.counts() == [expected(b"a text")] * 40
+        assert rows.frames > 3
+
+
+def test_file_that_never_gets_a_descriptor_says_so():
+    with open(os.path.join(Folder.path, "one"), "wb") as file:
+        file.write(b"text")
+    with contextlib.closing(Rows([b"one"])) as rows:
+        with descriptors_left(0):
+            rows.run()
+        assert rows.states == [errno.EMFILE]
+
+
+def test_census_that_is_broken_off_leaves_no_descriptor_open():
+    before = open_descriptors()
+    for frames in range(4):
+        with open(os.path.join(Folder.path, "left"), "wb") as file:
+            file.write(b"text " * 10)
+        with contextlib.closing(Rows([b"left"], limit=4)) as rows:
+            for _ in range(frames):
+                rows.tick()
+        assert open_descriptors() == before
+
+
+def test_places_are_laid_out_as_the_kernels_have_them():
+    assert Place.fields["path"][1] == 2 * 32 + 12
+    assert Place.itemsize == 4176

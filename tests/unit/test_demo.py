@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import gc
 import hashlib
 import json
 import os
@@ -20,7 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 KEYS = "root files bytes lines words digest runs reference_seconds agree".split()
-RUN_KEYS = ["backend", "workers", "seconds", "files_per_second", "digest", "fallback"]
+RUN_KEYS = "backend workers seconds files_per_second digest fallback io io_fallback".split()
 NAME_BYTES = b"ab.\xff\xc3\xa9\n\t \\'\"*"
 
 
@@ -125,7 +126,7 @@ def test_frame_reads_no_more_than_a_piece_of_a_file(tmp_path, monkeypatch):
     monkeypatch.setattr(_census, "PIECE_BYTES", 100)
     plant(tmp_path, {b"large": b"x" * 1000, **USUAL})
     frames = _census.run_census(os.fsencode(tmp_path), backend="blocking").frames
-    assert 10 <= frames <= 13
+    assert 20 <= frames <= 25
 
 
 def census_after(monkeypatch, root, change, *more):
@@ -224,7 +225,8 @@ def test_file_that_changes_between_its_pieces_is_listed_and_skipped(tmp_path, mo
 
     def change(_):
         frames.append(1)
-        if len(frames) == 2:
+        # Found, opened, read, and counted for the first time.
+        if len(frames) == 4:
             os.truncate(tmp_path / "log", 9)
 
     run = _census.run_census(os.fsencode(tmp_path), backend="blocking", advance=change)
@@ -271,6 +273,8 @@ def test_json_is_the_object_that_is_promised(tmp_path, capsys):
         assert run["workers"] >= 1
         assert run["files_per_second"] == pytest.approx(len(USUAL) / run["seconds"])
         assert run["fallback"] is None
+        assert run["io"] in ("uring", "pool")
+        assert run["io_fallback"] is None
     assert err == ""
 
 
@@ -289,6 +293,92 @@ def test_all_runs_each_backend_that_is_here_as_itself():
     assert all(absent.values())
     for name in here:
         assert _census.run_census(b"/proc/self/attr", backend=name).actual == name
+
+
+def troublesome(root):
+    """Files of every kind, what becomes of some of them after they were found, and the reasons."""
+    good = {
+        b"empty": b"",
+        b"sub/also empty": b"",
+        b"large": b"one two\nthree " * 300_000,
+        b"exact": b"x" * (1 << 20),
+        b"two\xff\xfe": b"not UTF-8",
+        b"new\nline": b"a\nb",
+        **{b"many/%d" % number: b"word " * number for number in range(600)},
+        **USUAL,
+    }
+    gone = (b"turned to a pipe", b"turned to a link", b"turned to a folder", b"vanished")
+    plant(root, {**good, **dict.fromkeys(gone, b"x")})
+    os.symlink("one.py", os.path.join(root, "a link all along"))
+    os.mkfifo(os.path.join(root, "a pipe all along"))
+
+    def turn():
+        for path in gone:
+            os.unlink(os.path.join(os.fsencode(root), path))
+        os.mkfifo(os.path.join(root, "turned to a pipe"))
+        os.symlink("one.py", os.path.join(root, "turned to a link"))
+        os.mkdir(os.path.join(root, "turned to a folder"))
+
+    other = "No longer a regular file"
+    reasons = (other, os.strerror(errno.ELOOP), other, os.strerror(errno.ENOENT))
+    return good, turn, dict(zip(gone, reasons, strict=True))
+
+
+@pytest.mark.parametrize("engine", ["pool", "uring"])
+def test_all_backends_agree_on_files_that_make_trouble(tmp_path, monkeypatch, engine):
+    assert fo.io.probe().available, "io_uring is needed to be tested"
+    monkeypatch.setenv("FOLIOT_IO", engine)
+    root = os.fsencode(tmp_path)
+    before = sorted(os.listdir("/proc/self/fd"))
+    good, turn, reasons = troublesome(tmp_path)
+    memory = os.fsencode(os.path.relpath("/proc/self/mem", tmp_path))
+    found = [*_files.find_files(root, {}), memory]
+    monkeypatch.setattr(_census, "find_files", lambda *_: iter(found))
+    turn()
+    report = demo.take_census(root, fo.BACKENDS, workers=2)
+    assert report.disagreement is None
+    assert [run.actual for run in report.runs] == list(fo.BACKENDS)
+    assert {run.io.engine for run in report.runs} == {engine}
+    assert expected(good).items() <= report.to_dict().items()
+    for run in report.runs:
+        assert run.census.skipped == {**reasons, memory: os.strerror(errno.EIO)}
+    assert sorted(os.listdir("/proc/self/fd")) == before
+
+
+def test_engine_that_was_wished_for_and_is_not_here_is_told_with_the_reason(tmp_path):
+    plant(tmp_path, USUAL)
+    report = census(tmp_path)
+    run = dataclasses.replace(report.runs[0], io=fo.io.IoInfo("pool", "a filter forbids it"))
+    report = dataclasses.replace(report, runs=[run])
+    assert report.to_dict()["runs"][0]["io"] == "pool"
+    assert report.to_dict()["runs"][0]["io_fallback"] == "a filter forbids it"
+    assert "blocking: I/O on the pool: a filter forbids it" in report.to_text(80)
+
+
+def test_files_found_in_a_frame_are_fewer_where_few_can_be_open(monkeypatch):
+    for most, files in ((1 << 20, 256), (1024, 204), (20, 4), (3, 1), (-1, 256)):
+        monkeypatch.setattr(_census.resource, "getrlimit", lambda _, most=most: (most, most))
+        assert _census.batch_size() == files
+
+
+def test_census_that_fails_leaves_no_descriptor_and_the_collector_as_it_was(tmp_path):
+    plant(tmp_path, {b"large": b"x" * 3_000_000, **USUAL})
+    before = sorted(os.listdir("/proc/self/fd"))
+
+    class BreakOffError(Exception):
+        pass
+
+    frames = []
+
+    def advance(_):
+        frames.append(1)
+        if len(frames) == 4:
+            raise BreakOffError
+
+    with pytest.raises(BreakOffError):
+        _census.run_census(os.fsencode(tmp_path), backend="blocking", advance=advance)
+    assert gc.isenabled()
+    assert sorted(os.listdir("/proc/self/fd")) == before
 
 
 def test_unavailable_backend_says_on_what_it_ran_and_why(tmp_path):
@@ -330,7 +420,7 @@ def test_files_of_one_size_are_ranked_by_name(tmp_path, monkeypatch):
 def test_report_fits_the_terminal(tmp_path, width):
     plant(tmp_path, {**USUAL, b"long" * 50: b"x", "名前".encode() * 20: b"y", b"\xff" * 99: b"z"})
     text = census(tmp_path).to_text(width)
-    for name in ("find", "count", "tally", "rank"):
+    for name in ("find", "fetch", "count", "tally", "rank"):
         assert name in text
     tables = text.partition("Plan\n")[0]
     assert max(len(line) for line in tables.splitlines()) <= width

@@ -1,8 +1,8 @@
 """A code census: foliot's main job, shown on real files and checked against a plain Python loop.
 
-``_files`` says which files count and what is known of each; ``_census`` counts them with four
-systems, one of them a native kernel; ``_reference`` counts them again with a plain loop;
-``_report`` prints what came out. ``_progress`` draws the bar.
+``_files`` says which files count and what is known of each; ``_census`` reads them through foliot's
+I/O and counts them, with five systems, two of them native kernels; ``_reference`` counts them again
+with a plain loop; ``_report`` prints what came out. ``_progress`` draws the bar.
 """
 
 from __future__ import annotations

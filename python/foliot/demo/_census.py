@@ -1,19 +1,22 @@
 """The census as systems over a world: one entity a file.
 
-``find`` spawns files, the native kernel ``count`` reads and counts a piece of each, ``rank`` keeps
-the largest of those that are done, ``tally`` sums them up. The rows of ``count`` are cut into
-pieces for as many workers as there are, and the files of the next frame are found meanwhile:
-nothing says so, the plan works it out from what each system reads and writes. A frame spawns at
-most ``BATCH_FILES`` and reads at most ``PIECE_BYTES`` of each file, so that a frame is short
-whatever the tree is.
+``find`` spawns files; the native system ``fetch`` asks foliot for what they need next: to be
+opened, to have a piece of their text read into the world, to be closed; the native system ``count``
+counts the pieces that the frame before asked for; ``rank`` keeps the largest of those that are
+done, ``tally`` sums them up. So a file goes through a pipeline, one step a frame, and in each frame
+some files are found, some opened, some read and some counted, side by side where there are several
+workers: nothing says so, the plan works it out from what each system reads and writes. A frame
+spawns at most ``BATCH_FILES`` and reads at most ``PIECE_BYTES`` of each file, so that a frame is
+short, and what it holds bounded, whatever the tree is.
 """
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import itertools
 import os
-import struct
+import resource
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -22,6 +25,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 import foliot as fo
 from foliot import _core
@@ -34,8 +38,12 @@ from foliot.demo._files import (
     find_files,
 )
 
-BATCH_FILES = 512
+BATCH_FILES = 256
+BATCHES = 5
+"""Of the files in work: a batch each is found, opened, read, counted and closed."""
 RANKED = 10
+ENDED = 4
+"""The step of a file of which nothing is waited for any more."""
 
 Path = fo.component("foliot.demo.Path", fo.Bytes)
 """Where the file is, below the root of the tree."""
@@ -46,8 +54,12 @@ Counts = fo.component(
 )
 """What was counted so far; ``in_word`` when the last piece ended within a word."""
 
-Reading = fo.component("foliot.demo.Reading", {"state": "i4"})
-"""The ``State``, or the error number of what went wrong; only files in work have it."""
+Reading = fo.component("foliot.demo.Reading", {"state": "i4", "step": "u4", "place": "u4"})
+"""The ``State``, or the error number of what went wrong; what is waited for; and the place of the
+desk where the operations have their results. Only files in work have it."""
+
+Text = fo.component("foliot.demo.Text", fo.Bytes)
+"""The piece that was read last; only files in work have it."""
 
 Identity = fo.component("foliot.demo.Identity", ("i8", (len(Seen._fields),)))
 """The fields of ``Seen``: the file as it was when it was opened."""
@@ -62,16 +74,31 @@ class State(IntEnum):
     CHANGED = -3
 
 
+# What the kernels' operations write to, as csrc/bindings/census.h lays it out. It stays where it is
+# while they are under way; rows of the world may move.
+Result = np.dtype([("value", "i8"), ("data", "u8"), ("size", "u8"), ("flags", "u4")], align=True)
+Place = np.dtype(
+    [
+        ("opened", Result),
+        ("got", Result),
+        ("wanted", "u8"),
+        ("attempts", "u4"),
+        ("path", "V4096"),
+    ],
+    align=True,
+)
+
+
 @dataclass
 class Search:
     """The files still to be found, and what could not be listed; the resource of ``find``.
 
-    ``paths`` adds to ``skipped`` as it goes; ``wanted`` is how many the next frame takes.
+    ``paths`` adds to ``skipped`` as it goes; ``places`` are those of the files of the next frame.
     """
 
     paths: Iterator[bytes]
     skipped: dict[bytes, str]
-    wanted: int = BATCH_FILES
+    places: npt.NDArray[np.uint32]
     found: int = 0
     is_over: bool = False
 
@@ -85,6 +112,7 @@ class Summary:
     lines: int = 0
     words: int = 0
     skipped: dict[bytes, str] = field(default_factory=dict)
+    places: list[npt.NDArray[np.uint32]] = field(default_factory=list)
 
     def totals(self) -> Totals:
         """The sums alone."""
@@ -113,15 +141,47 @@ class Ranking:
     largest: list[Ranked] = field(default_factory=list)
 
 
-def count_below(root: bytes) -> fo.System:
-    """The native system that reads and counts files below root."""
-    source = struct.pack("=Q", PIECE_BYTES) + os.path.join(root, b"") + b"\0"
+class Desk:
+    """Where paths start from, and places for so many files, of which a frame reads up to a limit.
+
+    Closed, it has no descriptor any more, whatever became of the files.
+    """
+
+    def __init__(self, root: bytes, places: int, limit: int) -> None:
+        layout = [("limit", "u8"), ("root", "i4"), ("count", "u4"), ("places", Place, places)]
+        self.memory = np.zeros(1, np.dtype(layout, align=True))
+        self.places = self.memory["places"][0]
+        self.places["opened"]["value"] = -1
+        self.root = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        self.memory["limit"], self.memory["count"], self.memory["root"] = limit, places, self.root
+
+    def close(self) -> None:
+        """Close what a census that was broken off has left open."""
+        opened = self.places["opened"]["value"]
+        for descriptor in [*opened[opened >= 0].tolist(), self.root]:
+            os.close(descriptor)
+
+
+def fetch_to(desk: Desk) -> fo.System:
+    """The native system that asks for files to be opened, read and closed."""
     return fo.native(
-        _core.census_kernel,
-        writes=[Counts, Reading, Identity],
-        reads=[Path],
+        _core.census_fetch,
+        writes=[Reading, Identity],
+        reads=[Path, Counts, Text],
+        io=True,
+        name="fetch",
+        user_data=desk.memory.view("u1"),
+    )
+
+
+def count_from(desk: Desk) -> fo.System:
+    """The native system that counts what was read."""
+    return fo.native(
+        _core.census_count,
+        writes=[Counts, Reading],
+        reads=[Identity, Text],
         name="count",
-        user_data=source,
+        user_data=desk.memory.view("u1"),
     )
 
 
@@ -130,9 +190,10 @@ def rank(ctx: fo.Context) -> None:
     """Keep the largest of the files that are done."""
     ranking = ctx[Ranking]
     for chunk in ctx:
-        paths, counts = chunk[Path], chunk[Counts]
+        paths, counts, reading = chunk[Path], chunk[Counts], chunk[Reading]
         least = ranking.largest[-1].size if len(ranking.largest) == RANKED else 0
-        is_candidate = (chunk[Reading].state == State.DONE) & (counts.bytes >= least)
+        is_done = (reading.step == ENDED) & (reading.state == State.DONE)
+        is_candidate = is_done & (counts.bytes >= least)
         for row in np.flatnonzero(is_candidate).tolist():
             values = (counts.bytes[row], counts.lines[row], counts.words[row], counts.crc[row])
             ranking.largest.append(Ranked(bytes(paths[row]), *map(int, values)))
@@ -145,15 +206,20 @@ def tally(ctx: fo.Context) -> None:
     """Add the files that are done to the sums, and let go of those that could not be read."""
     summary = ctx[Summary]
     for chunk in ctx:
-        counts, states = chunk[Counts], chunk[Reading].state
-        done, failed = states == State.DONE, (states != State.DONE) & (states != State.WAITING)
+        counts, states, has_ended = (
+            chunk[Counts],
+            chunk[Reading].state,
+            chunk[Reading].step == ENDED,
+        )
+        done, failed = has_ended & (states == State.DONE), has_ended & (states != State.DONE)
         summary.done += int(done.sum())
         summary.size += int(counts.bytes[done].sum())
         summary.lines += int(counts.lines[done].sum())
         summary.words += int(counts.words[done].sum())
         for row in np.flatnonzero(failed).tolist():
             summary.skipped[bytes(chunk[Path][row])] = reason_of_state(int(states[row]))
-        ctx.commands.remove_many(chunk.entities[done], Reading)
+        summary.places.append(chunk[Reading].place[has_ended])
+        ctx.commands.remove_many(chunk.entities[done], Reading, Text)
         ctx.commands.despawn_many(chunk.entities[failed])
 
 
@@ -171,12 +237,13 @@ def reason_of_state(state: int) -> str:
 
 @fo.system(writes=[Search], commands=True)
 def find(ctx: fo.Context) -> None:
-    """Spawn as many files for the next frame as are wanted."""
+    """Spawn as many files for the next frame as there are places for."""
     search = ctx[Search]
-    paths = list(itertools.islice(search.paths, search.wanted))
+    paths = list(itertools.islice(search.paths, len(search.places)))
     search.found += len(paths)
-    search.is_over = len(paths) < search.wanted
-    columns = {Path: paths, Counts: None, Reading: None, Identity: None}
+    search.is_over = len(paths) < len(search.places)
+    reading = {"state": State.WAITING, "step": 0, "place": search.places[: len(paths)]}
+    columns = {Path: paths, Counts: None, Reading: reading, Identity: None, Text: b""}
     ctx.commands.spawn_many(len(paths), columns)
 
 
@@ -188,6 +255,7 @@ class Run:
         backend: The backend as it was asked for.
         actual: The backend it ran on.
         reason: Why they differ; empty when they do not.
+        io: What did its I/O.
         workers: Threads.
         seconds: From an empty world to the finished counts.
         frames: Frames run.
@@ -203,6 +271,7 @@ class Run:
     backend: str
     actual: str
     reason: str
+    io: fo.io.IoInfo
     workers: int
     seconds: float
     frames: int
@@ -214,9 +283,41 @@ class Run:
     plan: str
 
 
-def make_schedule(root: bytes) -> fo.Schedule:
-    """The four systems; where two conflict, the first one named runs first."""
-    return fo.Schedule(count_below(root), rank, tally, find, phases=["update"])
+def make_schedule(desk: Desk) -> fo.Schedule:
+    """The five systems; where two conflict, the first one named runs first."""
+    return fo.Schedule(fetch_to(desk), count_from(desk), rank, tally, find, phases=["update"])
+
+
+def batch_size() -> int:
+    """How many files are found in a frame: fewer where few can be open at once."""
+    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(1, min(BATCH_FILES, most // 5)) if most >= 0 else BATCH_FILES
+
+
+def make_world(expected_files: int, *resources: object) -> fo.World:
+    """A world with room for a quarter more files than expected."""
+    usual = fo.Config().max_entities
+    config = fo.Config(
+        max_entities=max(usual, expected_files * 5 // 4),
+        # What is read from memory keeps a thread busy: more than processors are in the way.
+        max_io_threads=max(1, len(os.sched_getaffinity(0))),
+    )
+    world = fo.World(config)
+    for resource_ in resources:
+        world.insert(resource_)
+    return world
+
+
+@contextlib.contextmanager
+def without_collector() -> Iterator[None]:
+    """Nothing here makes cycles, and to look for one takes longer than to make what is there."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def run_census(
@@ -229,34 +330,46 @@ def run_census(
 ) -> Run:
     """Count every regular file below root; ``advance`` is told of files as they are done.
 
-    The world has room for a quarter more files than expected. CapacityError: there are more still.
+    CapacityError: there are more than a quarter more files than expected.
     """
     began = time.perf_counter()
     unlisted: dict[bytes, str] = {}
-    search, summary, ranking = Search(find_files(root, unlisted), unlisted), Summary(), Ranking()
-    usual = fo.Config().max_entities
-    world = fo.World(fo.Config(max_entities=max(usual, expected_files * 5 // 4)))
-    for resource in (search, summary, ranking):
-        world.insert(resource)
+    desk = Desk(root, BATCHES * batch_size(), PIECE_BYTES)
+    free = np.arange(len(desk.places), dtype=np.uint32)
+    search = Search(find_files(root, unlisted), unlisted, free[:0])
+    summary, ranking = Summary(), Ranking()
     frames, frame_ns = 0, 0
     system_ns: Counter[str] = Counter()
-    with fo.Scheduler(world, make_schedule(root), backend=backend, workers=workers) as scheduler:
+    with (
+        contextlib.closing(desk),
+        without_collector(),
+        fo.Scheduler(
+            make_world(expected_files, search, summary, ranking),
+            make_schedule(desk),
+            backend=backend,
+            workers=workers,
+        ) as scheduler,
+    ):
         while not search.is_over or search.found > summary.ended:
-            # No more than are read: a file that is large stays in work for many frames.
-            search.wanted = min(BATCH_FILES, 2 * BATCH_FILES - (search.found - summary.ended))
-            done_before = summary.done
+            free = np.concatenate([free, *summary.places])
+            summary.places.clear()
+            search.places, free = np.split(free, [len(desk.places) // BATCHES])
+            done_before, found_before = summary.done, search.found
             frame = scheduler.tick(0.0)
+            free = np.concatenate([free, search.places[search.found - found_before :]])
             frames += 1
             frame_ns += frame.wall_ns
             system_ns.update({name: timing.wall_ns for name, timing in frame.systems.items()})
             advance(summary.done - done_before)
-        info, threads = scheduler.backend, len(scheduler.workers)
-        plan = str(scheduler.plan)
-    census = Census(collect(world), {**search.skipped, **summary.skipped})
+        info, threads, io = scheduler.backend, len(scheduler.workers), scheduler.io
+        plan, world = str(scheduler.plan), scheduler.world
+        counts = dict(counts_of(world))
+    census = Census(counts, {**search.skipped, **summary.skipped})
     return Run(
         backend=info.requested,
         actual=info.actual,
         reason=info.reason,
+        io=io,
         workers=threads,
         seconds=time.perf_counter() - began,
         frames=frames,
@@ -267,18 +380,6 @@ def run_census(
         largest=ranking.largest,
         plan=plan,
     )
-
-
-def collect(world: fo.World) -> dict[bytes, FileCount]:
-    """The counts of every file that is done, by path."""
-    # Tens of thousands of tuples hold no cycle, and to look for one takes longer than to make them.
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        return dict(counts_of(world))
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def counts_of(world: fo.World) -> Iterator[tuple[bytes, FileCount]]:

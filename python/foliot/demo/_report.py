@@ -61,6 +61,8 @@ class Report:
                     "files_per_second": len(run.census.counts) / run.seconds,
                     "digest": run.census.digest(),
                     "fallback": fallback_of(run),
+                    "io": run.io.engine,
+                    "io_fallback": run.io.reason or None,
                 }
                 for run in self.runs
             ],
@@ -100,20 +102,26 @@ class Report:
     def run_lines(self, width: int) -> list[str]:
         """How fast each backend was, beside the plain loop."""
         size = self.reference.totals().size
-        rows = [(run.backend, str(run.workers), run.seconds) for run in self.runs]
-        rows.append(("plain Python", "1", self.reference_seconds))
+        rows = [(run.backend, run.workers, run.io.engine, run.seconds) for run in self.runs]
+        rows.append(("plain Python", 1, "-", self.reference_seconds))
         files = len(self.reference.counts)
-        lines = [f"{'Runs':15}{'workers':>8}{'seconds':>10}{'files/s':>12}{'MB/s':>9}{'speed':>9}"]
-        for name, workers, seconds in rows:
+        lines = [
+            f"{'Runs':15}{'workers':>8}{'I/O':>7}{'seconds':>10}{'files/s':>12}{'MB/s':>9}{'speed':>9}"
+        ]
+        for name, workers, engine, seconds in rows:
             ratio = f"{self.reference_seconds / seconds:.2f} x"
             lines.append(
-                f"  {name:13}{workers:>8}{seconds:>10.3f}{files / seconds:>12,.0f}"
+                f"  {name:13}{workers:>8}{engine:>7}{seconds:>10.3f}{files / seconds:>12,.0f}"
                 f"{size / seconds / 1e6:>9,.0f}{ratio:>9}"
             )
         for run in self.runs:
             reason = fallback_of(run)
             if reason is not None:
                 lines += indented(f"{run.backend}: {reason}", width)
+            if run.io.reason:
+                lines += indented(
+                    f"{run.backend}: I/O on the {run.io.engine}: {run.io.reason}", width
+                )
         return lines
 
     def verdict(self) -> str:
