@@ -194,6 +194,9 @@ static void deliver_result(fol_frame_io *io, fol_io_slot *slot, fol_io_result re
 /* Results that came one by one. */
 static void deliver_pieces(fol_frame_io *io, fol_io_slot *slot)
 {
+    if ((slot->op.request.flags & FOL_IO_MANY) == 0) {
+        return;
+    }
     for (const fol_io_piece *piece = slot->op.pieces; piece != NULL; piece = piece->next) {
         const fol_io_result result = {.value = piece->value,
                                       .data = piece->data,
@@ -257,7 +260,8 @@ void fol_io_drop(fol_frame_io *io, fol_io_slot *slot)
 void fol_io_discard_result(fol_frame_io *io, fol_io_slot *slot)
 {
     bool has_descriptors = gives_descriptor(slot);
-    for (const fol_io_piece *piece = slot->op.pieces; has_descriptors && piece != NULL;
+    bool has_pieces = has_descriptors && (slot->op.request.flags & FOL_IO_MANY) != 0;
+    for (const fol_io_piece *piece = has_pieces ? slot->op.pieces : NULL; piece != NULL;
          piece = piece->next) {
         close((int)piece->value);
     }

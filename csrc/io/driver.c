@@ -99,23 +99,36 @@ static void refuse(fol_io *io, fol_io_op *op, int64_t value)
     fol_io_finish(io, op);
 }
 
-/* See driver_state.h. Such a request makes sense, too. */
-static bool is_plain(const fol_io_request *request)
+static void set_up(fol_io_op *op)
 {
-    if (request->flags != 0 || request->timeout_ns != 0 || request->path != NULL ||
-        request->path2 != NULL) {
-        return false;
-    }
-    switch (request->kind) {
-    case FOL_IO_NOP:
-        return true;
-    case FOL_IO_READ:
-    case FOL_IO_WRITE:
-        return request->fd >= 0 && request->buffer != NULL && request->size > 0 &&
-               request->size <= FOL_IO_SPLIT && request->offset <= INT64_MAX;
-    default:
-        return false;
-    }
+    op->value = 0;
+    op->size = 0;
+    op->next = NULL;
+    op->slot = FOL_IO_NO_SLOT;
+    op->is_finished = false;
+    op->state = FOL_IO_AWAY;
+    op->stage = FOL_IO_STAGE_WORK;
+    op->lane = FOL_IO_LANE_POOL;
+    op->file_lane = FOL_IO_LANE_POOL;
+    op->counted = 0;
+    op->is_plain = false;
+    op->is_cancelled = false;
+    op->is_expired = false;
+    op->has_news = false;
+    op->has_begun = false;
+    op->is_in_same = false;
+    op->holds_file = false;
+}
+
+static uint64_t deadline_of(const fol_io_op *op, uint64_t now)
+{
+    uint64_t deadline = now + op->request.timeout_ns;
+    return deadline < now ? UINT64_MAX - 1 : deadline;
+}
+
+static bool has_deadline(const fol_io_request *request)
+{
+    return request->timeout_ns != 0 || request->kind == FOL_IO_TIMEOUT;
 }
 
 static void submit_whole(fol_io *io, fol_io_op *op, uint64_t now)
@@ -132,36 +145,10 @@ static void submit_whole(fol_io *io, fol_io_op *op, uint64_t now)
         return;
     }
     fol_io_step_begin(op);
-    if (op->request.timeout_ns != 0 || op->request.kind == FOL_IO_TIMEOUT) {
-        uint64_t deadline = now + op->request.timeout_ns;
-        fol_timer_wheel_add(io->wheel, &op->timer, deadline < now ? UINT64_MAX - 1 : deadline);
+    if (has_deadline(&op->request)) {
+        fol_timer_wheel_add(io->wheel, &op->timer, deadline_of(op, now));
     }
     fol_io_begin(io, op);
-}
-
-static void set_up(fol_io_op *op)
-{
-    op->value = 0;
-    op->data = NULL;
-    op->size = 0;
-    op->pieces = NULL;
-    op->next = NULL;
-    op->is_finished = false;
-    op->state = FOL_IO_AWAY;
-    op->stage = FOL_IO_STAGE_WORK;
-    op->lane = FOL_IO_LANE_POOL;
-    op->slot = FOL_IO_NO_SLOT;
-    op->counted = 0;
-    op->is_plain = false;
-    op->is_cancelled = false;
-    op->is_expired = false;
-    op->has_news = false;
-    op->has_begun = false;
-    op->is_in_same = false;
-    op->holds_file = false;
-    op->own = NULL;
-    op->closer = NULL;
-    op->first_piece = NULL;
 }
 
 void fol_io_submit(fol_io *io, fol_io_op *const *ops, size_t count)
@@ -169,20 +156,21 @@ void fol_io_submit(fol_io *io, fol_io_op *const *ops, size_t count)
     FOL_ASSERT(!io->is_ending);
     uint64_t now = 0;
     bool knows_now = false;
+    io->pending += (uint32_t)count;
     for (size_t index = 0; index < count; index++) {
         fol_io_op *op = ops[index];
         set_up(op);
-        if (is_plain(&op->request) && fol_io_slot_take(io, op)) {
-            fol_io_begin_plain(io, op);
-            continue;
-        }
-        bool has_time = op->request.timeout_ns != 0 || op->request.kind == FOL_IO_TIMEOUT;
-        if (has_time && !knows_now) {
+        if (!knows_now && has_deadline(&op->request)) {
             now = io->config.clock.now_ns(io->config.clock.state);
             knows_now = true;
         }
-        io->pending += 1;
-        submit_whole(io, op, now);
+        if (!fol_io_is_plain(&op->request) || !fol_io_slot_take(io, op)) {
+            submit_whole(io, op, now);
+        } else if (op->request.kind == FOL_IO_TIMEOUT) {
+            fol_io_begin_timeout(io, op, deadline_of(op, now));
+        } else {
+            fol_io_begin_plain(io, op);
+        }
     }
     fol_io_count(&io->counts.submitted, count);
     FOL_CHECK_INVARIANTS(fol_io_invariants(io));
@@ -203,6 +191,9 @@ bool fol_io_cancel(fol_io *io, fol_io_op *op)
 static void take_pieces(fol_io_op *op)
 {
     op->has_news = false;
+    if ((op->request.flags & FOL_IO_MANY) == 0) {
+        return;
+    }
     fol_io_piece **end = &op->pieces;
     /* Bounded by the pieces that were not released. */
     while (*end != NULL) {
@@ -229,11 +220,12 @@ fol_io_op *fol_io_take(fol_io *io)
 
 void fol_io_release(fol_io *io, fol_io_op *op)
 {
-    fol_io_pieces_release(io, op, op->pieces, false);
-    op->pieces = NULL;
-    if (op->is_finished && op->own != NULL) {
+    if ((op->request.flags & FOL_IO_MANY) != 0) {
+        fol_io_pieces_release(io, op, op->pieces, false);
+        op->pieces = NULL;
+    }
+    if (op->is_finished && op->data != NULL) {
         fol_slab_give(&io->slab, op->own, op->own_size);
-        op->own = NULL;
         op->data = NULL;
     }
 }

@@ -10,13 +10,14 @@
  *
  * Invariants. An operation is in one of four places: with its owner, in the queue of those that
  * wait for room in an engine, in flight, or in the list of those with news. An operation in flight
- * has exactly one request with an engine, or is a timer; its slot's generation changes when it
- * leaves, so that a late completion or cancel finds nothing.
+ * has exactly one request with an engine, or is a timer; it is the request's token, which engines
+ * give back once, so that every completion finds the operation that asked for it.
  */
 #ifndef FOL_IO_DRIVER_H
 #define FOL_IO_DRIVER_H
 
 #include <assert.h>
+#include <stdalign.h>
 #include <stddef.h>
 
 #include "foliot/clock.h"
@@ -40,51 +41,54 @@ struct fol_io_piece {
  * first, then its timer, then what only some need. */
 typedef struct fol_io_op fol_io_op;
 struct fol_io_op {
-    fol_io_request request; /* the owner's; not changed by the driver */
+    alignas(64) fol_io_request request; /* the owner's; not changed by the driver */
     /* Good when it came back with is_finished. */
     int64_t value;
-    void *data;  /* foliot's own buffer, or NULL; fol_io_release gives it back */
-    size_t size; /* of what is in it; after a failure, bytes that had come or gone before it */
-    fol_io_piece *pieces; /* taken and not released, in order; fol_io_release frees them */
-    fol_io_op *next;      /* in the list of fol_io_take */
-    bool is_finished;
+    size_t size; /* of what is in `data`; after a failure, bytes that had come or gone before it */
+    union {
+        void *data;               /* foliot's own buffer, or NULL; fol_io_release gives it back */
+        fol_io_op *wait_previous; /* the driver's, before it is finished */
+    };
+    fol_io_op *next; /* in the list of fol_io_take */
     /* The driver's own. */
-    uint8_t state;
-    uint8_t stage;
-    uint8_t lane;
-    uint32_t slot;
-    uint8_t counted; /* in what of its lane, while it is in flight */
-    bool is_plain;   /* see driver_state.h */
-    bool is_cancelled;
-    bool is_expired;
-    bool has_news;
-    bool has_begun;       /* its first request was sent */
-    bool is_in_same;      /* in the list of its descriptor */
-    bool holds_file;      /* counts as an open file of its lane */
-    void *own;            /* buffer, or the part of the vectors that goes next */
     fol_io_op *wait_next; /* in a queue for an engine */
-    fol_io_op *wait_previous;
+    uint32_t slot;
+    bool is_finished; /* the owner may look */
+    uint8_t state;
+    uint8_t stage : 2;
+    uint8_t lane : 1;
+    uint8_t file_lane : 1; /* whose open files it counts among */
+    uint8_t counted : 2;   /* in what of its lane, while it is in flight */
+    bool is_plain : 1;     /* see driver_state.h */
+    bool is_cancelled : 1;
+    bool is_expired : 1;
+    bool has_news : 1;
+    bool has_begun : 1;  /* its first request was sent */
+    bool is_in_same : 1; /* in the list of its descriptor */
+    bool holds_file : 1; /* counts as an open file of its lane */
+    fol_timer timer;
     fol_io_op *same_next; /* among those on the same descriptor */
     fol_io_op *same_previous;
-    fol_io_op *closer;         /* that waits for this one to end before it closes its descriptor */
+    fol_io_op *closer; /* that waits for this one to end before it closes its descriptor */
+    /* The owner's, of FOL_IO_MANY: taken and not released, in order; fol_io_release frees them. */
+    fol_io_piece *pieces;
     fol_io_piece *first_piece; /* that came since the last take */
-    fol_timer timer;
     fol_io_piece *last_piece;
+    void *own; /* buffer, or the part of the vectors that goes next */
     size_t own_size;
-    size_t total;          /* bytes asked for */
-    size_t done;           /* bytes, of earlier steps */
-    uint32_t blockers;     /* whose closer it is */
-    int32_t opened;        /* descriptor of a path that is read or written, or -1 */
-    int32_t failure;       /* of what it was cut short for, by the driver itself, or 0 */
-    uint16_t attempts;     /* without progress */
-    uint8_t file_lane;     /* whose open files it counts among */
-    bool is_direct;        /* opened is in the engine's own table */
-    bool needs_descriptor; /* opened must not be */
-    bool at_current;       /* the file has no positions: read and written where it is */
-    fol_io_request step;   /* with an engine now */
+    size_t total;              /* bytes asked for */
+    size_t done;               /* bytes, of earlier steps */
+    uint32_t blockers;         /* whose closer it is */
+    int32_t opened;            /* descriptor of a path that is read or written, or -1 */
+    int32_t failure;           /* of what it was cut short for, by the driver itself, or 0 */
+    uint16_t attempts;         /* without progress */
+    bool is_direct : 1;        /* opened is in the engine's own table */
+    bool needs_descriptor : 1; /* opened must not be */
+    bool at_current : 1;       /* the file has no positions: read and written where it is */
+    fol_io_request step;       /* with an engine now */
 };
 
-static_assert(offsetof(fol_io_op, timer) == 192, "what all touch is in three cache lines");
+static_assert(offsetof(fol_io_op, timer) == 128, "what all touch is in two cache lines");
 
 typedef struct fol_io_config {
     fol_io_choice choice;

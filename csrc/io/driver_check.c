@@ -39,8 +39,8 @@ static void check_op(const fol_io_op *op)
     FOL_ASSERT(op->state != FOL_IO_BLOCKED || op->blockers > 0);
     FOL_ASSERT(op->is_plain || op->state == FOL_IO_BLOCKED || op->blockers == 0);
     FOL_ASSERT(!op->is_plain || (!fol_io_is_ended(op) && op->counted == 0));
-    FOL_ASSERT(op->closer == NULL || op->closer->state == FOL_IO_BLOCKED);
-    FOL_ASSERT(!op->has_news || op->first_piece != NULL || op->pieces != NULL);
+    FOL_ASSERT(op->is_plain || op->closer == NULL || op->closer->state == FOL_IO_BLOCKED);
+    FOL_ASSERT(op->is_plain || !op->has_news || op->first_piece != NULL || op->pieces != NULL);
     if (op->state == FOL_IO_TIMING || (op->request.timeout_ns != 0 && !fol_io_is_ended(op))) {
         FOL_ASSERT(fol_timer_is_set(&op->timer));
     }

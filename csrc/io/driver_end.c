@@ -54,9 +54,10 @@ static bool drain(fol_io *io)
 /* What nobody got is closed; in a child of fork they are the child's own copies. */
 static void close_unseen(fol_io *io, fol_io_op *op)
 {
-    fol_io_pieces_release(io, op, op->first_piece, true);
-    op->first_piece = NULL;
-    op->last_piece = NULL;
+    if (!op->is_plain) {
+        fol_io_pieces_release(io, op, op->first_piece, true);
+        op->first_piece = NULL;
+    }
     const fol_io_operation *row = fol_io_operation_of(op->request.kind);
     bool is_many = (op->request.flags & FOL_IO_MANY) != 0;
     if (op->is_finished && op->value >= 0 && row != NULL && row->gives_fd && !is_many) {
@@ -105,7 +106,7 @@ bool fol_io_destroy(fol_io *io, void (*dropped)(void *argument, fol_io_op *op), 
     for (uint32_t index = 0; index < io->slots_touched; index++) {
         fol_io_op *op = io->slots[index].op;
         if (op != NULL) {
-            if (!op->is_plain) {
+            if (!op->is_plain || op->state == FOL_IO_TIMING) {
                 fol_timer_wheel_remove(io->wheel, &op->timer);
             }
             drop(io, op, dropped, argument);

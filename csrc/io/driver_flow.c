@@ -140,7 +140,12 @@ static void begin_close(fol_io *io, fol_io_op *op)
     /* Bounded by what is on the descriptor; to cancel one takes out no other. */
     while (other != NULL) {
         fol_io_op *next = other->same_next;
-        if (other->request.fd == descriptor && other->closer == NULL) {
+        if (other->request.fd != descriptor) {
+            other = next;
+            continue;
+        }
+        fol_io_make_whole(other);
+        if (other->closer == NULL) {
             other->closer = op;
             op->blockers += 1;
             (void)fol_io_cancel(io, other);
@@ -214,7 +219,6 @@ static void note_landing(fol_io *io, fol_io_op *op)
     lane->patient -= (op->counted & FOL_IO_COUNTS_PATIENT) != 0;
     lane->open_ended -= (op->counted & FOL_IO_COUNTS_OPEN_ENDED) != 0;
     op->counted = 0;
-    io->slots[op->slot].generation += 1;
     fol_io_count(&io->counts.in_flight, UINT64_MAX);
 }
 
@@ -271,7 +275,7 @@ static int start(fol_io *io, fol_io_lane *lane, fol_io_line *line)
     int status = fol_io_step_prepare(op, &io->slab, engine->has_direct_files, &request);
     if (status == FOL_OK) {
         tell_of_memory(io, engine);
-        status = engine->ops->start(engine, request, fol_io_token_of(io, op));
+        status = engine->ops->start(engine, request, fol_io_token_of(op));
     }
     if (status != FOL_OK) {
         return not_started(io, lane, op, status);
@@ -367,12 +371,13 @@ static int64_t good_value(const fol_io_op *op)
 static inline void land_plain(fol_io *io, fol_io_op *op, int64_t value)
 {
     op->value = value;
+    op->data = NULL;
     op->state = FOL_IO_ENDED;
     op->is_finished = true;
     fol_io_slot_give(io, op);
     fol_io_news_add(io, op);
-    if (op->is_in_same || op->closer != NULL) {
-        leave_descriptor(io, op);
+    if (op->is_in_same) {
+        fol_io_same_remove(io, op);
     }
 }
 
@@ -383,12 +388,8 @@ static inline bool take_event(fol_io *io, fol_io_lane *lane, const fol_io_event 
         io->is_notice_armed = event->has_more;
         return false;
     }
-    uint32_t index = (uint32_t)event->token;
-    FOL_ASSERT(index < io->slots_touched);
-    fol_io_op *op = io->slots[index].op;
-    FOL_ASSERT(op != NULL && op->state == FOL_IO_FLYING);
-    FOL_ASSERT(io->slots[index].generation == (uint32_t)(event->token >> 32));
-    FOL_ASSERT(fol_io_lane_of(io, op) == lane);
+    fol_io_op *op = (fol_io_op *)(uintptr_t)event->token;
+    FOL_ASSERT(op->state == FOL_IO_FLYING && fol_io_lane_of(io, op) == lane);
     if (op->is_plain && event->value == good_value(op)) {
         land_plain(io, op, event->value);
         return true;
@@ -459,6 +460,9 @@ void fol_io_flush(fol_io *io)
 void fol_io_cut_short(fol_io *io, fol_io_op *op)
 {
     FOL_ASSERT(fol_io_is_ended(op));
+    if (op->state == FOL_IO_TIMING) {
+        fol_timer_wheel_remove(io->wheel, &op->timer);
+    }
     fol_io_make_whole(op);
     switch (op->state) {
     case FOL_IO_LINED:
@@ -486,7 +490,7 @@ void fol_io_cut_short(fol_io *io, fol_io_op *op)
         FOL_ASSERT(op->state == FOL_IO_FLYING);
         if (!fol_io_is_closing(op)) {
             fol_io_engine *engine = fol_io_lane_engine(fol_io_lane_of(io, op));
-            engine->ops->cancel(engine, fol_io_token_of(io, op));
+            engine->ops->cancel(engine, fol_io_token_of(op));
             fol_io_lane_of(io, op)->unsent += 1;
         }
         break;
@@ -500,15 +504,19 @@ void fol_io_expire(fol_io *io)
     }
     uint64_t now = io->config.clock.now_ns(io->config.clock.state);
     fol_timer *timer = fol_timer_wheel_expire(io->wheel, now);
+    uint32_t count = 0;
     /* Bounded: nothing adds a timer here. */
     while (timer != NULL) {
         fol_io_op *op = (fol_io_op *)(void *)((char *)timer - offsetof(fol_io_op, timer));
         if (op->state == FOL_IO_TIMING) {
-            finish_with(io, op, 0);
+            land_plain(io, op, 0);
+            count += 1;
         } else if (!fol_io_is_ended(op)) {
             op->is_expired = true;
             fol_io_cut_short(io, op);
         }
         timer = fol_timer_wheel_expire(io->wheel, now);
     }
+    io->finished_news += count;
+    fol_io_count(&io->counts.completed, count);
 }

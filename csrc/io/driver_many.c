@@ -71,7 +71,7 @@ void fol_io_piece_arrived(fol_io *io, fol_io_op *op, const fol_io_event *event)
     if (!add_piece(io, op, event) && !had_failed && !fol_io_is_ended(op)) {
         fol_io_lane *lane = fol_io_lane_of(io, op);
         fol_io_engine *engine = fol_io_lane_engine(lane);
-        engine->ops->cancel(engine, fol_io_token_of(io, op));
+        engine->ops->cancel(engine, fol_io_token_of(op));
         lane->unsent += 1;
     }
 }

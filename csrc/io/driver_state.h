@@ -5,9 +5,10 @@
  * alone (TIMING), waiting for others on its descriptor to end (BLOCKED), waiting for a buffer to
  * come back (STARVED, a line as well). Ended (ENDED), it is in the list of news until it is taken.
  *
- * A plain operation is one request without a deadline, given to the engine as it is, whose good
- * result is known beforehand: for those nothing is set up that only steps and files need. One that
- * is cancelled, or gets any other result, is made whole first, and goes on as the rest.
+ * A plain operation is a timer, or one request without a deadline, given to the engine as it is,
+ * whose good result is known beforehand: for those nothing is set up that only steps and files
+ * need. One that is cancelled, or gets any other result, is made whole first, and goes on as the
+ * rest.
  */
 #ifndef FOL_IO_DRIVER_STATE_H
 #define FOL_IO_DRIVER_STATE_H
@@ -62,8 +63,7 @@ typedef struct fol_io_lane {
 } fol_io_lane;
 
 typedef struct fol_io_slot {
-    fol_io_op *op;
-    uint32_t generation;
+    fol_io_op *op; /* NULL: free */
     uint32_t next_free;
 } fol_io_slot;
 
@@ -143,7 +143,11 @@ static inline fol_io_lane *fol_io_lane_of(fol_io *io, const fol_io_op *op)
 static inline void fol_io_set_up_rest(fol_io_op *op)
 {
     op->timer.previous = NULL;
+    op->closer = NULL;
+    op->pieces = NULL;
+    op->first_piece = NULL;
     op->last_piece = NULL;
+    op->own = NULL;
     op->blockers = 0;
     op->opened = -1;
     op->file_lane = FOL_IO_LANE_POOL;
@@ -195,15 +199,14 @@ static inline void fol_io_slot_give(fol_io *io, fol_io_op *op)
     fol_io_slot *slot = &io->slots[op->slot];
     FOL_ASSERT(slot->op == op);
     slot->op = NULL;
-    slot->generation += 1;
     slot->next_free = io->first_free;
     io->first_free = op->slot;
     op->slot = FOL_IO_NO_SLOT;
 }
 
-static inline uint64_t fol_io_token_of(const fol_io *io, const fol_io_op *op)
+static inline uint64_t fol_io_token_of(const fol_io_op *op)
 {
-    return (uint64_t)io->slots[op->slot].generation << 32 | op->slot;
+    return (uintptr_t)op;
 }
 
 static inline void fol_io_news_add(fol_io *io, fol_io_op *op)
@@ -224,11 +227,17 @@ static inline void fol_io_news_add(fol_io *io, fol_io_op *op)
 /* Room of the ring that operations leave for its look at the pool. */
 #define FOL_IO_ROOM_FOR_NOTICE 1
 
-static inline bool fol_io_has_no_room(const fol_io *io, const fol_io_lane *lane)
+static inline uint32_t fol_io_room(const fol_io *io, const fol_io_lane *lane)
 {
     const fol_io_engine *engine = fol_io_lane_engine(lane);
     uint32_t kept = lane == &io->lanes[FOL_IO_LANE_RING] ? FOL_IO_ROOM_FOR_NOTICE : 0;
-    return engine->in_flight + kept >= engine->in_flight_bound;
+    uint32_t taken = engine->in_flight + kept;
+    return taken < engine->in_flight_bound ? engine->in_flight_bound - taken : 0;
+}
+
+static inline bool fol_io_has_no_room(const fol_io *io, const fol_io_lane *lane)
+{
+    return fol_io_room(io, lane) == 0;
 }
 
 /* driver_lines.c */
@@ -268,7 +277,10 @@ void fol_io_cut_short(fol_io *io, fol_io_op *op);
 void fol_io_close_now(fol_io *io, int32_t descriptor);
 
 /* driver_plain.c */
-/* With a slot. */
+/* Whether an operation with this request is plain. Then it makes sense, too. */
+bool fol_io_is_plain(const fol_io_request *request);
+/* Those two take one that is, with a slot. */
+void fol_io_begin_timeout(fol_io *io, fol_io_op *op, uint64_t deadline_ns);
 void fol_io_begin_plain(fol_io *io, fol_io_op *op);
 /* Starts plain operations from the head of the line of fresh ones, until one is not plain or there
  * is no room. FOL_OK, or why the first that is left was not started. */

@@ -32,6 +32,10 @@ typedef struct fol_io_engine_ops {
     /* Queues a request. -EBUSY: no more can be in flight now, reap first. -EOPNOTSUPP: this kernel
      * cannot; the caller gives it to the other engine. -ENOMEM. */
     int (*start)(fol_io_engine *engine, const fol_io_request *request, uint64_t token);
+    /* The same for up to `count` requests without flags, each of which is its own token; how many
+     * were queued. Fewer than there is room for: start tells why. NULL: there is only start. */
+    size_t (*start_plain)(fol_io_engine *engine, const fol_io_request *const *requests,
+                          size_t count);
     /* Asks to end a request soon; its own completion tells how it ended. A wrong token is fine. */
     void (*cancel)(fol_io_engine *engine, uint64_t token);
     /* Sends what was started, without waiting. FOL_OK or a negative errno when the engine is of no

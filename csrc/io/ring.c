@@ -63,6 +63,7 @@ static int adopt(fol_io_engine *engine)
 static const fol_io_engine_ops ring_ops = {
     .name = "uring",
     .start = fol_ring_start,
+    .start_plain = fol_ring_start_plain,
     .cancel = fol_ring_cancel_token,
     .flush = fol_ring_flush,
     .reap = fol_ring_reap,

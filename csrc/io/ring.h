@@ -111,8 +111,8 @@ typedef struct fol_io_ring {
     uint32_t cq_announced; /* completions before this have ended a wait */
 
     fol_ring_slot *slots;
-    uint32_t *hints; /* by the low bits of a token: the slot that had it last */
-    uint32_t hint_mask;
+    uint32_t *hints; /* by a hash of a token: the slot that had it last */
+    uint32_t hint_shift;
     uint32_t slot_count;
     uint32_t free_slot;
     uint32_t used;                                         /* slots */
@@ -200,6 +200,12 @@ static inline uint32_t fol_ring_held(const fol_io_ring *ring)
     return ring->used - ring->parked_count;
 }
 
+/* Fibonacci hashing (Knuth, volume 3, 6.4): tokens may be addresses, whose low bits are alike. */
+static inline uint32_t fol_ring_hint(const fol_io_ring *ring, uint64_t token)
+{
+    return (uint32_t)((token * UINT64_C(0x9e3779b97f4a7c15)) >> 32) >> ring->hint_shift;
+}
+
 /* ring_slots.c */
 int fol_ring_slots_init(fol_io_ring *ring, uint32_t count);
 void fol_ring_slots_deinit(fol_io_ring *ring);
@@ -226,7 +232,7 @@ static inline uint32_t fol_ring_slot_take(fol_io_ring *ring, uint64_t token, uin
     ring->used += 1;
     slot->token = token;
     slot->bits = (uint8_t)(FOL_RING_SLOT_USED | bits);
-    ring->hints[token & ring->hint_mask] = index;
+    ring->hints[fol_ring_hint(ring, token)] = index;
     return index;
 }
 
@@ -249,6 +255,8 @@ void fol_ring_close(fol_io_ring *ring);
 
 /* ring_submit.c */
 int fol_ring_start(fol_io_engine *engine, const fol_io_request *request, uint64_t token);
+size_t fol_ring_start_plain(fol_io_engine *engine, const fol_io_request *const *requests,
+                            size_t count);
 void fol_ring_cancel_token(fol_io_engine *engine, uint64_t token);
 int fol_ring_flush(fol_io_engine *engine);
 /* Queues what the ring asks for itself: the read for wakes, cancels, parked requests. */

@@ -25,7 +25,8 @@ int fol_ring_slots_init(fol_io_ring *ring, uint32_t count)
 {
     FOL_ASSERT(count > 0);
     FOL_ASSERT(count < FOL_RING_CANCEL);
-    uint32_t hint_count = power_of_two(count);
+    /* At least two: a shift by all bits is none. */
+    uint32_t hint_count = power_of_two(count < 2 ? 2 : count);
     uint32_t early_count = 4 * hint_count;
     ring->slots = fol_alloc_zeroed(count, sizeof *ring->slots);
     ring->hints = fol_alloc_zeroed(hint_count, sizeof *ring->hints);
@@ -41,7 +42,7 @@ int fol_ring_slots_init(fol_io_ring *ring, uint32_t count)
         ring->slots[index].buffer = -1;
     }
     ring->slot_count = count;
-    ring->hint_mask = hint_count - 1;
+    ring->hint_shift = 32 - (uint32_t)__builtin_ctz(hint_count);
     ring->early_mask = early_count - 1;
     ring->free_slot = 0;
     ring->parked = FOL_RING_NONE;
@@ -63,7 +64,7 @@ void fol_ring_slots_deinit(fol_io_ring *ring)
 
 uint32_t fol_ring_slot_find(const fol_io_ring *ring, uint64_t token)
 {
-    uint32_t hint = ring->hints[token & ring->hint_mask];
+    uint32_t hint = ring->hints[fol_ring_hint(ring, token)];
     if (ring->slots[hint].bits != 0 && ring->slots[hint].token == token) {
         return hint;
     }

@@ -253,6 +253,17 @@ static bool can_be_direct(const fol_io_ring *ring, uint32_t kind)
     }
 }
 
+/* A filled entry of one that is in the ring's registered memory is made to say so. */
+static inline void use_registered(const fol_io_ring *ring, struct io_uring_sqe *sqe,
+                                  const fol_io_request *request)
+{
+    int32_t piece = fol_ring_memory_piece(ring, request->buffer, request->size);
+    if (piece >= 0) {
+        sqe->opcode = request->kind == FOL_IO_READ ? IORING_OP_READ_FIXED : IORING_OP_WRITE_FIXED;
+        sqe->buf_index = (uint16_t)piece;
+    }
+}
+
 int fol_ring_start(fol_io_engine *engine, const fol_io_request *request, uint64_t token)
 {
     fol_io_ring *ring = fol_ring_of(engine);
@@ -290,18 +301,52 @@ int fol_ring_start(fol_io_engine *engine, const fol_io_request *request, uint64_
     }
     if (ring->memory_is_registered && (request->flags & FOL_IO_VECTORS) == 0 &&
         (request->kind == FOL_IO_READ || request->kind == FOL_IO_WRITE)) {
-        int32_t piece = fol_ring_memory_piece(ring, request->buffer, request->size);
-        if (piece >= 0) {
-            sqe->opcode =
-                request->kind == FOL_IO_READ ? IORING_OP_READ_FIXED : IORING_OP_WRITE_FIXED;
-            sqe->buf_index = (uint16_t)piece;
-        }
+        use_registered(ring, sqe, request);
     }
     uint32_t index = fol_ring_slot_take(ring, token, bits);
     sqe->user_data = fol_ring_user_data(index, ring->slots[index].generation);
     engine->in_flight += 1;
     fol_ring_count(&engine->counters.started, 1);
     return FOL_OK;
+}
+
+size_t fol_ring_start_plain(fol_io_engine *engine, const fol_io_request *const *requests,
+                            size_t count)
+{
+    fol_io_ring *ring = fol_ring_of(engine);
+    uint32_t queued = ring->sq_tail - ring->sq_sent;
+    uint32_t room = engine->in_flight_bound - engine->in_flight;
+    room = room < ring->sq_mask + 1 - queued ? room : ring->sq_mask + 1 - queued;
+    if (!ring->is_ready || ring->is_polled) {
+        return 0;
+    }
+    struct io_uring_sqe *sqes = ring->ring.sq.sqes;
+    size_t done = 0;
+    for (; done < count && done < room; done++) {
+        const fol_io_request *request = requests[done];
+        FOL_ASSERT_HOT(request->flags == 0 && request->kind < FOL_IO_KIND_COUNT);
+        const fol_io_operation *operation = ring->operations[request->kind];
+        if (operation == NULL) {
+            break;
+        }
+        uint32_t number = (ring->sq_tail - ring->sq_base) & ring->sq_mask;
+        struct io_uring_sqe *sqe = &sqes[number];
+#if PREPARE_NEEDS_CLEAR
+        memset(sqe, 0, sizeof *sqe);
+#endif
+        operation->prepare(sqe, request);
+        if (ring->memory_is_registered && operation->short_rule != FOL_IO_SHORT_ENDS) {
+            use_registered(ring, sqe, request);
+        }
+        ring->ring.sq.array[ring->sq_tail & ring->sq_mask] = number;
+        ring->sq_tail += 1;
+        uint32_t index = fol_ring_slot_take(ring, (uintptr_t)request,
+                                            operation->gives_fd ? FOL_RING_SLOT_GIVES_FD : 0);
+        sqe->user_data = fol_ring_user_data(index, ring->slots[index].generation);
+    }
+    engine->in_flight += (uint32_t)done;
+    fol_ring_count(&engine->counters.started, done);
+    return done;
 }
 
 void fol_ring_cancel_token(fol_io_engine *engine, uint64_t token)

@@ -165,7 +165,7 @@ enum { TIMERS = 100000 };
 static void test_a_hundred_thousand_timers_fire_each_once(void)
 {
     fol_io *io = open_driver();
-    fol_io_op *ops = malloc(TIMERS * sizeof *ops);
+    fol_io_op *ops = aligned_alloc(alignof(fol_io_op), TIMERS * sizeof *ops);
     fol_io_op **pointers = malloc(TIMERS * sizeof *pointers);
     for (uint32_t i = 0; i < TIMERS; i++) {
         ops[i].request =
