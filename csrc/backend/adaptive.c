@@ -22,6 +22,10 @@
 
 /* What a phase on several workers costs at least: about an exchange with an awake helper. */
 #define OVERHEAD_US 1.0
+/* Of frames shorter than this one in so many is learnt from: to learn from each would cost a tenth
+ * of what there is to gain. A longer one always is, so no change to a heavier load is missed. */
+#define SHORT_US    4.0
+#define SHORT_EVERY 8u
 /* Workers whose counters are read after each frame; of more, a share of them in turn. */
 #define READ_WORKERS 8u
 
@@ -35,6 +39,8 @@ typedef struct adaptive {
     uint64_t steals;        /* of all workers, when last read */
     uint64_t attempts;
     uint32_t frames_to_read; /* until they are read again */
+    uint32_t short_frames;   /* since one was learnt from */
+    uint64_t short_cycles;
 } adaptive;
 
 static adaptive *state_of(const fol_backend *backend)
@@ -68,6 +74,7 @@ static int adaptive_init(fol_backend *backend, const fol_backend_config *config)
     fol_adaptive_init(&state->policy, &config->adaptive, backend->workers,
                       OVERHEAD_US * state->stealing.crew.cycles_a_microsecond, state->samples);
     state->trace = config->trace;
+    state->short_cycles = (uint64_t)(SHORT_US * state->stealing.crew.cycles_a_microsecond);
     return FOL_OK;
 
 fail_stealing:
@@ -190,6 +197,13 @@ static void adaptive_end_frame(fol_backend *backend, const fol_backend_frame *fr
     adaptive *state = state_of(backend);
     uint64_t *value = state->frame.value;
     fol_mode from = state->policy.mode;
+    if (frame->cycles < state->short_cycles && frame->operations == 0) {
+        state->short_frames++;
+        if (state->short_frames % SHORT_EVERY != 0) {
+            memset(&state->frame, 0, sizeof(state->frame));
+            return;
+        }
+    }
     value[FOL_FIGURE_CYCLES] = frame->cycles;
     value[FOL_FIGURE_BUSY] = frame->busy_cycles;
     value[FOL_FIGURE_IO] = frame->io_cycles;
