@@ -70,7 +70,7 @@ typedef struct fol_py_operation {
     fol_py_io_buffers *buffers;
     fol_io_handle handle;
     int64_t raw;      /* the value of the last result */
-    uint64_t results; /* of a stream, that came */
+    uint64_t results; /* of a stream, that came; of what failed, bytes that came or went before */
     uint8_t kind;     /* fol_io_kind */
     uint8_t shape;    /* fol_py_io_shape */
     bool is_path;     /* target is a path */

@@ -121,18 +121,29 @@ PyObject *fol_py_operation_text(const fol_py_operation *operation)
     return PyUnicode_FromFormat("%s of %R", kind, operation->target);
 }
 
+/* ", after 4096 bytes": what a failure left half done. New reference. */
+static PyObject *progress_text(const fol_py_operation *operation)
+{
+    if (operation->is_many || operation->results == 0) {
+        return PyUnicode_FromString("");
+    }
+    return PyUnicode_FromFormat(", after %llu bytes", (unsigned long long)operation->results);
+}
+
 void fol_py_operation_note(fol_py_operation *operation, PyObject *error)
 {
     PyObject *text = fol_py_operation_text(operation);
-    PyObject *note = text == NULL
+    PyObject *progress = progress_text(operation);
+    PyObject *note = text == NULL || progress == NULL
                          ? NULL
-                         : PyUnicode_FromFormat("the operation: %U, asked for by system `%U`", text,
-                                                operation->name);
+                         : PyUnicode_FromFormat("the operation: %U, asked for by system `%U`%U",
+                                                text, operation->name, progress);
     PyObject *answer = note == NULL ? NULL : PyObject_CallMethod(error, "add_note", "O", note);
     if (answer == NULL) {
         PyErr_Clear();
     }
     Py_XDECREF(answer);
     Py_XDECREF(note);
+    Py_XDECREF(progress);
     Py_XDECREF(text);
 }

@@ -196,6 +196,9 @@ static bool deliver(void *user, const fol_io_result *result)
     if (has_more) {
         return true;
     }
+    if (result->value < 0 && !self->is_many) {
+        self->results = result->size;
+    }
     bool is_held = Py_REFCNT(self) > 1;
     bool is_visible = raw >= 0 || raw == -ECANCELED || is_held;
     self->raw = raw;
