@@ -43,6 +43,12 @@ def limit(kind, soft):
     resource.setrlimit(kind, (soft, resource.getrlimit(kind)[1]))
 
 
+def mapped_bytes():
+    """Address space of this process."""
+    with open("/proc/self/statm", "rb") as file:
+        return int(file.read().split()[0]) * resource.getpagesize()
+
+
 def run_frame(way, *functions, frames=1, **options):
     """What systems with I/O got in the first frame."""
     made = [once(function, f"system{index}") for index, function in enumerate(functions)]
@@ -151,6 +157,7 @@ def test_write_beyond_the_file_size_limit_ends_there_with_efbig(way, tmp_path):
             [operation] = run_frame(way, lambda ctx: ctx.io.write(path, b"x" * 30_000))
             assert operation.error.errno == errno.EFBIG
             assert operation.error.filename == str(path)
+            assert operation.error.__notes__[-1].endswith(", after 10000 bytes")
         assert path.read_bytes() == b"x" * 10_000
 
     bounded_child(check)
@@ -169,6 +176,9 @@ def test_write_to_a_full_device_is_told(way, tmp_path):
             )
             assert whole.error.errno == errno.ENOSPC
             assert whole.error.filename == str(path)
+            written = len(path.read_bytes())
+            assert 0 < written < 100_000
+            assert whole.error.__notes__[-1].endswith(f", after {written} bytes")
             assert again.error is None or again.error.errno == errno.ENOSPC
             path.unlink()
             [after] = run_frame(way, lambda ctx: ctx.io.write(path, b"z" * 5000))
@@ -215,7 +225,7 @@ def test_address_space_that_is_used_up_is_a_memory_error_and_no_more(way, tmp_pa
     def check():
         system, kept = once(lambda ctx: [ctx.io.read(path), ctx.io.send(left, b"abc")])
         with nothing_left(), open_scheduler(way, system) as scheduler:
-            used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+            used = mapped_bytes()
             limit(resource.RLIMIT_AS, used + (32 << 20))
             errors = []
             try:
@@ -254,7 +264,7 @@ def test_address_space_that_is_used_up_while_a_component_is_filled(way, tmp_path
             ctx.io.read(path, to=(entity, Text))
 
         with nothing_left(), open_scheduler(way, load, world=world, errors="continue") as made:
-            used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+            used = mapped_bytes()
             limit(resource.RLIMIT_AS, used + (32 << 20))
             try:
                 errors = made.tick(0.1).errors
