@@ -151,6 +151,46 @@ static void submit_whole(fol_io *io, fol_io_op *op, uint64_t now)
     fol_io_begin(io, op);
 }
 
+/* See driver_state.h. Such a request makes sense, too. */
+static inline bool is_plain(const fol_io_request *request)
+{
+    if (request->flags != 0 || request->path != NULL || request->path2 != NULL) {
+        return false;
+    }
+    switch (request->kind) {
+    case FOL_IO_TIMEOUT:
+        return true;
+    case FOL_IO_NOP:
+        return request->timeout_ns == 0;
+    case FOL_IO_READ:
+    case FOL_IO_WRITE:
+        return request->timeout_ns == 0 && request->fd >= 0 && request->buffer != NULL &&
+               request->size > 0 && request->size <= FOL_IO_SPLIT && request->offset <= INT64_MAX;
+    default:
+        return false;
+    }
+}
+
+static void begin_timeout(fol_io *io, fol_io_op *op, uint64_t deadline_ns)
+{
+    op->is_plain = true;
+    op->state = FOL_IO_TIMING;
+    op->timer.previous = NULL;
+    fol_timer_wheel_add(io->wheel, &op->timer, deadline_ns);
+}
+
+static inline void begin_plain(fol_io *io, fol_io_op *op)
+{
+    bool has_ring = io->routes_to_ring && io->lanes[FOL_IO_LANE_RING].death == 0;
+    op->is_plain = true;
+    op->lane = has_ring ? FOL_IO_LANE_RING : FOL_IO_LANE_POOL;
+    op->state = FOL_IO_LINED;
+    if (op->request.kind != FOL_IO_NOP) {
+        fol_io_same_add(io, op);
+    }
+    fol_io_line_push(&fol_io_lane_of(io, op)->fresh, op);
+}
+
 void fol_io_submit(fol_io *io, fol_io_op *const *ops, size_t count)
 {
     FOL_ASSERT(!io->is_ending);
@@ -164,12 +204,12 @@ void fol_io_submit(fol_io *io, fol_io_op *const *ops, size_t count)
             now = io->config.clock.now_ns(io->config.clock.state);
             knows_now = true;
         }
-        if (!fol_io_is_plain(&op->request) || !fol_io_slot_take(io, op)) {
+        if (!is_plain(&op->request) || !fol_io_slot_take(io, op)) {
             submit_whole(io, op, now);
         } else if (op->request.kind == FOL_IO_TIMEOUT) {
-            fol_io_begin_timeout(io, op, deadline_of(op, now));
+            begin_timeout(io, op, deadline_of(op, now));
         } else {
-            fol_io_begin_plain(io, op);
+            begin_plain(io, op);
         }
     }
     fol_io_count(&io->counts.submitted, count);

@@ -13,45 +13,6 @@
 
 static_assert(offsetof(fol_io_op, request) == 0, "the request of a plain operation is its token");
 
-bool fol_io_is_plain(const fol_io_request *request)
-{
-    if (request->flags != 0 || request->path != NULL || request->path2 != NULL) {
-        return false;
-    }
-    switch (request->kind) {
-    case FOL_IO_TIMEOUT:
-        return true;
-    case FOL_IO_NOP:
-        return request->timeout_ns == 0;
-    case FOL_IO_READ:
-    case FOL_IO_WRITE:
-        return request->timeout_ns == 0 && request->fd >= 0 && request->buffer != NULL &&
-               request->size > 0 && request->size <= FOL_IO_SPLIT && request->offset <= INT64_MAX;
-    default:
-        return false;
-    }
-}
-
-void fol_io_begin_timeout(fol_io *io, fol_io_op *op, uint64_t deadline_ns)
-{
-    op->is_plain = true;
-    op->state = FOL_IO_TIMING;
-    op->timer.previous = NULL;
-    fol_timer_wheel_add(io->wheel, &op->timer, deadline_ns);
-}
-
-void fol_io_begin_plain(fol_io *io, fol_io_op *op)
-{
-    bool has_ring = io->routes_to_ring && io->lanes[FOL_IO_LANE_RING].death == 0;
-    op->is_plain = true;
-    op->lane = has_ring ? FOL_IO_LANE_RING : FOL_IO_LANE_POOL;
-    op->state = FOL_IO_LINED;
-    if (op->request.kind != FOL_IO_NOP) {
-        fol_io_same_add(io, op);
-    }
-    fol_io_line_push(&fol_io_lane_of(io, op)->fresh, op);
-}
-
 /* The first `count` of the line have left it. */
 static void shorten(fol_io_line *line, fol_io_op *first, uint32_t count)
 {
@@ -71,20 +32,22 @@ static uint32_t start_some(const fol_io *io, const fol_io_lane *lane, fol_io_op 
 {
     fol_io_engine *engine = fol_io_lane_engine(lane);
     const fol_io_request *requests[START_ROOM];
+    fol_io_op *ops[START_ROOM];
     uint32_t room = fol_io_room(io, lane);
     room = room < START_ROOM ? room : START_ROOM;
     uint32_t count = 0;
     for (fol_io_op *at = *op; count < room && at != NULL && at->is_plain; at = at->wait_next) {
-        requests[count++] = &at->request;
+        ops[count] = at;
+        requests[count] = &at->request;
+        count += 1;
     }
     uint32_t started = count == 0 ? 0 : (uint32_t)engine->ops->start_plain(engine, requests, count);
     FOL_ASSERT(started <= count);
-    fol_io_op *at = *op;
     for (uint32_t index = 0; index < started; index++) {
+        fol_io_op *at = ops[index];
         at->state = FOL_IO_FLYING;
-        at = at->wait_next;
+        *op = at->wait_next;
     }
-    *op = at;
     return started;
 }
 

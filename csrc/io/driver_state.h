@@ -277,11 +277,6 @@ void fol_io_cut_short(fol_io *io, fol_io_op *op);
 void fol_io_close_now(fol_io *io, int32_t descriptor);
 
 /* driver_plain.c */
-/* Whether an operation with this request is plain. Then it makes sense, too. */
-bool fol_io_is_plain(const fol_io_request *request);
-/* Those two take one that is, with a slot. */
-void fol_io_begin_timeout(fol_io *io, fol_io_op *op, uint64_t deadline_ns);
-void fol_io_begin_plain(fol_io *io, fol_io_op *op);
 /* Starts plain operations from the head of the line of fresh ones, until one is not plain or there
  * is no room. FOL_OK, or why the first that is left was not started. */
 int fol_io_send_plain(fol_io *io, fol_io_lane *lane);

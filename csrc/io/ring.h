@@ -114,11 +114,11 @@ typedef struct fol_io_ring {
     uint32_t *hints; /* by a hash of a token: the slot that had it last */
     uint32_t hint_shift;
     uint32_t slot_count;
-    uint32_t free_slot;
-    uint32_t used;                                         /* slots */
-    uint32_t parked;                                       /* to be asked again */
-    uint32_t starved;                                      /* the same, when there is a buffer */
-    uint32_t parked_count;                                 /* in both lists */
+    uint32_t free_slot;    /* not beside `used`: stores of both together are slow to load from */
+    uint32_t parked;       /* to be asked again */
+    uint32_t starved;      /* the same, when there is a buffer */
+    uint32_t parked_count; /* in both lists */
+    uint32_t used;         /* slots */
     const fol_io_operation *operations[FOL_IO_KIND_COUNT]; /* NULL: the kernel lacks it */
 
     fol_ring_early *early; /* a queue */

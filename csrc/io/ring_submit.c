@@ -321,29 +321,48 @@ size_t fol_ring_start_plain(fol_io_engine *engine, const fol_io_request *const *
         return 0;
     }
     struct io_uring_sqe *sqes = ring->ring.sq.sqes;
+    uint32_t *array = ring->ring.sq.array;
+    fol_ring_slot *slots = ring->slots;
+    uint32_t *hints = ring->hints;
+    const bool is_registered = ring->memory_is_registered;
+    const uint32_t mask = ring->sq_mask;
+    const uint32_t base = ring->sq_base;
+    /* In registers: as they are in memory, each turn would wait for the one before. */
+    uint32_t tail = ring->sq_tail;
+    uint32_t free_slot = ring->free_slot;
     size_t done = 0;
     for (; done < count && done < room; done++) {
         const fol_io_request *request = requests[done];
         FOL_ASSERT_HOT(request->flags == 0 && request->kind < FOL_IO_KIND_COUNT);
         const fol_io_operation *operation = ring->operations[request->kind];
-        if (operation == NULL) {
+        if (operation == NULL || operation->gives_fd) {
             break;
         }
-        uint32_t number = (ring->sq_tail - ring->sq_base) & ring->sq_mask;
+        uint32_t number = (tail - base) & mask;
         struct io_uring_sqe *sqe = &sqes[number];
 #if PREPARE_NEEDS_CLEAR
         memset(sqe, 0, sizeof *sqe);
 #endif
-        operation->prepare(sqe, request);
-        if (ring->memory_is_registered && operation->short_rule != FOL_IO_SHORT_ENDS) {
+        if (request->kind == FOL_IO_NOP) {
+            io_uring_prep_nop(sqe);
+        } else {
+            operation->prepare(sqe, request);
+        }
+        if (is_registered && operation->short_rule != FOL_IO_SHORT_ENDS) {
             use_registered(ring, sqe, request);
         }
-        ring->ring.sq.array[ring->sq_tail & ring->sq_mask] = number;
-        ring->sq_tail += 1;
-        uint32_t index = fol_ring_slot_take(ring, (uintptr_t)request,
-                                            operation->gives_fd ? FOL_RING_SLOT_GIVES_FD : 0);
-        sqe->user_data = fol_ring_user_data(index, ring->slots[index].generation);
+        array[tail & mask] = number;
+        tail += 1;
+        fol_ring_slot *slot = &slots[free_slot];
+        slot->token = (uintptr_t)request;
+        slot->bits = FOL_RING_SLOT_USED;
+        hints[fol_ring_hint(ring, (uintptr_t)request)] = free_slot;
+        sqe->user_data = fol_ring_user_data(free_slot, slot->generation);
+        free_slot = slot->next;
     }
+    ring->sq_tail = tail;
+    ring->free_slot = free_slot;
+    ring->used += (uint32_t)done;
     engine->in_flight += (uint32_t)done;
     fol_ring_count(&engine->counters.started, done);
     return done;
