@@ -234,7 +234,8 @@ struct fol_scheduler {
     double time;
     _Atomic double ns_per_cycle; /* of the last frame measured */
     double target_cycles;        /* of a piece */
-    uint64_t poll_cycles;
+    uint64_t poll_cycles; /* between two looks at the host, at least */
+    uint64_t poll_pause;  /* the same, because of what the last look cost */
     uint64_t origin_cycles; /* of the trace's time */
     uint64_t origin_ns;
 
@@ -343,12 +344,13 @@ static inline void fol_host_set_attached(fol_scheduler *scheduler, fol_runner *r
         fol_host_switch(scheduler, runner, attached);
     }
 }
-/* Ask the host, when it is time, whether the frame should stop. The caller. */
+/* Ask the host whether the frame should stop: now, or when it is time. The caller. */
 void fol_host_ask(fol_scheduler *scheduler, uint64_t now_cycles);
+void fol_host_ask_rested(fol_scheduler *scheduler, uint64_t now_cycles);
 static inline void fol_host_poll(fol_scheduler *scheduler, uint64_t now_cycles)
 {
     if (__builtin_expect(now_cycles - scheduler->last_poll >= scheduler->poll_cycles, 0)) {
-        fol_host_ask(scheduler, now_cycles);
+        fol_host_ask_rested(scheduler, now_cycles);
     }
 }
 /* The backend's calls of the same names. */

@@ -2,7 +2,9 @@
  *
  * Each runner knows whether its thread is attached. Workers attach for what needs the host and
  * detach before they run anything else, search or park. Only the caller asks the host whether the
- * frame should stop: signals belong to its thread.
+ * frame should stop: signals belong to its thread. Beside a thread that keeps the host busy each
+ * look costs the milliseconds until that one gives way, so the more a look cost, the later the
+ * next one is due.
  */
 
 #include "base/cycles.h"
@@ -11,6 +13,10 @@
 /* While another worker holds the host the caller, which runs native systems meanwhile, would wait
  * for its lock; so it asks this many times less often. */
 #define PATIENCE 16u
+
+/* So many times as long as a look at the host took none is due; in periods of looking, at most. */
+#define REST        16u
+#define MAX_PERIODS 40u
 
 static void attach(fol_scheduler *scheduler, fol_runner *runner)
 {
@@ -71,6 +77,17 @@ void fol_host_ask(fol_scheduler *scheduler, uint64_t now_cycles)
         fol_interrupt(scheduler);
     }
     fol_host_set_attached(scheduler, runner, was_attached);
+    uint64_t end = fol_cycles_now();
+    uint64_t cost = !was_attached && end > now_cycles ? end - now_cycles : 0;
+    uint64_t most = MAX_PERIODS * scheduler->poll_cycles;
+    scheduler->poll_pause = cost < most / REST ? REST * cost : most;
+}
+
+void fol_host_ask_rested(fol_scheduler *scheduler, uint64_t now_cycles)
+{
+    if (now_cycles - scheduler->last_poll >= scheduler->poll_pause) {
+        fol_host_ask(scheduler, now_cycles);
+    }
 }
 
 void fol_release_host(void *state, uint32_t worker)

@@ -174,6 +174,52 @@ static void test_an_interrupt_between_frames_of_nothing_is_seen(void)
     teardown(&f);
 }
 
+typedef struct slow_host {
+    uint32_t looks;
+    uint64_t first_ns;
+    uint64_t last_ns;
+} slow_host;
+
+#define LOOKS   5u
+#define LOOK_NS UINT64_C(1000000)
+
+static void slow_host_switch(void *state)
+{
+    (void)state;
+}
+
+/* Takes its time, and the last look stops the frames. */
+static int slow_host_pending(void *state)
+{
+    slow_host *host = state;
+    uint64_t start = fol_clock_monotonic.now_ns(NULL);
+    host->first_ns = host->looks == 0 ? start : host->first_ns;
+    host->last_ns = start;
+    while (fol_clock_monotonic.now_ns(NULL) - start < LOOK_NS) {
+    }
+    host->looks++;
+    return host->looks == LOOKS;
+}
+
+static void test_a_host_that_takes_long_is_looked_at_less_often(void)
+{
+    fixture f;
+    setup(&f);
+    slow_host host = {0};
+    int64_t rows = 0;
+    fol_system *system = add_system(&f, "native", -1, -1, false);
+    system->columns_kernel = kernel_count;
+    system->user = &rows;
+    f.config.host = (fol_host){&host, slow_host_switch, slow_host_switch, slow_host_pending};
+    start(&f);
+    uint64_t done = 0;
+    CHECK_EQ(fol_scheduler_tick_many(f.scheduler, UINT64_MAX, 0.0, &done), FOL_E_INTERRUPTED);
+    CHECK_EQ(host.looks, LOOKS);
+    /* Sixteen times as long as each look took; cycles are measured to some percents. */
+    CHECK(host.last_ns - host.first_ns >= 15 * (LOOKS - 1) * LOOK_NS);
+    teardown(&f);
+}
+
 static void test_an_interrupt_ends_a_long_row_of_empty_steps(void)
 {
     fixture f;
@@ -362,6 +408,7 @@ int main(void)
     RUN(test_only_systems_that_need_the_host_run_attached);
     RUN(test_a_batch_without_systems_of_the_host_stays_detached);
     RUN(test_an_interrupt_between_frames_of_nothing_is_seen);
+    RUN(test_a_host_that_takes_long_is_looked_at_less_often);
     RUN(test_an_interrupt_ends_a_long_row_of_empty_steps);
     RUN(test_an_interrupt_stops_the_frame_and_keeps_finished_work);
     RUN(test_a_warm_frame_without_commands_allocates_nothing);
