@@ -12,6 +12,9 @@
 #include "base/assert.h"
 #include "foliot/status.h"
 
+/* How often a file is tried again that finds no descriptor while no other file is open. */
+#define FULL_ATTEMPTS 2
+
 /* Which of the owner's vectors go next. */
 typedef struct cursor {
     size_t index;
@@ -314,6 +317,11 @@ static fol_io_next open_result(fol_io_op *op, int64_t value, bool others_are_ope
     if (value == -ENFILE && op->is_direct) {
         op->needs_descriptor = true;
         return FOL_IO_NEXT_STEP;
+    }
+    if (is_full && op->holds_file && op->attempts < FULL_ATTEMPTS) {
+        /* Files that were open when it failed may have been closed before this was known. */
+        op->attempts += 1;
+        return FOL_IO_NEXT_LATER;
     }
     return may_try_again(op, value) ? FOL_IO_NEXT_STEP : end_with(op, value);
 }
