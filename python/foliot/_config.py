@@ -32,7 +32,7 @@ class Config:
         max_io_threads: threads it grows to, at most 1024.
         sqpoll: let a thread of the kernel look at the ring's queue, which burns a processor;
             refused on two processors or fewer.
-        adaptive_window: frames over which the adaptive backend measures.
+        adaptive_window: frames over which the adaptive backend measures, from 4 to 4096.
         adaptive_cooldown: frames after a switch of it before the next one.
         adaptive_least_gain: the part of a frame that a switch must save, as expected; below 1.
         adaptive_least_operations: operations of a frame that are worth the ring to it.
@@ -152,6 +152,6 @@ _BOUNDS = {
     "max_io": (1, 2**24),
     "min_io_threads": (0, 1024),
     "max_io_threads": (1, 1024),
-    "adaptive_window": (1, 65_536),
+    "adaptive_window": (4, 4096),
     "adaptive_cooldown": (0, 2**31 - 1),
 }

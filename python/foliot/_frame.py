@@ -170,8 +170,9 @@ class Span:
 
     Attributes:
         name: the system, the phase, or what was done.
-        kind: "frame", "phase", "segment", "system", "piece", "condition", "merge", "steal", "park"
-            or "host" (waiting for the interpreter).
+        kind: "frame", "phase", "segment", "system", "piece", "condition", "merge", "io" (from
+            sending to delivery), "steal", "park", "switch" (of the adaptive backend) or "host"
+            (waiting for the interpreter).
         worker: the worker; 0 is the thread that calls ``tick``.
         start_ns: nanoseconds from the beginning of the frame.
         end_ns: the same, of its end.

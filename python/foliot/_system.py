@@ -435,10 +435,11 @@ def _check_native_access(made: System) -> None:
                 f"native system `{made.name}`: {shown} holds Python objects, which only Python "
                 "systems may declare."
             )
-        if storage == "bytes" and component in made.column_writes:
+        # With I/O it is the delivery that writes them.
+        if storage == "bytes" and component in made.column_writes and not made.io:
             raise ValueError(
                 f"native system `{made.name}`: {shown} holds bytes, which a kernel may read but "
-                "not write."
+                "not write; with io=True it may ask for them to be read into."
             )
     for component in made.column_reads:
         if component in made.column_writes:

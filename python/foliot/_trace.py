@@ -155,6 +155,8 @@ def _name(kind: str, subject: int, frame: int, names: _Names) -> str:
         return _named(subject, names.phases)
     if kind == "merge":
         return f"merge in {_named(subject, names.phases)}"
+    if kind == "io":
+        return f"I/O of {_named(subject, names.phases)}"
     if kind == "steal":
         return f"steal from worker {subject}"
     return {"frame": f"frame {frame}", "host": "wait for the interpreter"}.get(kind, kind)
@@ -220,10 +222,12 @@ class Trace:
         """All records, ordered by their beginning.
 
         Fields: ``kind`` ("frame", "phase", "segment", "system", "piece", "condition", "merge",
-        "steal", "park" or "host"), ``name``, ``worker``, ``frame``, ``start_ns`` and ``end_ns`` on
+        "steal", "park", "host", "io" or "switch"), ``name``, ``worker``, ``frame``, ``start_ns`` and ``end_ns`` on
         the monotonic clock, ``subject`` and ``detail`` as foliot/trace.h has them: of a system its
         number in the plan and its rows, of a piece its system and its number, of a merge its phase
-        and the commands applied, of a steal the victim and the pieces of work taken.
+        and the commands applied, of a steal the victim and the pieces of work taken, of I/O its
+        phase and how many operations were sent, of a switch of the adaptive
+        backend what it ran as and what it runs as now, as numbers of ``BACKENDS``.
         """
         recording = self._scheduler._recording
         assert recording is not None
@@ -314,6 +318,7 @@ _DETAILS = {
     "system": "rows",
     "piece": "piece",
     "merge": "commands",
+    "io": "operations",
     "steal": "taken",
 }
 

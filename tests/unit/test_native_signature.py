@@ -322,6 +322,12 @@ def test_what_a_kernel_cannot_have_is_refused(options, text):
         fo.native(4096, name="a", signature=COLUMNS, **options)
 
 
+def test_kernel_that_does_io_may_have_bytes_filled():
+    chunked = "int (const fol_chunk *, void *)"
+    made = fo.native(4096, name="a", signature=chunked, writes=Text, io=True)
+    assert made.writes == (Text,)
+
+
 @pytest.mark.parametrize("bad", ["all", 1.5, True])
 def test_chunk_rows_is_a_number_or_auto(bad):
     with pytest.raises(TypeError, match="chunk_rows="):

@@ -37,6 +37,21 @@ def test_scheduler_without_a_trace_has_none():
         assert scheduler.tick(0.1).spans == []
 
 
+def test_io_of_a_stage_is_recorded_and_drawn():
+    def load(ctx):
+        for _ in range(3):
+            ctx.io.nop()
+
+    with make_scheduler(make("load", load, io=True)) as scheduler:
+        frame = scheduler.tick(0.1)
+        records = scheduler.trace.records()
+    (record,) = records[records["kind"] == "io"].tolist()
+    assert record[records.dtype.names.index("name")] == "I/O of update"
+    assert record[records.dtype.names.index("detail")] == 3
+    assert [span.kind for span in frame.spans].count("io") == 1
+    assert "I/O, from sending to delivery" in frame.to_svg()
+
+
 @pytest.mark.parametrize("trace", [0, -1, 2**24 + 1])
 def test_number_of_records_has_bounds(trace):
     with pytest.raises(ValueError, match="trace="):
