@@ -426,18 +426,32 @@ static int check_outside(const drive *run)
     return PyErr_CheckSignals() < 0 || fol_py_scheduler_core(self) == NULL ? -1 : 0;
 }
 
+/* One wait, until the next deadline at the latest. On the machine's clock I/O in flight goes on
+ * meanwhile; any other clock waits as it does, and I/O goes on before each wait. */
+static int wait_once(drive *run, uint64_t now)
+{
+    fol_clock clock = run->scheduler->face.clock;
+    bool is_machine_clock = clock.now_ns == fol_clock_monotonic.now_ns;
+    uint64_t until =
+        run->pacer.next_ns - now < MAX_WAIT_NS ? run->pacer.next_ns : now + MAX_WAIT_NS;
+    int rested = fol_py_scheduler_rest(run->scheduler, is_machine_clock ? until : 0);
+    if (rested < 0 || (rested > 0 && is_machine_clock)) {
+        return rested < 0 ? -1 : 0;
+    }
+    /* A clock in Python takes the interpreter as it does inside a frame. */
+    fol_py_leave_host(false);
+    clock.wait_until_ns(clock.state, run->pacer.next_ns, MAX_WAIT_NS);
+    fol_py_enter_host();
+    return 0;
+}
+
 /* Waits for the next deadline: 0 when it has come, 1 to stop, -1 with an error. */
 static int wait_for_deadline(drive *run, uint64_t *now)
 {
     int stops = check_outside(run) < 0 ? -1 : says_stop(run);
     *now = stops == 0 ? clock_now(run) : 0;
     while (stops == 0 && fol_pacer_wait_ns(&run->pacer, *now) > 0) {
-        fol_clock clock = run->scheduler->face.clock;
-        /* A clock in Python takes the interpreter as it does inside a frame. */
-        fol_py_leave_host(false);
-        clock.wait_until_ns(clock.state, run->pacer.next_ns, MAX_WAIT_NS);
-        fol_py_enter_host();
-        stops = check_outside(run) < 0 ? -1 : says_stop(run);
+        stops = wait_once(run, *now) < 0 || check_outside(run) < 0 ? -1 : says_stop(run);
         if (stops == 0 && check_outside(run) == 0) {
             *now = clock_now(run);
         } else if (stops == 0) {

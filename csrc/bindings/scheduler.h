@@ -189,6 +189,9 @@ int fol_py_raise_refusal(fol_py_scheduler *self, int status, double dt);
 /* wait.c */
 PyObject *fol_py_scheduler_wait(PyObject *self, PyObject *const *args, Py_ssize_t count,
                                 PyObject *names);
+/* Goes on with the I/O in flight until until_ns of the clock: 1; 0: there is none, or somebody else
+ * has the world, which is for the next frame to say; -1 with an error. */
+int fol_py_scheduler_rest(fol_py_scheduler *self, uint64_t until_ns);
 
 /* scheduler.c */
 extern PyType_Spec fol_py_scheduler_spec;

@@ -1,4 +1,4 @@
-/* Waiting, between frames, for operations that a later frame delivers. */
+/* Waiting, between frames: for operations that a later frame delivers, and for a frame's time. */
 #include "bindings/scheduler.h"
 
 #include <errno.h>
@@ -48,12 +48,14 @@ static bool raise_pending(fol_py_scheduler *self)
     return true;
 }
 
-static int wait_core(fol_py_scheduler *self, uint64_t timeout_ns)
+/* Calls fol_scheduler_wait or fol_scheduler_rest. */
+static int wait_core(fol_py_scheduler *self, int (*wait)(fol_scheduler *core, uint64_t time_ns),
+                     uint64_t time_ns)
 {
     self->call_count++;
     self->is_driving = true;
     PyThreadState *outer = fol_py_host_nest();
-    int status = fol_scheduler_wait(self->core, timeout_ns);
+    int status = wait(self->core, time_ns);
     fol_py_host_unnest(outer);
     self->is_driving = false;
     self->call_count--;
@@ -79,7 +81,7 @@ PyObject *fol_py_scheduler_wait(PyObject *object, PyObject *const *args, Py_ssiz
         fol_py_raise_refusal(self, FOL_E_BUSY, 0.0);
         return NULL;
     }
-    int status = wait_core(self, timeout_ns);
+    int status = wait_core(self, fol_scheduler_wait, timeout_ns);
     if (raise_pending(self)) {
         return NULL;
     }
@@ -92,4 +94,20 @@ PyObject *fol_py_scheduler_wait(PyObject *object, PyObject *const *args, Py_ssiz
     }
     fol_py_raise_refusal(self, status, 0.0);
     return NULL;
+}
+
+int fol_py_scheduler_rest(fol_py_scheduler *self, uint64_t until_ns)
+{
+    if (self->is_driving) {
+        return 0;
+    }
+    int status = wait_core(self, fol_scheduler_rest, until_ns);
+    if (raise_pending(self)) {
+        return -1;
+    }
+    if (status == FOL_E_INTERRUPTED) {
+        PyErr_SetNone(PyExc_KeyboardInterrupt);
+        return -1;
+    }
+    return status == 0;
 }

@@ -136,7 +136,32 @@ static int wait_for_later(fol_frame_io *io, uint64_t timeout_ns)
     return FOL_OK;
 }
 
-int fol_scheduler_wait(fol_scheduler *scheduler, uint64_t timeout_ns)
+/* Whatever comes: the driver goes on with what takes several steps. */
+static int rest_until(fol_frame_io *io, uint64_t until_ns)
+{
+    fol_scheduler *scheduler = io->scheduler;
+    while (fol_io_pending(io->driver) != 0) {
+        if (fol_is_interrupted(scheduler)) {
+            return FOL_E_INTERRUPTED;
+        }
+        /* Only a clock of the host's needs it to tell the time. */
+        if (!is_monotonic(scheduler)) {
+            fol_host_set_attached(scheduler, &scheduler->runners[0], true);
+        }
+        if (clock_now(scheduler) >= until_ns) {
+            fol_io_poll(io->driver);
+            fol_io_collect(io);
+            return FOL_OK;
+        }
+        wait_once(io, 1, until_ns);
+        fol_io_collect(io);
+    }
+    return -ENOENT;
+}
+
+/* What both kinds of waits between frames begin and end with. */
+static int wait_between(fol_scheduler *scheduler, int (*wait)(fol_frame_io *io, uint64_t time_ns),
+                        uint64_t time_ns)
 {
     int status = fol_begin_change(scheduler);
     if (status != FOL_OK) {
@@ -148,9 +173,19 @@ int fol_scheduler_wait(fol_scheduler *scheduler, uint64_t timeout_ns)
     atomic_store_explicit(&scheduler->is_interrupted, false, memory_order_relaxed);
     status = io == NULL ? -ENOENT : fol_io_begin_drive(io);
     if (status == FOL_OK) {
-        status = wait_for_later(io, timeout_ns);
+        status = wait(io, time_ns);
     }
     fol_host_set_attached(scheduler, &scheduler->runners[0], true);
     fol_end_change(scheduler);
     return status;
+}
+
+int fol_scheduler_wait(fol_scheduler *scheduler, uint64_t timeout_ns)
+{
+    return wait_between(scheduler, wait_for_later, timeout_ns);
+}
+
+int fol_scheduler_rest(fol_scheduler *scheduler, uint64_t until_ns)
+{
+    return wait_between(scheduler, rest_until, until_ns);
 }

@@ -265,6 +265,10 @@ int fol_io_queue_submit(fol_io_queue *queue, const fol_io_intent *intent, fol_io
  * FOL_E_INTERRUPTED; FOL_E_BUSY, -EBUSY, FOL_E_FORKED as for a tick. Called attached, waits
  * detached. */
 int fol_scheduler_wait(fol_scheduler *scheduler, uint64_t timeout_ns);
+/* Between frames: goes on with the I/O in flight until until_ns of the scheduler's clock, whatever
+ * comes meanwhile; once, without waiting, when that has passed. FOL_OK; -ENOENT: nothing is in
+ * flight any more; else as above. */
+int fol_scheduler_rest(fol_scheduler *scheduler, uint64_t until_ns);
 
 /* What does the I/O. */
 typedef struct fol_io_info {

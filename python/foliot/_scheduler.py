@@ -353,6 +353,8 @@ class Scheduler(_core.Scheduler):
 
         Each frame advances ``1 / rate`` seconds. A frame that begins late is caught up with, a few
         in a row at most; older deadlines are dropped and counted. Ctrl-C raises KeyboardInterrupt.
+        While a frame's time has not come, operations in flight go on; what comes of them starts no
+        frame early.
 
         Args:
             rate: frames a second; None for as fast as they go, each as long as the time that

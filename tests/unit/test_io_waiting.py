@@ -2,8 +2,10 @@
 
 import errno
 import os
+import signal
 import socket
 import threading
+import time
 
 import foliot as fo
 import pytest
@@ -359,3 +361,74 @@ def test_ring_in_use_by_a_living_thread_is_refused_with_what_to_do(pipe):
         thread.join()
         os.write(pipe[1], b"x")
         run_until_done(scheduler, kept[0])
+
+
+def send_beside_a_receiver(engine, pair, clock, **run):
+    """Frames of a system that sends more than the sockets hold, and a thread that receives it."""
+    left, right = pair
+    data = bytes(range(256)) * 16384
+    received = threading.Event()
+    ask, kept = once(lambda ctx: ctx.io.send(left, data, wait="none"))
+
+    def receive():
+        missing = len(data)
+        while missing > 0:
+            missing -= len(right.recv(65536))
+        received.set()
+
+    def drive():
+        with engine.scheduler(ask, clock=clock(received)) as scheduler:
+            report = scheduler.run(until=received, **run)
+            assert report.frames == 1
+            run_until_done(scheduler, kept[0])
+
+    run_together(receive, drive)
+    assert kept[0].result == len(data)
+
+
+def test_operations_go_on_while_a_run_waits_for_the_time_of_a_frame(engine, pair):
+    send_beside_a_receiver(engine, pair, lambda received: None, rate=0.01)
+
+
+class StandingClock:
+    """A clock that moves to where it is waited for once something has happened."""
+
+    def __init__(self, moves):
+        self.moves, self.now = moves, 0
+
+    def now_ns(self):
+        return self.now
+
+    def wait_until_ns(self, deadline_ns, max_wait_ns):
+        if self.moves.wait(0.001):
+            self.now = deadline_ns
+
+
+def test_operations_go_on_while_a_run_waits_on_a_clock_of_its_own(engine, pair):
+    send_beside_a_receiver(engine, pair, StandingClock, rate=0.01)
+
+
+def test_what_comes_starts_no_frame_of_a_run_early(engine, pipe):
+    begun = []
+
+    def ask(ctx):
+        begun.append(time.monotonic())
+        ctx.io.nop(wait="none")
+        ctx.io.timeout(0.001, wait="none")
+
+    with engine.scheduler(fo.system(io=True, name="ask")(ask)) as scheduler:
+        start = time.monotonic()
+        scheduler.run(rate=50, ticks=4)
+    assert len(begun) == 4
+    assert all(at >= start + number / 50 for number, at in enumerate(begun))
+
+
+def test_signal_stops_a_run_that_waits_beside_operations(engine, pipe):
+    def ask(ctx):
+        ctx.io.read(pipe[0], 1, None, wait="none")
+        threading.Timer(0.01, signal.raise_signal, [signal.SIGINT]).start()
+
+    with engine.scheduler(fo.system(io=True, name="ask")(ask)) as scheduler:
+        with pytest.raises(KeyboardInterrupt):
+            scheduler.run(rate=0.01)
+        assert scheduler.stats.frames == 1
