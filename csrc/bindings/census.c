@@ -213,6 +213,9 @@ int fol_py_census_fetch(const fol_chunk *chunk, void *user)
     int64_t *identities = chunk->columns[3];
     int status = 0;
     for (ptrdiff_t i = 0; i < chunk->rows && status == 0; i++) {
+        if (places[i] >= desk->count) {
+            return EINVAL;
+        }
         const file row = {.state = &states[i],
                           .step = &steps[i],
                           .place = &desk->places[places[i]],

@@ -12,6 +12,9 @@
 #define LANES 16
 /* Additions of 0 or 1 that an 8-bit lane can hold. */
 #define LANE_ADDITIONS_MAX 255
+/* How far ahead memory is asked for. A text that another thread has read is in nobody's first-level
+ * cache, and to wait for it takes longer than to count it. */
+#define AHEAD 2048
 
 typedef uint8_t lanes_u8 __attribute__((vector_size(LANES)));
 
@@ -54,6 +57,8 @@ static const uint8_t *count_groups(fol_py_counts *counts, const uint8_t *data, c
         lanes_u8 lines = {0};
         lanes_u8 words = {0};
         for (ptrdiff_t group = 0; group < groups; group++, data += LANES) {
+            /* Behind the end, too: an address that is not there does no harm. */
+            __builtin_prefetch((const void *)((uintptr_t)data + AHEAD));
             lanes_u8 bytes = load(data);
             /* A comparison is 0xff where it holds, which is -1 to subtract. */
             lines -= (lanes_u8)(bytes == '\n');

@@ -337,6 +337,14 @@ def test_census_that_is_broken_off_leaves_no_descriptor_open():
         assert open_descriptors() == before
 
 
+def test_row_without_a_place_of_the_desk_fails_its_system():
+    with contextlib.closing(Rows([b"one"])) as rows:
+        rows.world.set(rows.entities[0], Reading(state=0, step=0, place=1))
+        with pytest.raises(fo.FrameError) as caught:
+            rows.tick()
+        assert f"{errno.EINVAL}" in str(caught.value.exceptions[0])
+
+
 def test_places_are_laid_out_as_the_kernels_have_them():
     assert Place.fields["path"][1] == 2 * 32 + 12
     assert Place.itemsize == 4176

@@ -320,6 +320,7 @@ def without_collector() -> Iterator[None]:
             gc.enable()
 
 
+@without_collector()
 def run_census(
     root: bytes,
     *,
@@ -342,7 +343,6 @@ def run_census(
     system_ns: Counter[str] = Counter()
     with (
         contextlib.closing(desk),
-        without_collector(),
         fo.Scheduler(
             make_world(expected_files, search, summary, ranking),
             make_schedule(desk),
@@ -387,6 +387,10 @@ def counts_of(world: fo.World) -> Iterator[tuple[bytes, FileCount]]:
     for chunk in world.query(reads=[Path, Counts, Identity], without=[Reading]):
         counts = chunk[Counts]
         columns = (counts.bytes, counts.lines, counts.words, counts.crc)
-        seen = map(Seen._make, chunk[Identity].tolist())
+        # Three times as fast as _make, which is half of the time that all of this takes.
+        new = tuple.__new__
+        seen = map(new, itertools.repeat(Seen), chunk[Identity].tolist())
         found = zip(*(column.tolist() for column in columns), seen, strict=True)
-        yield from zip(map(bytes, chunk[Path]), map(FileCount._make, found), strict=True)
+        yield from zip(
+            map(bytes, chunk[Path]), map(new, itertools.repeat(FileCount), found), strict=True
+        )

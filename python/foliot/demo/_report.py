@@ -106,7 +106,8 @@ class Report:
         rows.append(("plain Python", 1, "-", self.reference_seconds))
         files = len(self.reference.counts)
         lines = [
-            f"{'Runs':15}{'workers':>8}{'I/O':>7}{'seconds':>10}{'files/s':>12}{'MB/s':>9}{'speed':>9}"
+            f"{'Runs':15}{'workers':>8}{'I/O':>7}{'seconds':>10}{'files/s':>12}{'MB/s':>9}"
+            f"{'speed':>9}"
         ]
         for name, workers, engine, seconds in rows:
             ratio = f"{self.reference_seconds / seconds:.2f} x"
