@@ -173,6 +173,7 @@ static inline bool is_plain(const fol_io_request *request)
 
 static void begin_timeout(fol_io *io, fol_io_op *op, uint64_t deadline_ns)
 {
+    io->held += 1;
     op->is_plain = true;
     op->state = FOL_IO_TIMING;
     op->timer.previous = NULL;
@@ -204,12 +205,13 @@ void fol_io_submit(fol_io *io, fol_io_op *const *ops, size_t count)
             now = io->config.clock.now_ns(io->config.clock.state);
             knows_now = true;
         }
-        if (!is_plain(&op->request) || !fol_io_slot_take(io, op)) {
-            submit_whole(io, op, now);
-        } else if (op->request.kind == FOL_IO_TIMEOUT) {
+        bool may_be_plain = is_plain(&op->request);
+        if (may_be_plain && op->request.kind == FOL_IO_TIMEOUT && io->held < io->slot_count) {
             begin_timeout(io, op, deadline_of(op, now));
-        } else {
+        } else if (may_be_plain && fol_io_slot_take(io, op)) {
             begin_plain(io, op);
+        } else {
+            submit_whole(io, op, now);
         }
     }
     fol_io_count(&io->counts.submitted, count);

@@ -10,8 +10,8 @@
  *
  * Invariants. An operation is in one of four places: with its owner, in the queue of those that
  * wait for room in an engine, in flight, or in the list of those with news. An operation in flight
- * has exactly one request with an engine, or is a timer; it is the request's token, which engines
- * give back once, so that every completion finds the operation that asked for it.
+ * has exactly one request with an engine, or is a timer; its request's address is the token, which
+ * engines give back once, so that every completion finds the operation that asked for it.
  */
 #ifndef FOL_IO_DRIVER_H
 #define FOL_IO_DRIVER_H
@@ -37,11 +37,15 @@ struct fol_io_piece {
     uint8_t lane;
 };
 
-/* On the owner's storage, from submit until it comes back. What every operation touches stands
- * first, then its timer, then what only some need. */
+/* On the owner's storage, from submit until it comes back. Timers touch the first two cache lines,
+ * which processors fetch together; plain requests the second and third, and the first as well when
+ * they are on a descriptor. */
 typedef struct fol_io_op fol_io_op;
 struct fol_io_op {
-    alignas(64) fol_io_request request; /* the owner's; not changed by the driver */
+    alignas(128) fol_timer timer; /* the driver's */
+    fol_io_op *same_next;         /* the driver's: among those on the same descriptor */
+    fol_io_op *same_previous;
+    fol_io_op *closer; /* the driver's: waits for this one to end before it closes its descriptor */
     /* Good when it came back with is_finished. */
     int64_t value;
     size_t size; /* of what is in `data`; after a failure, bytes that had come or gone before it */
@@ -49,11 +53,11 @@ struct fol_io_op {
         void *data;               /* foliot's own buffer, or NULL; fol_io_release gives it back */
         fol_io_op *wait_previous; /* the driver's, before it is finished */
     };
-    fol_io_op *next; /* in the list of fol_io_take */
-    /* The driver's own. */
-    fol_io_op *wait_next; /* in a queue for an engine */
-    uint32_t slot;
-    bool is_finished; /* the owner may look */
+    fol_io_op *next;      /* in the list of fol_io_take */
+    fol_io_op *wait_next; /* the driver's: in a queue for an engine */
+    uint32_t slot;        /* the driver's */
+    bool is_finished;
+    /* The driver's own, but for request and pieces. */
     uint8_t state;
     uint8_t stage : 2;
     uint8_t lane : 1;
@@ -63,13 +67,10 @@ struct fol_io_op {
     bool is_cancelled : 1;
     bool is_expired : 1;
     bool has_news : 1;
-    bool has_begun : 1;  /* its first request was sent */
-    bool is_in_same : 1; /* in the list of its descriptor */
-    bool holds_file : 1; /* counts as an open file of its lane */
-    fol_timer timer;
-    fol_io_op *same_next; /* among those on the same descriptor */
-    fol_io_op *same_previous;
-    fol_io_op *closer; /* that waits for this one to end before it closes its descriptor */
+    bool has_begun : 1;     /* its first request was sent */
+    bool is_in_same : 1;    /* in the list of its descriptor */
+    bool holds_file : 1;    /* counts as an open file of its lane */
+    fol_io_request request; /* the owner's; not changed by the driver */
     /* The owner's, of FOL_IO_MANY: taken and not released, in order; fol_io_release frees them. */
     fol_io_piece *pieces;
     fol_io_piece *first_piece; /* that came since the last take */
@@ -88,7 +89,8 @@ struct fol_io_op {
     fol_io_request step;       /* with an engine now */
 };
 
-static_assert(offsetof(fol_io_op, timer) == 128, "what all touch is in two cache lines");
+static_assert(offsetof(fol_io_op, value) == 64, "what timers need is in a pair of cache lines");
+static_assert(offsetof(fol_io_op, pieces) == 192, "what plain requests need is in two or three");
 
 typedef struct fol_io_config {
     fol_io_choice choice;

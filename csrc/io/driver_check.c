@@ -67,6 +67,7 @@ void fol_io_invariants(const fol_io *io)
         FOL_ASSERT(flying[index] == io->lanes[index].flying);
         FOL_ASSERT(files[index] == io->lanes[index].open_files);
     }
+    FOL_ASSERT(held <= io->held);
     uint32_t ended = 0;
     for (const fol_io_op *op = io->first_news; op != NULL; op = op->next) {
         FOL_ASSERT(op->has_news && (op->is_finished || op->first_piece != NULL));
@@ -74,7 +75,8 @@ void fol_io_invariants(const fol_io *io)
         FOL_ASSERT(ended <= io->pending);
     }
     FOL_ASSERT(ended == io->finished_news);
-    FOL_ASSERT(held + ended == io->pending);
+    FOL_ASSERT(io->held + ended == io->pending);
+    FOL_ASSERT(io->held - held <= fol_timer_wheel_count(io->wheel));
     fol_slab_invariants(&io->slab);
     fol_timer_wheel_invariants(io->wheel);
 }

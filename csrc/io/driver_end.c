@@ -17,6 +17,16 @@
 
 static void cancel_all(fol_io *io)
 {
+    /* Bounded by the timers there are: each that is alone ends, and the rest are cancelled below.
+     */
+    fol_timer *timer = fol_timer_wheel_expire(io->wheel, UINT64_MAX);
+    while (timer != NULL) {
+        fol_io_op *op = fol_io_op_of_timer(timer);
+        if (op->state == FOL_IO_TIMING) {
+            (void)fol_io_cancel(io, op);
+        }
+        timer = fol_timer_wheel_expire(io->wheel, UINT64_MAX);
+    }
     for (uint32_t index = 0; index < io->slots_touched; index++) {
         if (io->slots[index].op != NULL) {
             (void)fol_io_cancel(io, io->slots[index].op);
@@ -106,11 +116,17 @@ bool fol_io_destroy(fol_io *io, void (*dropped)(void *argument, fol_io_op *op), 
     for (uint32_t index = 0; index < io->slots_touched; index++) {
         fol_io_op *op = io->slots[index].op;
         if (op != NULL) {
-            if (!op->is_plain || op->state == FOL_IO_TIMING) {
+            if (!op->is_plain) {
                 fol_timer_wheel_remove(io->wheel, &op->timer);
             }
             drop(io, op, dropped, argument);
         }
+    }
+    /* Plain timers, in a child of fork. */
+    fol_timer *timer = fol_timer_wheel_expire(io->wheel, UINT64_MAX);
+    while (timer != NULL) {
+        drop(io, fol_io_op_of_timer(timer), dropped, argument);
+        timer = fol_timer_wheel_expire(io->wheel, UINT64_MAX);
     }
     fol_io_op *op = io->first_news;
     while (op != NULL) {

@@ -161,14 +161,13 @@ static void begin_close(fol_io *io, fol_io_op *op)
 void fol_io_begin(fol_io *io, fol_io_op *op)
 {
     const fol_io_request *request = &op->request;
+    FOL_ASSERT(request->kind != FOL_IO_TIMEOUT);
     if (request->kind == FOL_IO_CANCEL) {
         fol_io_op *target = io->config.find == NULL
                                 ? NULL
                                 : io->config.find(io->config.find_argument, request->handle);
         bool was_in_time = target != NULL && target != op && fol_io_cancel(io, target);
         finish_with(io, op, was_in_time ? 0 : -ENOENT);
-    } else if (request->kind == FOL_IO_TIMEOUT) {
-        op->state = FOL_IO_TIMING;
     } else if (request->kind == FOL_IO_CLOSE) {
         op->lane = fol_io_lane_choose(io, op);
         begin_close(io, op);
@@ -388,7 +387,7 @@ static inline bool take_event(fol_io *io, fol_io_lane *lane, const fol_io_event 
         io->is_notice_armed = event->has_more;
         return false;
     }
-    fol_io_op *op = (fol_io_op *)(uintptr_t)event->token;
+    fol_io_op *op = fol_io_op_of(event->token);
     FOL_ASSERT(op->state == FOL_IO_FLYING && fol_io_lane_of(io, op) == lane);
     if (op->is_plain && event->value == good_value(op)) {
         land_plain(io, op, event->value);
@@ -460,8 +459,9 @@ void fol_io_flush(fol_io *io)
 void fol_io_cut_short(fol_io *io, fol_io_op *op)
 {
     FOL_ASSERT(fol_io_is_ended(op));
-    if (op->state == FOL_IO_TIMING) {
+    if (op->state == FOL_IO_TIMING && op->is_plain) {
         fol_timer_wheel_remove(io->wheel, &op->timer);
+        io->held -= 1;
     }
     fol_io_make_whole(op);
     switch (op->state) {
@@ -497,7 +497,7 @@ void fol_io_cut_short(fol_io *io, fol_io_op *op)
     }
 }
 
-void fol_io_expire(fol_io *io)
+void fol_io_expire(fol_io *io, uint32_t most)
 {
     if (fol_timer_wheel_count(io->wheel) == 0) {
         return;
@@ -507,15 +507,18 @@ void fol_io_expire(fol_io *io)
     uint32_t count = 0;
     /* Bounded: nothing adds a timer here. */
     while (timer != NULL) {
-        fol_io_op *op = (fol_io_op *)(void *)((char *)timer - offsetof(fol_io_op, timer));
+        fol_io_op *op = fol_io_op_of_timer(timer);
         if (op->state == FOL_IO_TIMING) {
+            FOL_ASSERT(op->is_plain);
+            io->held -= 1;
             land_plain(io, op, 0);
             count += 1;
         } else if (!fol_io_is_ended(op)) {
             op->is_expired = true;
             fol_io_cut_short(io, op);
         }
-        timer = fol_timer_wheel_expire(io->wheel, now);
+        most -= 1;
+        timer = most == 0 ? NULL : fol_timer_wheel_expire(io->wheel, now);
     }
     io->finished_news += count;
     fol_io_count(&io->counts.completed, count);

@@ -11,8 +11,6 @@
 /* How many are given to an engine at once. */
 #define START_ROOM 64u
 
-static_assert(offsetof(fol_io_op, request) == 0, "the request of a plain operation is its token");
-
 /* The first `count` of the line have left it. */
 static void shorten(fol_io_line *line, fol_io_op *first, uint32_t count)
 {

@@ -5,6 +5,9 @@
  * alone (TIMING), waiting for others on its descriptor to end (BLOCKED), waiting for a buffer to
  * come back (STARVED, a line as well). Ended (ENDED), it is in the list of news until it is taken.
  *
+ * Slots are for those that something else may have to find: all but plain timers, which the wheel
+ * has.
+ *
  * A plain operation is a timer, or one request without a deadline, given to the engine as it is,
  * whose good result is known beforehand: for those nothing is set up that only steps and files
  * need. One that is cancelled, or gets any other result, is made whole first, and goes on as the
@@ -110,6 +113,7 @@ struct fol_io {
     bool has_new_pieces;    /* of one of them at least */
     fol_io_piece *free_pieces;
     uint32_t pending; /* not come back */
+    uint32_t held;    /* with a slot, or a timer alone */
     fol_io_counts counts;
     FOL_ATOMIC(uint32_t) is_woken;
     FOL_ATOMIC(fol_io_engine *) sleeps_in; /* the engine that is waited in now */
@@ -179,15 +183,18 @@ static inline void fol_io_line_push(fol_io_line *line, fol_io_op *op)
 static inline bool fol_io_slot_take(fol_io *io, fol_io_op *op)
 {
     uint32_t index = io->first_free;
+    if (io->held == io->slot_count) {
+        return false;
+    }
     if (index != FOL_IO_NO_SLOT) {
         io->first_free = io->slots[index].next_free;
-    } else if (io->slots_touched < io->slot_count) {
-        index = io->slots_touched++;
     } else {
-        return false;
+        FOL_ASSERT(io->slots_touched < io->slot_count);
+        index = io->slots_touched++;
     }
     io->slots[index].op = op;
     op->slot = index;
+    io->held += 1;
     return true;
 }
 
@@ -202,11 +209,17 @@ static inline void fol_io_slot_give(fol_io *io, fol_io_op *op)
     slot->next_free = io->first_free;
     io->first_free = op->slot;
     op->slot = FOL_IO_NO_SLOT;
+    io->held -= 1;
+}
+
+static inline fol_io_op *fol_io_op_of(uint64_t token)
+{
+    return (fol_io_op *)(void *)((char *)(uintptr_t)token - offsetof(fol_io_op, request));
 }
 
 static inline uint64_t fol_io_token_of(const fol_io_op *op)
 {
-    return (uintptr_t)op;
+    return (uintptr_t)&op->request;
 }
 
 static inline void fol_io_news_add(fol_io *io, fol_io_op *op)
@@ -266,8 +279,13 @@ void fol_io_line_up(fol_io *io, fol_io_op *op, bool has_begun);
 void fol_io_send(fol_io *io);
 /* Takes what completed; true when there was anything. */
 bool fol_io_reap(fol_io *io);
-/* Ends what is overdue. */
-void fol_io_expire(fol_io *io);
+/* Ends what is overdue, `most` operations at most. */
+void fol_io_expire(fol_io *io, uint32_t most);
+/* Of a timer in the wheel. */
+static inline fol_io_op *fol_io_op_of_timer(fol_timer *timer)
+{
+    return (fol_io_op *)(void *)((char *)timer - offsetof(fol_io_op, timer));
+}
 void fol_io_flush(fol_io *io);
 void fol_io_go_on(fol_io *io, fol_io_op *op, fol_io_next next);
 /* With op->value, and all else of the result, set. */

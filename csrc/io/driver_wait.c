@@ -29,8 +29,10 @@
 #include "io/driver_state.h"
 
 /* Waits of an engine in one fol_io_wait; each ends with something that is done. */
-#define TURNS        65536
-#define POLL_TURNS   64
+#define TURNS      65536
+#define POLL_TURNS 64
+/* Timers that end before a wait: their owner sees to them while they are in the cache. */
+#define EXPIRE_ROOM  256
 #define LINED_NS     UINT64_C(1000000)
 #define DISARM_TURNS 16
 #define DISARM_NS    UINT64_C(1000000)
@@ -61,7 +63,7 @@ void fol_io_wake(fol_io *io)
 static void make_progress(fol_io *io)
 {
     (void)fol_io_reap(io);
-    fol_io_expire(io);
+    fol_io_expire(io, EXPIRE_ROOM);
     fol_io_send(io);
 }
 
@@ -116,7 +118,7 @@ void fol_io_poll(fol_io *io)
             break;
         }
     }
-    fol_io_expire(io);
+    fol_io_expire(io, UINT32_MAX);
     fol_io_send(io);
     disarm_notice(io);
     fol_io_flush(io);
