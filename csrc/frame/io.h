@@ -34,24 +34,36 @@ typedef enum fol_io_slot_state {
     FOL_IO_SLOT_FINISHED = 3,
 } fol_io_slot_state;
 
+/* An intent without its request, which is the operation's. */
+typedef struct fol_io_target {
+    fol_io_until until;
+    uint64_t entity;
+    fol_component *component;
+    fol_io_result *result;
+    const fol_io_receiver *receiver;
+    void *user;
+} fol_io_target;
+
+/* What all need stands at the end of the operation, and right behind it. */
 typedef struct fol_io_slot fol_io_slot;
 struct fol_io_slot {
     fol_io_op op; /* first: the driver's operation is the slot */
-    fol_io_intent intent;
-    fol_bytes blob; /* what is read into, until the world has it */
-    uint64_t key;   /* queued: the stamp; sent: the number of the submission */
+    uint64_t key; /* queued: the stamp; sent: the number of the submission */
     fol_io_slot *next;
-    fol_io_slot *next_unresolved; /* provisional entities, until the merge */
-    uint32_t generation;
+    fol_io_target target;
     uint32_t index;
+    uint32_t generation;
     uint32_t system; /* in the running plan; UINT32_MAX: of a plan that was replaced */
     uint8_t worker;
-    uint8_t state;    /* fol_io_slot_state */
-    bool has_come;    /* in the list of what the next frame delivers */
-    bool was_stopped; /* cancelled because the frame was interrupted */
+    uint8_t state;                /* fol_io_slot_state */
+    bool has_come;                /* in the list of what the next frame delivers */
+    bool was_stopped;             /* cancelled because the frame was interrupted */
+    fol_bytes blob;               /* what is read into, until the world has it */
+    fol_io_slot *next_unresolved; /* provisional entities, until the merge */
 };
 
 static_assert(offsetof(fol_io_slot, op) == 0, "an operation is a slot");
+static_assert(sizeof(fol_io_slot) == 512, "eight in a page");
 
 typedef struct fol_io_list {
     fol_io_slot *first;
@@ -77,8 +89,9 @@ struct fol_frame_io {
     fol_io_op **batch;
     fol_io_op **spare;
     uint32_t batch_count;
-    fol_io_list in_phase; /* sent, delivered at the phase's end; in order */
-    fol_io_list came;     /* for the next frame's start; in no order */
+    uint32_t failed_count; /* finished, not delivered, and failed */
+    fol_io_list in_phase;  /* sent, delivered at the phase's end; in order */
+    fol_io_list came;      /* for the next frame's start; in no order */
     uint32_t came_count;
     uint32_t awaited_at_stage; /* sent and not finished */
     uint32_t awaited_at_phase;
@@ -99,6 +112,17 @@ struct fol_frame_io {
 static inline fol_io_slot *fol_io_slot_of(fol_io_op *op)
 {
     return (fol_io_slot *)op;
+}
+
+/* Ahead of a walk through a batch: `count` operations of it, of which `index` is at work. */
+static inline void fol_io_prefetch(fol_io_op *const *ops, uint32_t index, uint32_t count)
+{
+    if (index + 4 < count) {
+        const char *slot = (const char *)ops[index + 4];
+        __builtin_prefetch(slot + offsetof(fol_io_slot, op.value));
+        __builtin_prefetch(slot + offsetof(fol_io_slot, key));
+        __builtin_prefetch(slot + offsetof(fol_io_slot, target.user));
+    }
 }
 
 static inline void fol_io_list_append(fol_io_list *list, fol_io_slot *slot)

@@ -39,22 +39,24 @@ static void drop_unsent(fol_frame_io *io)
 }
 
 /* Whether it can be read to where it will stay: its size is known and it comes in one piece. */
-static bool reads_into_blob(const fol_io_intent *intent)
+static bool reads_into_blob(const fol_io_slot *slot)
 {
-    return intent->component != NULL && intent->request.size > 0 &&
-           (intent->request.flags & (FOL_IO_MANY | FOL_IO_TO_END)) == 0;
+    const fol_io_request *request = &slot->op.request;
+    return slot->target.component != NULL && request->size > 0 &&
+           (request->flags & (FOL_IO_MANY | FOL_IO_TO_END)) == 0;
 }
 
 /* False: it ended before it began. */
 static bool prepare_op(fol_io_slot *slot)
 {
-    slot->op = (fol_io_op){.request = slot->intent.request};
-    if (!reads_into_blob(&slot->intent)) {
+    if (!reads_into_blob(slot)) {
         return true;
     }
-    int status = fol_bytes_create_uninitialised(slot->intent.request.size, &slot->blob);
+    int status = fol_bytes_create_uninitialised(slot->op.request.size, &slot->blob);
     if (status != FOL_OK) {
         slot->op.value = status;
+        slot->op.data = NULL;
+        slot->op.size = 0;
         slot->op.is_finished = true;
         return false;
     }
@@ -64,7 +66,7 @@ static bool prepare_op(fol_io_slot *slot)
 
 static void count_awaited(fol_frame_io *io, fol_io_slot *slot)
 {
-    switch (slot->intent.until) {
+    switch (slot->target.until) {
     case FOL_IO_STAGE:
         io->awaited_at_stage++;
         break;
@@ -76,8 +78,8 @@ static void count_awaited(fol_frame_io *io, fol_io_slot *slot)
         io->later++;
         break;
     }
-    if (slot->intent.component != NULL && slot->intent.until != FOL_IO_STAGE &&
-        fol_entity_is_provisional(slot->intent.entity)) {
+    if (slot->target.component != NULL && slot->target.until != FOL_IO_STAGE &&
+        fol_entity_is_provisional(slot->target.entity)) {
         slot->next_unresolved = io->unresolved;
         io->unresolved = slot;
     }
@@ -89,7 +91,8 @@ static void end_unsent(fol_frame_io *io, fol_io_slot *slot)
     slot->state = FOL_IO_SLOT_FINISHED;
     fol_count(&io->completed, 1);
     fol_count(&io->failed, 1);
-    switch (slot->intent.until) {
+    io->failed_count++;
+    switch (slot->target.until) {
     case FOL_IO_STAGE:
         io->awaited_at_stage--;
         break;
@@ -110,6 +113,7 @@ static void send_batch(fol_frame_io *io)
     uint32_t sent = 0;
     for (uint32_t i = 0; i < io->batch_count; i++) {
         fol_io_slot *slot = fol_io_slot_of(io->batch[i]);
+        fol_io_prefetch(io->batch, i, io->batch_count);
         FOL_ASSERT_HOT(slot->state == FOL_IO_SLOT_QUEUED);
         slot->system = node_of(scheduler, slot)->system;
         slot->key = io->next_key++;
@@ -134,7 +138,7 @@ static void choose_deliveries(fol_frame_io *io, bool is_phase_end)
 {
     uint32_t kept = 0;
     for (uint32_t i = 0; i < io->batch_count; i++) {
-        if (fol_io_slot_of(io->batch[i])->intent.until == FOL_IO_STAGE) {
+        if (fol_io_slot_of(io->batch[i])->target.until == FOL_IO_STAGE) {
             io->batch[kept++] = io->batch[i];
         }
     }
@@ -187,7 +191,7 @@ static void resolve_entities(fol_frame_io *io)
 {
     const fol_commands *any = io->scheduler->buffers[0];
     for (fol_io_slot *slot = io->unresolved; slot != NULL; slot = slot->next_unresolved) {
-        slot->intent.entity = fol_commands_resolve(any, slot->intent.entity);
+        slot->target.entity = fol_commands_resolve(any, slot->target.entity);
     }
     io->unresolved = NULL;
 }

@@ -23,11 +23,13 @@ static void finish(fol_frame_io *io, fol_io_slot *slot)
 {
     FOL_ASSERT(slot->state == FOL_IO_SLOT_SENT);
     slot->state = FOL_IO_SLOT_FINISHED;
-    fol_count(&io->completed, 1);
-    fol_count(&io->failed, slot->op.value < 0);
-    if (slot->intent.until == FOL_IO_STAGE) {
+    if (FOL_UNLIKELY(slot->op.value < 0)) {
+        fol_count(&io->failed, 1);
+        io->failed_count++;
+    }
+    if (slot->target.until == FOL_IO_STAGE) {
         io->awaited_at_stage--;
-    } else if (slot->intent.until == FOL_IO_PHASE) {
+    } else if (slot->target.until == FOL_IO_PHASE) {
         io->awaited_at_phase--;
     }
 }
@@ -36,36 +38,43 @@ bool fol_io_collect(fol_frame_io *io)
 {
     fol_io_op *op = fol_io_take(io->driver);
     bool has_any = op != NULL;
+    uint64_t finished = 0;
     while (op != NULL) {
         fol_io_op *next = op->next;
         fol_io_slot *slot = fol_io_slot_of(op);
+        if (next != NULL) {
+            __builtin_prefetch(&fol_io_slot_of(next)->target);
+            __builtin_prefetch(&fol_io_slot_of(next)->state);
+        }
         if (op->is_finished) {
             finish(io, slot);
+            finished++;
         }
-        if (slot->intent.until == FOL_IO_LATER && !slot->has_come) {
+        if (slot->target.until == FOL_IO_LATER && !slot->has_come) {
             slot->has_come = true;
             fol_io_list_append(&io->came, slot);
             io->came_count++;
         }
         op = next;
     }
+    fol_count(&io->completed, finished);
     return has_any;
 }
 
 static bool has_deliver(const fol_io_slot *slot)
 {
-    return slot->intent.receiver != NULL && slot->intent.receiver->deliver != NULL;
+    return slot->target.receiver != NULL && slot->target.receiver->deliver != NULL;
 }
 
 static bool is_failure(const fol_io_slot *slot, int64_t value)
 {
-    return value < 0 && value != -ECANCELED && slot->intent.request.kind != FOL_IO_CANCEL;
+    return value < 0 && value != -ECANCELED && slot->op.request.kind != FOL_IO_CANCEL;
 }
 
 /* Known without asking anybody. */
 static bool fails_its_system(const fol_io_slot *slot)
 {
-    return is_failure(slot, slot->op.value) && slot->intent.result == NULL && !has_deliver(slot);
+    return is_failure(slot, slot->op.value) && slot->target.result == NULL && !has_deliver(slot);
 }
 
 /* The node of a slot when it belongs to the running phase, or NULL. */
@@ -96,7 +105,7 @@ static void fail_system(fol_frame_io *io, fol_io_slot *slot, int64_t value)
         return;
     }
     fol_node *node = &scheduler->program->nodes[scheduler->program->node_of_system[slot->system]];
-    bool is_later = slot->intent.until == FOL_IO_LATER;
+    bool is_later = slot->target.until == FOL_IO_LATER;
     if (is_later ? node->io_failed_mark == scheduler->frame_mark
                  : node->frame.state == FOL_RUN_FAILED) {
         return;
@@ -116,7 +125,7 @@ void fol_io_judge(fol_frame_io *io, uint32_t segment)
     fol_scheduler *scheduler = io->scheduler;
     const uint32_t *ends = scheduler->phase->segment_ends;
     uint32_t first = segment == 0 ? 0 : ends[segment - 1];
-    for (uint32_t i = 0; i < io->batch_count; i++) {
+    for (uint32_t i = 0; io->failed_count > 0 && i < io->batch_count; i++) {
         fol_io_slot *slot = fol_io_slot_of(io->batch[i]);
         bool fails = fails_its_system(slot);
         uint32_t index;
@@ -141,7 +150,7 @@ void fol_io_judge(fol_frame_io *io, uint32_t segment)
 static int put_into_world(fol_frame_io *io, fol_io_slot *slot, const fol_io_result *result)
 {
     fol_scheduler *scheduler = io->scheduler;
-    const fol_io_intent *intent = &slot->intent;
+    const fol_io_target *target = &slot->target;
     fol_bytes value = slot->blob;
     if (value.data != NULL) {
         fol_bytes_shrink(&value, (size_t)result->value);
@@ -152,8 +161,8 @@ static int put_into_world(fol_frame_io *io, fol_io_slot *slot, const fol_io_resu
             return status;
         }
     }
-    fol_entity entity = fol_commands_resolve(scheduler->buffers[0], intent->entity);
-    int status = fol_world_take_bytes(scheduler->world, entity, intent->component, value);
+    fol_entity entity = fol_commands_resolve(scheduler->buffers[0], target->entity);
+    int status = fol_world_take_bytes(scheduler->world, entity, target->component, value);
     if (status != FOL_OK) {
         fol_bytes_release(&value);
     }
@@ -162,27 +171,30 @@ static int put_into_world(fol_frame_io *io, fol_io_slot *slot, const fol_io_resu
 
 static bool gives_descriptor(const fol_io_slot *slot)
 {
-    return fol_io_operation_of(slot->intent.request.kind)->gives_fd;
+    return fol_io_operation_of(slot->op.request.kind)->gives_fd;
 }
 
 static void deliver_result(fol_frame_io *io, fol_io_slot *slot, fol_io_result result,
                            bool was_judged)
 {
-    const fol_io_intent *intent = &slot->intent;
+    const fol_io_target *target = &slot->target;
     bool is_seen = was_judged && fails_its_system(slot);
-    if (intent->component != NULL && result.value >= 0) {
+    if (target->component != NULL && result.value >= 0) {
         int status = put_into_world(io, slot, &result);
         result.value = status < 0 ? status : result.value;
         result.data = NULL;
     }
-    if (intent->result != NULL) {
-        *intent->result = result;
-        intent->result->data = NULL;
+    if (target->result != NULL) {
+        *target->result = result;
+        target->result->data = NULL;
         is_seen = true;
     }
     if (has_deliver(slot)) {
-        is_seen = intent->receiver->deliver(slot->intent.user, &result) || is_seen;
-    } else if (intent->result == NULL && result.value >= 0 && gives_descriptor(slot)) {
+        if (target->receiver->needs_host) {
+            fol_host_set_attached(io->scheduler, &io->scheduler->runners[0], true);
+        }
+        is_seen = target->receiver->deliver(slot->target.user, &result) || is_seen;
+    } else if (target->result == NULL && result.value >= 0 && gives_descriptor(slot)) {
         /* Nobody will ever know its number. */
         close((int)result.value);
     }
@@ -216,29 +228,16 @@ static void deliver_slot(fol_frame_io *io, fol_io_slot *slot, bool was_judged)
     }
     fol_io_release(io->driver, &slot->op);
     if (slot->state == FOL_IO_SLOT_FINISHED) {
-        io->later -= slot->intent.until == FOL_IO_LATER;
+        io->later -= slot->target.until == FOL_IO_LATER;
+        io->failed_count -= slot->op.value < 0;
         fol_io_slot_free(io, slot);
     }
 }
 
-static bool needs_host(const fol_frame_io *io)
-{
-    for (uint32_t i = 0; i < io->batch_count; i++) {
-        const fol_io_slot *slot = fol_io_slot_of(io->batch[i]);
-        if (has_deliver(slot) && slot->intent.receiver->needs_host) {
-            return true;
-        }
-    }
-    return false;
-}
-
 void fol_io_deliver(fol_frame_io *io, bool was_judged)
 {
-    fol_scheduler *scheduler = io->scheduler;
-    if (needs_host(io)) {
-        fol_host_set_attached(scheduler, &scheduler->runners[0], true);
-    }
     for (uint32_t i = 0; i < io->batch_count; i++) {
+        fol_io_prefetch(io->batch, i, io->batch_count);
         deliver_slot(io, fol_io_slot_of(io->batch[i]), was_judged);
     }
     io->batch_count = 0;
@@ -247,12 +246,12 @@ void fol_io_deliver(fol_frame_io *io, bool was_judged)
 void fol_io_drop(fol_frame_io *io, fol_io_slot *slot)
 {
     fol_scheduler *scheduler = io->scheduler;
-    const fol_io_receiver *receiver = slot->intent.receiver;
+    const fol_io_receiver *receiver = slot->target.receiver;
     if (receiver != NULL && receiver->drop != NULL) {
         if (receiver->needs_host) {
             fol_host_set_attached(scheduler, &scheduler->runners[0], true);
         }
-        receiver->drop(slot->intent.user);
+        receiver->drop(slot->target.user);
     }
     fol_io_slot_free(io, slot);
 }

@@ -82,7 +82,13 @@ int fol_io_queue_submit(fol_io_queue *queue, const fol_io_intent *intent, fol_io
     }
     FOL_ASSERT(slot->state == FOL_IO_SLOT_FREE);
     slot->state = FOL_IO_SLOT_QUEUED;
-    slot->intent = *intent;
+    slot->op.request = intent->request;
+    slot->target = (fol_io_target){.until = intent->until,
+                                   .entity = intent->entity,
+                                   .component = intent->component,
+                                   .result = intent->result,
+                                   .receiver = intent->receiver,
+                                   .user = intent->user};
     slot->key = queue->stamp;
     slot->blob = (fol_bytes){NULL, 0};
     slot->has_come = false;
@@ -101,8 +107,8 @@ void fol_io_slot_free(fol_frame_io *io, fol_io_slot *slot)
 {
     FOL_ASSERT(slot->state != FOL_IO_SLOT_FREE && slot->worker < io->queue_count);
     fol_io_queue *queue = &io->queues[slot->worker];
-    if (slot->intent.component != NULL) {
-        fol_component_release(slot->intent.component);
+    if (slot->target.component != NULL) {
+        fol_component_release(slot->target.component);
     }
     fol_bytes_release(&slot->blob);
     slot->state = FOL_IO_SLOT_FREE;
@@ -125,16 +131,22 @@ fol_io_slot *fol_io_slot_find(const fol_frame_io *io, fol_io_handle handle)
 
 void fol_io_gather(fol_frame_io *io)
 {
+    uint64_t last = 0;
+    bool is_in_order = true;
     io->batch_count = 0;
     for (uint32_t i = 0; i < io->queue_count; i++) {
         fol_io_queue *queue = &io->queues[i];
         for (fol_io_slot *slot = queue->queued.first; slot != NULL; slot = slot->next) {
+            is_in_order = is_in_order && slot->key >= last;
+            last = slot->key;
             io->batch[io->batch_count++] = &slot->op;
         }
         queue->queued = (fol_io_list){NULL, NULL};
     }
-    /* One stamp is one worker's, so a stable sort keeps the order of recording. */
-    fol_io_sort(io);
+    if (!is_in_order) {
+        /* One stamp is one worker's, so a stable sort keeps the order of recording. */
+        fol_io_sort(io);
+    }
 }
 
 static uint64_t key_of(fol_io_op *op)

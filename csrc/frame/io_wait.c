@@ -62,7 +62,7 @@ static void stop_awaited(fol_frame_io *io, bool is_phase_end)
 {
     for (uint32_t i = 0; i < io->batch_count; i++) {
         fol_io_slot *slot = fol_io_slot_of(io->batch[i]);
-        if (slot->intent.until == FOL_IO_STAGE) {
+        if (slot->target.until == FOL_IO_STAGE) {
             stop_slot(io, slot);
         }
     }

@@ -13,6 +13,8 @@
 #include "foliot/status.h"
 #include "io/driver_state.h"
 
+/* How many operations ahead one is fetched that is to be submitted. */
+#define AHEAD         4
 #define SLOTS_DEFAULT 65536u
 #define SAME_MAX      65536u
 #define SAME_MIN      64u
@@ -200,6 +202,11 @@ void fol_io_submit(fol_io *io, fol_io_op *const *ops, size_t count)
     io->pending += (uint32_t)count;
     for (size_t index = 0; index < count; index++) {
         fol_io_op *op = ops[index];
+        if (index + AHEAD < count) {
+            __builtin_prefetch(&ops[index + AHEAD]->timer, 1);
+            __builtin_prefetch(&ops[index + AHEAD]->value, 1);
+            __builtin_prefetch(&ops[index + AHEAD]->request.timeout_ns);
+        }
         set_up(op);
         if (!knows_now && has_deadline(&op->request)) {
             now = io->config.clock.now_ns(io->config.clock.state);
