@@ -296,11 +296,11 @@ def batch_size() -> int:
 
 def make_world(expected_files: int, *resources: object) -> fo.World:
     """A world with room for a quarter more files than expected."""
-    usual = fo.Config().max_entities
+    usual = fo.Config()
     config = fo.Config(
-        max_entities=max(usual, expected_files * 5 // 4),
+        max_entities=max(usual.max_entities, expected_files * 5 // 4),
         # What is read from memory keeps a thread busy: more than processors are in the way.
-        max_io_threads=max(1, len(os.sched_getaffinity(0))),
+        max_io_threads=min(usual.max_io_threads, len(os.sched_getaffinity(0))),
     )
     world = fo.World(config)
     for resource_ in resources:
