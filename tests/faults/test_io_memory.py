@@ -60,9 +60,11 @@ class Trial:
         except MemoryError:
             return True
         except fo.FrameError as error:
-            assert all(is_memory(one) for one in error.exceptions), error.exceptions
-            return True
-        return False
+            failures = error.exceptions
+        else:
+            return False
+        assert all(is_memory(one) for one in failures), failures
+        return True
 
     def end(self):
         """Every operation has ended, in a result or for want of memory."""
