@@ -11,8 +11,13 @@
 #include <string.h>
 #include <structmember.h>
 
-/* Dead Operations kept for reuse. */
-#define FREE_OPERATIONS 1024u
+/* No more dead Operations are kept than there are living ones, or than this. Memory that the
+ * interpreter gives back in between would have to be filled with zeros anew, and objects of its
+ * making make the collector look. */
+#define MAX_KEPT 131072u
+
+/* Kept ones that go at a time: each that dies makes room for one less. */
+#define MAX_SURPLUS 2u
 
 #ifdef Py_GIL_DISABLED
 #define HAS_FREE_LIST 0
@@ -20,48 +25,62 @@
 #define HAS_FREE_LIST 1
 #endif
 
-/* Behind the object's head nothing is set. */
-static fol_py_operation *take_memory(fol_py_state *state)
+static fol_py_operation *pop_kept(fol_py_state *state)
 {
-    PyTypeObject *type = state->scheduler.operation_type;
-#if HAS_FREE_LIST
     fol_py_operation *kept = state->scheduler.free_operations;
     if (kept != NULL) {
         state->scheduler.free_operations = (fol_py_operation *)kept->weak_references;
         state->scheduler.free_operation_count--;
-        PyObject_Init((PyObject *)kept, type);
-        return kept;
     }
-#endif
-    return PyObject_GC_New(fol_py_operation, type);
+    return kept;
+}
+
+/* Behind the object's head nothing is set. */
+static fol_py_operation *take_memory(fol_py_state *state)
+{
+    PyTypeObject *type = state->scheduler.operation_type;
+    fol_py_operation *made = HAS_FREE_LIST ? pop_kept(state) : NULL;
+    if (made != NULL) {
+        PyObject_Init((PyObject *)made, type);
+    } else {
+        made = PyObject_GC_New(fol_py_operation, type);
+    }
+    state->scheduler.operation_count += HAS_FREE_LIST && made != NULL;
+    return made;
+}
+
+static bool try_keep(fol_py_state *state, fol_py_operation *self)
+{
+    uint32_t living = --state->scheduler.operation_count;
+    /* At the end of the module there is no type, and nothing is kept. */
+    bool has_room = state->scheduler.free_operation_count < living &&
+                    state->scheduler.free_operation_count < MAX_KEPT &&
+                    state->scheduler.operation_type == Py_TYPE(self);
+    if (has_room) {
+        self->weak_references = (PyObject *)state->scheduler.free_operations;
+        state->scheduler.free_operations = self;
+        state->scheduler.free_operation_count++;
+        return true;
+    }
+    for (uint32_t i = 0; i < MAX_SURPLUS && state->scheduler.free_operation_count > living; i++) {
+        PyObject_GC_Del(pop_kept(state));
+    }
+    return false;
 }
 
 static void give_memory(fol_py_state *state, fol_py_operation *self)
 {
     PyTypeObject *type = Py_TYPE(self);
-#if HAS_FREE_LIST
-    if (state->scheduler.free_operation_count < FREE_OPERATIONS &&
-        state->scheduler.operation_type == type) {
-        self->weak_references = (PyObject *)state->scheduler.free_operations;
-        state->scheduler.free_operations = self;
-        state->scheduler.free_operation_count++;
-        Py_DECREF(type);
-        return;
+    if (!HAS_FREE_LIST || !try_keep(state, self)) {
+        PyObject_GC_Del(self);
     }
-#endif
-    PyObject_GC_Del(self);
     Py_DECREF(type);
 }
 
 void fol_py_operation_drop_free_list(fol_py_state *state)
 {
-    fol_py_operation *kept = state->scheduler.free_operations;
-    state->scheduler.free_operations = NULL;
-    state->scheduler.free_operation_count = FREE_OPERATIONS;
-    while (kept != NULL) {
-        fol_py_operation *next = (fol_py_operation *)kept->weak_references;
+    for (fol_py_operation *kept = pop_kept(state); kept != NULL; kept = pop_kept(state)) {
         PyObject_GC_Del(kept);
-        kept = next;
     }
 }
 
@@ -424,10 +443,13 @@ static PyMemberDef operation_members[] = {
     {NULL, 0, 0, 0, NULL},
 };
 
-PyDoc_STRVAR(operation_doc,
-             "One request of a system and what became of it; made by the methods of ctx.io.\n\n"
-             "Holds what the request needs until its last result is delivered. A failure must be "
-             "looked at\n(result or error): one that nobody looks at fails the system.");
+PyDoc_STRVAR(
+    operation_doc,
+    "One request of a system and what became of it; made by the methods of ctx.io.\n\n"
+    "Holds what the request needs until its last result is delivered. A failure must be "
+    "looked at\n(result or error): one that nobody looks at is an error of the frame in which the "
+    "Operation dies.\nSuch a failure counts for no run of its system, which has long ended: it "
+    "puts no system into\nquarantine and shows in FrameResult.errors alone.");
 
 static PyType_Slot operation_slots[] = {
     {Py_tp_doc, (void *)operation_doc},
