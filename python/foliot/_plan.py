@@ -152,7 +152,7 @@ class Plan(_core.Plan):
         ]
 
     def sync_points(self, phase: str, /) -> list[SyncPoint]:
-        """Merges and deliveries of a phase, in order: after which systems, before which, and why."""
+        """Merges and deliveries of a phase in order: after which systems, before which, and why."""
         points = []
         for after, before, delivers, is_phase_end, _ in self._sync_points(phase):
             reasons = []
