@@ -106,8 +106,8 @@ const char *fol_io_step_name(uint32_t step)
 
 const char *fol_io_cure_name(uint32_t cure)
 {
-    static const char *const names[] = {"none",   "kernel", "sysctl",   "filter",
-                                        "memory", "files",  "register", "other"};
+    static const char *const names[] = {"none",  "kernel",   "sysctl", "filter", "memory",
+                                        "files", "register", "other",  "polling"};
     return cure < COUNT_OF(names) ? names[cure] : "other";
 }
 
@@ -127,6 +127,8 @@ const char *fol_io_cure_text(uint32_t cure)
         "io_uring works without registered files and buffers: allow io_uring_register in the "
         "seccomp profile to have them.",
         "The kernel's answer is unexpected: update it, and until then foliot uses a pool of "
-        "blocking threads."};
+        "blocking threads.",
+        "A kernel thread that polls the ring (SQPOLL) needs a processor to itself, and there are "
+        "two or fewer: leave it off."};
     return texts[cure < COUNT_OF(texts) ? cure : FOL_IO_CURE_OTHER];
 }

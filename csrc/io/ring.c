@@ -142,7 +142,7 @@ int fol_io_ring_create(const fol_io_ring_config *config, struct fol_io_report *r
     if (status != FOL_OK) {
         found.error = status;
         found.step = FOL_IO_STEP_SETUP;
-        found.cure = FOL_IO_CURE_OTHER;
+        found.cure = status == -EOPNOTSUPP ? FOL_IO_CURE_POLLING : FOL_IO_CURE_OTHER;
         *report = found;
         return status;
     }

@@ -71,6 +71,7 @@ enum fol_io_cure {
     FOL_IO_CURE_FILES = 5,    /* RLIMIT_NOFILE */
     FOL_IO_CURE_REGISTER = 6, /* works, but io_uring_register is filtered */
     FOL_IO_CURE_OTHER = 7,
+    FOL_IO_CURE_POLLING = 8, /* too few processors for a kernel thread that polls (SQPOLL) */
 };
 
 #define FOL_IO_RUNGS_MAX      8

@@ -306,3 +306,17 @@ def test_report_of_a_machine_without_io_uring_says_what_to_do():
         "refused:     submit_all: Operation not permitted at setup",
         "I/O runs on: the blocking pool",
     ]
+
+
+def test_ring_that_is_polled_needs_a_third_processor():
+    def ask(ctx):
+        ctx.io.nop()
+
+    asking = fo.system(io=True)(ask)
+    world = fo.World(fo.Config(sqpoll=True))
+    with fo.Scheduler(world, fo.Schedule(asking), backend="uring") as scheduler:
+        scheduler.tick(0.1)
+        if os.cpu_count() > 2:
+            assert scheduler.io.engine == "uring"
+        else:
+            assert "needs a processor to itself" in scheduler.io.reason
