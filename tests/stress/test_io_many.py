@@ -141,8 +141,6 @@ def test_completions_that_nobody_takes_for_long_all_arrive(way):
     count = rounds(3000, 30_000)
 
     def check():
-        reader, writer = os.pipe()
-        os.write(writer, b"x" * 10)
         with nothing_left():
             ask, kept = once(
                 lambda ctx: (
