@@ -14,6 +14,9 @@
  * the number of a file in the engine's own table in place of a descriptor. Only for an engine with
  * has_direct_files. */
 #define FOL_IO_DIRECT (1u << 16)
+/* Another one: OPEN waits for no other end of a named pipe, on no engine, as it does not on rings:
+ * nothing could end such a wait on a thread. */
+#define FOL_IO_PROMPT (1u << 17)
 
 /* A completion. */
 typedef struct fol_io_event {

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/assert.h"
+#include "io/engine.h"
 #include "io/operation_calls.h"
 
 #define STAT_MASK (STATX_BASIC_STATS | STATX_BTIME)
@@ -72,15 +73,30 @@ static bool open_waits_for_others(const fol_io_request *request)
            S_ISFIFO(status.stx_mode);
 }
 
+static int64_t open_again(const fol_io_request *request, int options)
+{
+    CALL_AGAIN(openat(request->fd, request->path, options | O_CLOEXEC, (mode_t)request->mode));
+}
+
 /* The row's may_wait is false because only named pipes do, and because nothing can watch for it;
  * all the same an impatient call does not. */
 static int64_t call_open(const fol_io_request *request, bool is_patient)
 {
+    int options = (int)request->options;
+    if ((request->flags & FOL_IO_PROMPT) != 0 && (options & (O_NONBLOCK | O_PATH)) == 0) {
+        int64_t prompt = open_again(request, options | O_NONBLOCK);
+        if (prompt >= 0) {
+            (void)fcntl((int)prompt, F_SETFL, options);
+        }
+        if (prompt != -EAGAIN) {
+            return prompt;
+        }
+        /* Somebody has a lease on the file, and gives it up in a bounded time. */
+    }
     if (!is_patient && open_waits_for_others(request)) {
         return -EAGAIN;
     }
-    CALL_AGAIN(openat(request->fd, request->path, (int)request->options | O_CLOEXEC,
-                      (mode_t)request->mode));
+    return open_again(request, options);
 }
 
 static void prepare_close(struct io_uring_sqe *sqe, const fol_io_request *request)

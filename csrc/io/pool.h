@@ -17,7 +17,8 @@
  *
  * A cancel ends at once what no thread has begun. A call that a thread is inside of ends as it
  * ends: nothing interrupts it (no signal is sent), and its own completion tells. Opening a named
- * pipe is the only call there that waits for others; it holds its thread until the other end comes.
+ * pipe is the only call there that waits for others, and holds its thread until the other end
+ * comes; with FOL_IO_PROMPT, as the driver asks for it, it does not.
  *
  * In a forked child only destroy is allowed, which closes the child's copies of descriptors and
  * frees the child's copies of memory.

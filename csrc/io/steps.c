@@ -94,7 +94,7 @@ static void prepare_open(fol_io_op *op, bool has_direct_files)
         options |= O_WRONLY | O_CREAT | (cuts ? (uint32_t)O_TRUNC : 0);
     }
     op->step = (fol_io_request){.kind = FOL_IO_OPEN,
-                                .flags = op->is_direct ? FOL_IO_DIRECT : 0,
+                                .flags = op->is_direct ? FOL_IO_DIRECT : FOL_IO_PROMPT,
                                 .fd = request->fd,
                                 .options = options,
                                 .mode = request->mode,
@@ -263,6 +263,9 @@ int fol_io_step_prepare(fol_io_op *op, fol_slab *slab, bool has_direct_files,
         op->step = op->request;
         status = make_room(op, slab);
         op->step.buffer = op->own;
+    } else if (op->request.kind == FOL_IO_OPEN) {
+        op->step = op->request;
+        op->step.flags |= FOL_IO_PROMPT;
     } else {
         *out = &op->request;
     }

@@ -198,6 +198,35 @@ def test_connection_that_is_refused_is_told(way):
     bounded_child(check)
 
 
+@pytest.mark.parametrize("other_end", [False, True])
+def test_named_pipe_is_opened_without_waiting_for_its_other_end(way, other_end, tmp_path):
+    """As a ring does it: a wait of a thread for somebody who never comes could not be ended."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+
+    def check():
+        with nothing_left():
+            held = os.open(path, os.O_RDWR | os.O_NONBLOCK) if other_end else None
+            ask, kept = once(lambda ctx: [ctx.io.open(path), ctx.io.open(path, os.O_WRONLY)])
+            with open_scheduler(way, ask) as scheduler:
+                scheduler.tick(0.1)
+            reads, writes = kept[0]
+            assert os.get_blocking(reads.result)
+            if other_end:
+                os.write(writes.result, b"x")
+                assert os.read(reads.result, 1) == b"x"
+                os.close(writes.result)
+                os.close(held)
+            else:
+                # Whether the reader is there already is a matter of who comes first.
+                assert writes.error is None or writes.error.errno == errno.ENXIO
+                if writes.error is None:
+                    os.close(writes.result)
+            os.close(reads.result)
+
+    bounded_child(check)
+
+
 def test_close_ends_all_that_wait_on_the_descriptor(way):
     def check():
         with nothing_left():
