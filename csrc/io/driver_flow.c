@@ -1,7 +1,7 @@
 /* How operations go through the driver: begun, sent, reaped, gone on with, ended.
  *
  * What has begun is sent before what has not, and files that are named by their path are opened
- * only up to a bound, so that ten thousand of them need a few hundred descriptors at a time. When
+ * only up to a bound, so that ten thousand of them need a few dozen descriptors at a time. When
  * the system has no descriptor left the bound falls to what is open, and rises again by one with
  * each file that ends: nothing fails while one of its own files can still be closed.
  *

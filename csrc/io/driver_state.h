@@ -25,7 +25,10 @@
 #define FOL_IO_REASON_SIZE 512
 #define FOL_IO_NOTICE      UINT64_MAX /* the token of the ring's look at the pool */
 #define FOL_IO_NO_SLOT     UINT32_MAX
-#define FOL_IO_OPEN_FILES  256 /* of each lane, at one time, that are named by their path */
+
+/* Files of each lane, at one time, that are named by their path: enough to share a system call, and
+ * few enough that what the kernel keeps of an open file is in the cache when it is closed. */
+#define FOL_IO_OPEN_FILES 32
 
 enum { FOL_IO_LANE_RING = 0, FOL_IO_LANE_POOL = 1, FOL_IO_LANES = 2 };
 
@@ -99,6 +102,7 @@ struct fol_io {
     bool is_refused;       /* an engine belongs to another thread that lives */
     fol_io_request notice; /* the ring's look at the pool */
     uint64_t fork_generation;
+    uint64_t silent_ns; /* in real time, that engines gave nothing; of clocks of others */
     fol_timer_wheel *wheel;
     fol_slab slab;
     fol_io_slot *slots;
