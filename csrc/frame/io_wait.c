@@ -3,6 +3,7 @@
  */
 
 #include <errno.h>
+#include <time.h>
 
 #include "base/cycles.h"
 #include "foliot/status.h"
@@ -11,6 +12,11 @@
 /* The longest wait that nothing but a signal ends, of a host that can ask for the end. A signal
  * that comes between the look at the host and the wait is seen after it. */
 #define PATIENCE_NS 80000000u
+
+/* A thread of a host counts as joined when it has run its last code, and has not quite ended then:
+ * how often, and after what pauses, it is asked again whether the one that drove before has. */
+#define ENDING_TURNS 50
+#define ENDING_NS    1000000
 
 static uint64_t clock_now(const fol_scheduler *scheduler)
 {
@@ -99,7 +105,12 @@ void fol_io_await(fol_frame_io *io, bool is_phase_end)
 int fol_io_begin_drive(fol_frame_io *io)
 {
     if (pthread_equal(io->driver_thread, pthread_self()) == 0) {
+        const struct timespec pause = {.tv_sec = 0, .tv_nsec = ENDING_NS};
         int status = fol_io_adopt(io->driver);
+        for (int turn = 0; turn < ENDING_TURNS && status == -EBUSY; turn++) {
+            nanosleep(&pause, NULL);
+            status = fol_io_adopt(io->driver);
+        }
         if (status != FOL_OK) {
             return status;
         }
