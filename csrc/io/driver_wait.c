@@ -38,6 +38,8 @@
 #define DISARM_NS    UINT64_C(1000000)
 /* How long the wait of a clock that a wake cannot end, and the look at a dead ring, may be. */
 #define SLICE_NS UINT64_C(20000000)
+/* How long the owner, whose clock it is, waits for a look at that. */
+#define FOREIGN_NS UINT64_C(80000000)
 
 static bool was_woken(fol_io *io)
 {
@@ -176,6 +178,31 @@ static uint32_t least_of(const fol_io_lane *lane, uint32_t least)
     return least < lane->flying ? least : lane->flying;
 }
 
+/* A wait in an engine for the time that is left of the silence after which a clock moves, of which
+ * `waited_ns` have passed now, without anything that came. */
+static int move_clock(fol_io *io, uint64_t target, uint64_t left_ns, uint64_t waited_ns)
+{
+    io->silent_ns += waited_ns;
+    if (waited_ns < left_ns) {
+        return -EINTR;
+    }
+    io->silent_ns = 0;
+    io->config.clock.wait_until_ns(io->config.clock.state, target, 0);
+    return now_of(io) < target ? -EINTR : FOL_OK;
+}
+
+/* In real time; how long until the target, as far as that is known. */
+static uint64_t time_left(const fol_io *io, uint64_t target)
+{
+    if (target == UINT64_MAX) {
+        return UINT64_MAX;
+    }
+    uint64_t now = now_of(io);
+    uint64_t left = target > now ? target - now : 0;
+    uint64_t silent = is_machine_clock(io) ? 0 : io->silent_ns;
+    return left > silent ? left - silent : 0;
+}
+
 static int wait_in(fol_io *io, fol_io_lane *lane, uint32_t least, uint64_t target,
                    uint64_t at_most_ns)
 {
@@ -184,12 +211,8 @@ static int wait_in(fol_io *io, fol_io_lane *lane, uint32_t least, uint64_t targe
     if (status != FOL_OK) {
         return status == -EBUSY ? -EBUSY : FOL_OK;
     }
-    uint64_t timeout = at_most_ns;
-    if (target != UINT64_MAX) {
-        uint64_t now = now_of(io);
-        uint64_t left = target > now ? target - now : 0;
-        timeout = left < timeout ? left : timeout;
-    }
+    uint64_t left = time_left(io, target);
+    uint64_t timeout = left < at_most_ns ? left : at_most_ns;
     /* Sequentially consistent with fol_io_wake; see the top of the file. */
     fol_atomic_store(&io->sleeps_in, engine, memory_order_seq_cst);
     if (was_woken(io)) {
@@ -199,10 +222,10 @@ static int wait_in(fol_io *io, fol_io_lane *lane, uint32_t least, uint64_t targe
     lane->unsent = 0;
     fol_atomic_store(&io->sleeps_in, NULL, memory_order_seq_cst);
     if (status == -ETIME) {
-        if (!is_machine_clock(io) && target != UINT64_MAX && timeout < at_most_ns) {
-            io->config.clock.wait_until_ns(io->config.clock.state, target, 0);
-        }
-        return FOL_OK;
+        return is_machine_clock(io) ? FOL_OK : move_clock(io, target, left, timeout);
+    }
+    if (status >= 0) {
+        io->silent_ns = 0;
     }
     if (status < 0 && status != -EINTR) {
         fol_io_lane_die(io, lane, status);
@@ -220,7 +243,8 @@ static int wait_once(fol_io *io, uint32_t least, uint64_t until_ns)
     uint64_t target = next < until_ns ? next : until_ns;
     bool ring_is_dead = is_busy(ring) && ring->death != 0;
     bool pool_is_dead = is_busy(pool) && pool->death != 0;
-    uint64_t at_most = ring_is_dead || pool_is_dead ? SLICE_NS : UINT64_MAX;
+    uint64_t at_most = is_machine_clock(io) ? UINT64_MAX : FOREIGN_NS;
+    at_most = ring_is_dead || pool_is_dead ? SLICE_NS : at_most;
     bool waits_in_ring = is_busy(ring) && !ring_is_dead;
     bool waits_in_pool = is_busy(pool) && !pool_is_dead;
     if (waits_in_ring && waits_in_pool) {

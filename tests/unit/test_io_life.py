@@ -69,6 +69,75 @@ def test_signal_stops_a_wait_between_frames(engine, pipe):
         assert scheduler.stats.io_in_flight == 1
 
 
+def test_signal_stops_a_run_that_waits_beside_operations(engine, pipe):
+    ask = fo.system(io=True, name="ask", run_if=lambda ctx: ctx.frame == 0)(
+        lambda ctx: ctx.io.read(pipe[0], 1, None, wait="none") and None
+    )
+    with engine.scheduler(ask) as scheduler:
+        scheduler.tick(0.1)
+        with alarm(interrupt), pytest.raises(KeyboardInterrupt):
+            scheduler.run(rate=0.01)
+        assert scheduler.stats.io_in_flight == 1
+
+
+class BrokenClock:
+    """A clock that stands still, and raises from then on when it is told to."""
+
+    def __init__(self):
+        self.breaks = False
+
+    def now_ns(self):
+        if self.breaks:
+            raise LookupError("stopped")
+        return 0
+
+
+@pytest.mark.parametrize("timeout", [0.01, 1000.0])
+def test_error_of_a_clock_comes_out_of_a_wait(engine, pipe, timeout):
+    clock = BrokenClock()
+    ask = fo.system(io=True, name="ask")(
+        lambda ctx: ctx.io.read(pipe[0], 1, None, wait="none") and None
+    )
+    with engine.scheduler(ask, clock=clock) as scheduler:
+        scheduler.tick(0.1)
+        clock.breaks = True
+        with pytest.raises(LookupError, match="stopped"):
+            scheduler.wait(timeout)
+        clock.breaks = False
+
+
+@pytest.mark.parametrize("timeout", [None, 0.01, 1000.0])
+def test_signal_stops_a_wait_on_a_clock_that_stands_still(engine, pipe, timeout):
+    ask = fo.system(io=True, name="ask")(
+        lambda ctx: ctx.io.read(pipe[0], 1, None, wait="none") and None
+    )
+    with engine.scheduler(ask, clock=BrokenClock()) as scheduler:
+        scheduler.tick(0.1)
+        # On another thread, so that it ends no system call of this one.
+        sender = threading.Timer(0.01, signal.raise_signal, [signal.SIGUSR1])
+        old = signal.signal(signal.SIGUSR1, interrupt)
+
+        def send_and_wait():
+            sender.start()
+            scheduler.wait(timeout)
+
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                send_and_wait()
+        finally:
+            sender.join()
+            signal.signal(signal.SIGUSR1, old)
+
+
+def test_signal_stops_a_stage_on_a_clock_that_stands_still(engine):
+    wait = fo.system(io=True, name="wait")(lambda ctx: ctx.io.timeout(1000) and None)
+    with engine.scheduler(wait, clock=BrokenClock()) as scheduler:
+        with alarm(interrupt), pytest.raises(KeyboardInterrupt):
+            scheduler.tick(0.1)
+        scheduler.disable("wait")
+        scheduler.tick(0.1)
+
+
 def test_scheduler_cannot_close_or_run_while_it_waits(engine, pipe):
     begun = threading.Event()
     ask = fo.system(io=True, name="ask", run_if=lambda ctx: ctx.frame == 0)(

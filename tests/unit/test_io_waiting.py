@@ -2,7 +2,6 @@
 
 import errno
 import os
-import signal
 import socket
 import threading
 import time
@@ -421,14 +420,3 @@ def test_what_comes_starts_no_frame_of_a_run_early(engine, pipe):
         scheduler.run(rate=50, ticks=4)
     assert len(begun) == 4
     assert all(at >= start + number / 50 for number, at in enumerate(begun))
-
-
-def test_signal_stops_a_run_that_waits_beside_operations(engine, pipe):
-    def ask(ctx):
-        ctx.io.read(pipe[0], 1, None, wait="none")
-        threading.Timer(0.01, signal.raise_signal, [signal.SIGINT]).start()
-
-    with engine.scheduler(fo.system(io=True, name="ask")(ask)) as scheduler:
-        with pytest.raises(KeyboardInterrupt):
-            scheduler.run(rate=0.01)
-        assert scheduler.stats.frames == 1
