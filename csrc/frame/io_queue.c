@@ -129,6 +129,14 @@ fol_io_slot *fol_io_slot_find(const fol_frame_io *io, fol_io_handle handle)
     return is_named ? slot : NULL;
 }
 
+/* Slots are mostly taken in the order of addresses, up or down: fetches one where it would be. */
+static void prefetch_beyond(const fol_io_slot *slot)
+{
+    uintptr_t at = (uintptr_t)&slot->key;
+    uintptr_t step = (uintptr_t)slot->next - (uintptr_t)slot;
+    __builtin_prefetch((const void *)(at + 4 * step));
+}
+
 void fol_io_gather(fol_frame_io *io)
 {
     uint64_t last = 0;
@@ -137,6 +145,7 @@ void fol_io_gather(fol_frame_io *io)
     for (uint32_t i = 0; i < io->queue_count; i++) {
         fol_io_queue *queue = &io->queues[i];
         for (fol_io_slot *slot = queue->queued.first; slot != NULL; slot = slot->next) {
+            prefetch_beyond(slot);
             is_in_order = is_in_order && slot->key >= last;
             last = slot->key;
             io->batch[io->batch_count++] = &slot->op;

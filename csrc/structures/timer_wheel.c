@@ -284,6 +284,10 @@ static void enter_slot(fol_timer_wheel *wheel, uint32_t place, uint64_t position
     FOL_ASSERT_HOT(place != FRONT && position > wheel->position);
     fol_timer *head = &wheel->heads[place];
     fol_timer *timer = head->next;
+    /* Fetches the second half while the first is moved: two chains of cache misses instead of one.
+     */
+    const fol_timer *ahead = head->previous;
+    bool has_met = false;
     head->next = head;
     head->previous = head;
     mark_empty(wheel, place);
@@ -291,6 +295,10 @@ static void enter_slot(fol_timer_wheel *wheel, uint32_t place, uint64_t position
     wheel->nearest_was_removed = false;
     while (timer != head) {
         fol_timer *next = timer->next;
+        has_met = has_met || timer == ahead || next == ahead;
+        if (!has_met) {
+            ahead = ahead->previous;
+        }
         link_timer(wheel, place_at(tick_of(timer), position), timer);
         timer = next;
     }
