@@ -4,6 +4,8 @@
  * one or a few kinds. What only the kernel can know (does the file exist, is it a socket) is not
  * asked here: that is the result of the operation.
  */
+#include <fcntl.h>
+
 #include "foliot/status.h"
 #include "io/operation.h"
 
@@ -151,11 +153,31 @@ static const char *check_buffer(const fol_io_request *request)
     }
 }
 
+/* What the opening of a file that is read or written by its path may not be told. */
+static const char *check_opening(const fol_io_request *request)
+{
+    if ((request->flags & FOL_IO_PATH) == 0) {
+        return NULL;
+    }
+    if ((request->options & O_ACCMODE) != 0) {
+        return "options has an access mode: that is the kind's own, read or write";
+    }
+    bool is_read = request->kind == FOL_IO_READ;
+    return is_read && (request->options & (O_CREAT | O_TRUNC)) != 0
+               ? "options of a read has O_CREAT or O_TRUNC, which only a write may"
+               : NULL;
+}
+
 static const char *check_rest(const fol_io_request *request)
 {
+    const char *wrong = NULL;
     switch (request->kind) {
     case FOL_IO_READ:
     case FOL_IO_WRITE:
+        wrong = check_opening(request);
+        if (wrong != NULL) {
+            return wrong;
+        }
         return request->offset != FOL_IO_CURRENT && request->offset > INT64_MAX
                    ? "offset is negative or too large: at most 2**63 - 1, or FOL_IO_CURRENT"
                    : NULL;

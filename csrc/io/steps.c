@@ -88,9 +88,14 @@ static void prepare_open(fol_io_op *op, bool has_direct_files)
     const fol_io_request *request = &op->request;
     op->is_direct = has_direct_files && !op->needs_descriptor;
     /* The engine's own table is not inherited by anything that is executed. */
-    uint32_t options = op->is_direct ? 0 : O_CLOEXEC;
+    uint32_t options = request->options & ~(uint32_t)O_CLOEXEC;
+    options |= op->is_direct ? 0 : O_CLOEXEC;
     if (request->kind == FOL_IO_WRITE) {
         bool cuts = request->offset == 0 && op->done == 0;
+        if (op->done != 0) {
+            /* It is opened again to go on. */
+            options &= ~(uint32_t)(O_TRUNC | O_EXCL);
+        }
         options |= O_WRONLY | O_CREAT | (cuts ? (uint32_t)O_TRUNC : 0);
     }
     op->step = (fol_io_request){.kind = FOL_IO_OPEN,

@@ -59,6 +59,8 @@ const char *fol_io_kind_name(uint32_t kind);
 typedef enum fol_io_flag {
     /* READ, WRITE: `path` names the file, which is opened, and closed at the end. A file that is
      * written is made with `mode` if it is missing, and is cut to nothing first when offset is 0.
+     * `options` are further O_ flags of the opening (O_NOFOLLOW, O_APPEND, …): no access mode, and
+     * for a read neither O_CREAT nor O_TRUNC.
      * STAT: the same without opening. */
     FOL_IO_PATH = 1u << 0,
     /* READ, WRITE: buffer is an array of `size` struct iovec. */
