@@ -40,6 +40,23 @@ static _Atomic uint32_t forks;
 /* The interpreter's exit has begun: threads are ended, and schedulers get no new ones. */
 static atomic_bool is_exiting;
 
+/* Which thread closes what is still open, for the interpreter's exit; 0: there is no exit yet. */
+static _Atomic unsigned long exiting_thread;
+
+PyObject *fol_py_begin_exit(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    atomic_store_explicit(&exiting_thread, PyThread_get_thread_ident(), memory_order_relaxed);
+    Py_RETURN_NONE;
+}
+
+bool fol_py_is_left_by_exit(void)
+{
+    unsigned long thread = atomic_load_explicit(&exiting_thread, memory_order_relaxed);
+    return thread != 0 && thread != PyThread_get_thread_ident();
+}
+
 PyThreadState *fol_py_host_nest(void)
 {
     PyThreadState *outer = detached_state;

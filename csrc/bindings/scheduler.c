@@ -11,6 +11,11 @@
 
 fol_scheduler *fol_py_scheduler_core(fol_py_scheduler *self)
 {
+    if (self->was_closed && fol_py_is_left_by_exit()) {
+        /* A daemon thread that drives frames until the end ends with it, without a word. */
+        PyErr_SetNone(PyExc_SystemExit);
+        return NULL;
+    }
     if (self->core == NULL) {
         PyErr_SetString(PyExc_RuntimeError, self->was_closed ? "the scheduler is closed"
                                                              : "the scheduler was never opened");

@@ -127,6 +127,11 @@ void fol_py_commands_detach(PyObject *commands);
 fol_host fol_py_host(fol_py_scheduler *scheduler);
 /* Once, when the module is loaded: workers free their thread states when they end. */
 void fol_py_watch_threads(void);
+/* The interpreter's exit closes schedulers from here on, on this thread. A function of the module.
+ */
+PyObject *fol_py_begin_exit(PyObject *module, PyObject *unused);
+/* Whether this is another thread than the one that closes them. */
+bool fol_py_is_left_by_exit(void);
 /* Ends the workers; for the interpreter's exit. A function of the module. */
 PyObject *fol_py_end_threads(PyObject *module, PyObject *unused);
 /* In a forked child: it has none of the parent's workers. A function of the module. */

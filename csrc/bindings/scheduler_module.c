@@ -24,6 +24,8 @@ static PyMethodDef functions[] = {
     {"fail_nth_thread", fail_nth_thread, METH_O,
      "fail_nth_thread(n, /)\n--\n\n"
      "Make the n-th worker thread from now not start, once; 0 switches it off. For tests."},
+    {"begin_exit", fol_py_begin_exit, METH_NOARGS,
+     "begin_exit()\n--\n\nThis thread is about to close schedulers, for the interpreter's exit."},
     {"end_threads", fol_py_end_threads, METH_NOARGS,
      "end_threads()\n--\n\nEnd the worker threads, for the interpreter's exit."},
     {"forget_threads", fol_py_forget_threads, METH_NOARGS,

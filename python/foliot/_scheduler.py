@@ -470,6 +470,7 @@ def _end_forked_child(error: BaseException | None) -> NoReturn:
 @atexit.register
 def _close_all() -> None:
     """Stop what still runs before the interpreter goes."""
+    _core.begin_exit()
     try:
         for scheduler in list(_live):
             # One that a daemon thread still drives is left to it.
