@@ -4,6 +4,8 @@
  * A machine without io_uring fails here, in test_this_machine_has_rings, and says why.
  */
 
+#include <sys/wait.h>
+
 #include "io_driver_support.h"
 
 static char directory[64];
@@ -217,6 +219,29 @@ static void test_a_million_operations_ask_for_no_memory(void)
     close_driver(io, 0);
 }
 
+static void test_a_child_of_fork_and_its_parent_each_drop_what_did_not_end(void)
+{
+    fol_io *io = open_driver();
+    fol_io_op ops[3];
+    fol_io_op *pointers[] = {&ops[0], &ops[1], &ops[2]};
+    ops[0].request = (fol_io_request){.kind = FOL_IO_TIMEOUT, .timeout_ns = UINT64_MAX};
+    ops[1].request = (fol_io_request){.kind = FOL_IO_NOP};
+    ops[2].request = (fol_io_request){.kind = FOL_IO_TIMEOUT, .timeout_ns = UINT64_MAX};
+    fol_io_submit(io, pointers, 3);
+    pid_t child = fork();
+    if (child == 0) {
+        uint32_t dropped = 0;
+        bool is_free = fol_io_destroy(io, count_dropped, &dropped);
+        _exit(is_free && dropped == 3 ? 0 : 1);
+    }
+    int status = -1;
+    CHECK_EQ(waitpid(child, &status, 0), child);
+    CHECK_EQ(status, 0);
+    run(io, 1);
+    CHECK(ops[1].is_finished);
+    close_driver(io, 2);
+}
+
 static void run_all(void)
 {
     RUN(test_files_are_written_and_read_by_path);
@@ -226,6 +251,7 @@ static void run_all(void)
     RUN(test_timers_come_in_order_and_not_early);
     RUN(test_a_hundred_thousand_timers_fire_each_once);
     RUN(test_a_million_operations_ask_for_no_memory);
+    RUN(test_a_child_of_fork_and_its_parent_each_drop_what_did_not_end);
 }
 
 int main(void)
