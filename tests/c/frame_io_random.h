@@ -469,11 +469,10 @@ static int ask_silence(asker *s, fol_entity entity, uint64_t chance)
         intent.request = (fol_io_request){
             .kind = FOL_IO_READ, .fd = s->lane->silent[0], .size = 4, .offset = FOL_IO_CURRENT};
     }
-    intent.request.timeout_ns =
-        is_cancelled && s->lane->kind != CASE_ROUGH ? 0 : 1000 + (chance >> 12) % 50000;
-    if (is_cancelled && intent.request.kind == FOL_IO_TIMEOUT) {
-        intent.request.timeout_ns = UINT64_C(1) << 40;
-    }
+    /* In a rough case there may be no room for the cancel. */
+    bool must_end = !is_cancelled || s->lane->kind == CASE_ROUGH;
+    uint64_t never_ns = intent.request.kind == FOL_IO_TIMEOUT ? UINT64_C(1) << 40 : 0;
+    intent.request.timeout_ns = must_end ? 1000 + (chance >> 12) % 50000 : never_ns;
     int status = queue_ticket(s, t, &intent, &handle);
     if (status == 0 && is_cancelled) {
         ticket *c = take_ticket(s, entity, chance >> 12);
