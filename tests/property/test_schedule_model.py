@@ -27,6 +27,7 @@ class Spec:
     resource_writes: frozenset = frozenset()
     exclusive: bool = False
     commands: bool = False
+    io: bool = False
 
     @property
     def has_query(self):
@@ -41,7 +42,7 @@ class Spec:
         return self.observes or bool(self.resource_reads | self.resource_writes)
 
 
-def make_spec(components, resources, flags):
+def make_spec(components, resources, flags, io):
     """A spec from what each component and each resource is to the system, if anything."""
 
     def those(uses, wanted):
@@ -56,10 +57,11 @@ def make_spec(components, resources, flags):
         resource_writes=those(resources, "write"),
         exclusive=flags == "exclusive",
         commands=flags == "commands",
+        io=io,
     )
 
 
-def specs():
+def specs(with_io):
     uses = st.sampled_from(["", "", "read", "write", "with", "without"])
     resource_uses = st.sampled_from(["", "", "read", "write"])
     return st.builds(
@@ -67,13 +69,14 @@ def specs():
         st.tuples(*[uses] * len(COMPONENTS)),
         st.tuples(*[resource_uses] * len(RESOURCES)),
         st.sampled_from(["", "", "", "", "commands", "commands", "exclusive"]),
+        st.sampled_from([False, False, False, True]) if with_io else st.just(False),
     )
 
 
 @st.composite
 def schedules(draw):
-    """Systems and pairs (first, second) of explicit order."""
-    systems = draw(st.lists(specs(), max_size=8))
+    """Systems and pairs (first, second) of explicit order; half of them without any I/O."""
+    systems = draw(st.lists(specs(draw(st.booleans())), max_size=8))
     numbers = st.integers(0, max(0, len(systems) - 1))
     pairs = draw(st.lists(st.tuples(numbers, numbers), max_size=6))
     return systems, [(a, b) for a, b in pairs if a != b]
@@ -92,6 +95,7 @@ def make_schedule(systems, pairs):
             without=pick(COMPONENTS, spec.excluded),
             exclusive=spec.exclusive,
             commands=spec.commands,
+            io=spec.io,
             before=[f"s{b}" for a, b in pairs if a == number],
         )(lambda ctx: None)
         for number, spec in enumerate(systems)
@@ -211,11 +215,37 @@ class Model:
         self.stage = {}
         first = 0
         for segment in sorted(set(self.segment.values())):
-            for b in self.order:
-                if self.segment[b] == segment:
-                    after = [self.stage[a] + 1 for a in self.stage if (a, b) in self.graph]
-                    self.stage[b] = max([first, *after])
+            members = [b for b in self.order if self.segment[b] == segment]
+            does_io = any(self.systems[b].io for b in members)
+            for place, b in enumerate(members):
+                after = [self.stage[a] + 1 for a in self.stage if (a, b) in self.graph]
+                if does_io and self.systems[b].commands:
+                    after += [
+                        self.stage[a]
+                        for a in members[:place]
+                        if self.systems[a].commands or self.systems[a].observes
+                    ]
+                self.stage[b] = max([first, *after])
             first = max(self.stage.values()) + 1
+        if any(spec.io for spec in self.systems):
+            self.cut_at_deliveries()
+
+    def cut_at_deliveries(self):
+        """Segments anew: behind stages with I/O, and behind old ones that still have commands."""
+        old_ends = {
+            max(self.stage[s] for s in self.order if self.segment[s] == segment)
+            for segment in set(self.segment.values())
+        }
+        number = 0
+        has_commands = False
+        for stage, members in enumerate(self.stages()):
+            for system in members:
+                self.segment[system] = number
+                has_commands = has_commands or self.systems[system].commands
+            does_io = any(self.systems[system].io for system in members)
+            if does_io or (stage in old_ends and has_commands):
+                number += 1
+                has_commands = False
 
     def stages(self):
         count = max(self.stage.values(), default=-1) + 1
@@ -225,16 +255,16 @@ class Model:
         points = []
         last = max(self.segment.values(), default=0)
         for segment in range(last + 1):
-            after = [
-                s for s in self.order if self.segment[s] == segment and self.systems[s].commands
-            ]
+            members = [s for s in self.order if self.segment[s] == segment]
+            after = [s for s in members if self.systems[s].commands]
+            delivers = [s for s in members if self.systems[s].io]
             before = [
                 b
                 for b in self.order
                 if self.segment[b] == segment + 1 and any(self.must_see(a, b) for a in after)
             ]
-            if after:
-                points.append((after, before, segment == last))
+            if after or delivers:
+                points.append((after, before, delivers, segment == last))
         return points
 
 
@@ -298,12 +328,32 @@ def test_stages_are_a_greedy_colouring(given):
 
 
 @given(schedules())
-def test_merges_stand_where_commands_must_be_seen(given):
+def test_merges_and_deliveries_stand_where_they_must_be_seen(given):
     plan, model = solved(given)
-    found = [(p.after, p.before, p.is_phase_end) for p in plan.sync_points("update")]
+    found = [(p.after, p.before, p.delivers, p.is_phase_end) for p in plan.sync_points("update")]
     assert found == [
-        (names(after), names(before), is_end) for after, before, is_end in model.sync_points()
+        (names(after), names(before), names(delivers), is_end)
+        for after, before, delivers, is_end in model.sync_points()
     ]
+
+
+@given(schedules())
+def test_deliveries_stand_before_every_later_stage(given):
+    plan, model = solved(given)
+    for a, b in itertools.permutations(model.order, 2):
+        if model.systems[a].io and model.stage[a] < model.stage[b]:
+            assert model.segment[a] < model.segment[b]
+            assert f"s{a}" in plan.explain(f"s{a}", f"s{b}")
+    delivered = [name for point in plan.sync_points("update") for name in point.delivers]
+    assert sorted(delivered) == names(s for s, spec in enumerate(model.systems) if spec.io)
+
+
+@given(schedules())
+def test_an_earlier_observer_does_not_see_commands_recorded_behind_it(given):
+    _, model = solved(given)
+    for a, b in itertools.combinations(model.order, 2):
+        if model.systems[b].commands and (model.systems[a].observes or model.systems[a].commands):
+            assert model.segment[a] <= model.segment[b]
 
 
 @given(schedules())
@@ -330,9 +380,11 @@ def test_critical_path_is_the_longest_chain(given, data):
 
 
 def self_merges_between(model, a, b):
-    """Whether a merge stands between two systems, so that the later one waits for all before it."""
-    recorders = {model.segment[s] for s in model.order if model.systems[s].commands}
-    return any(model.segment[a] <= segment < model.segment[b] for segment in recorders)
+    """Whether a merge or a delivery stands between them: the later one waits for all before."""
+    cuts = {
+        model.segment[s] for s in model.order if model.systems[s].commands or model.systems[s].io
+    }
+    return any(model.segment[a] <= segment < model.segment[b] for segment in cuts)
 
 
 @given(schedules())
