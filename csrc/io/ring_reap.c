@@ -13,6 +13,17 @@
 
 #define OVERFLOW_TURNS 8
 
+/* How the kernel's calls tell each other that a signal stopped them: a thread of the ring that is
+ * cancelled while it waits gives that instead of the -EINTR that a system call would. */
+#define RESTART_FIRST 512
+#define RESTART_LAST  516
+
+static inline int64_t value_of(int32_t result)
+{
+    bool is_restart = result <= -RESTART_FIRST && result >= -RESTART_LAST;
+    return FOL_UNLIKELY(is_restart) ? -EINTR : result;
+}
+
 /* What a receive brought. True when there is an event for the driver. */
 static bool complete_recv(fol_io_ring *ring, uint32_t index, const struct io_uring_cqe *cqe,
                           fol_io_event *event)
@@ -69,7 +80,7 @@ static bool complete_special(fol_io_ring *ring, uint32_t index, const struct io_
                              fol_io_event *event)
 {
     const fol_ring_slot *slot = &ring->slots[index];
-    *event = (fol_io_event){.token = slot->token, .value = cqe->res, .buffer = -1};
+    *event = (fol_io_event){.token = slot->token, .value = value_of(cqe->res), .buffer = -1};
     if ((slot->bits & FOL_RING_SLOT_MANY) != 0) {
         return slot->opcode == IORING_OP_RECV ? complete_recv(ring, index, cqe, event)
                                               : complete_accept(ring, index, cqe, event);
@@ -126,7 +137,8 @@ static size_t drain(fol_io_ring *ring, fol_io_event *out, size_t room, uint32_t 
             }
             continue;
         }
-        out[count] = (fol_io_event){.token = slot->token, .value = cqe->res, .buffer = -1};
+        out[count] =
+            (fol_io_event){.token = slot->token, .value = value_of(cqe->res), .buffer = -1};
         fol_ring_slot_free(ring, index);
         ended += 1;
         count += 1;
