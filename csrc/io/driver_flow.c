@@ -102,7 +102,7 @@ void fol_io_finish(fol_io *io, fol_io_op *op)
     FOL_ASSERT(op->state != FOL_IO_ENDED && !op->is_plain);
     FOL_ASSERT(op->opened < 0);
     fol_io_lane *lane = &io->lanes[op->file_lane];
-    if (op->holds_file && lane->open_files_bound < FOL_IO_OPEN_FILES) {
+    if (op->holds_file && lane->open_files_bound < fol_io_most_files(lane)) {
         lane->open_files_bound += 1;
     }
     stop_counting_file(io, op);
@@ -196,7 +196,7 @@ static void note_start(fol_io *io, fol_io_lane *lane, fol_io_op *op)
         op->counted = FOL_IO_COUNTS_PATIENT | FOL_IO_COUNTS_OPEN_ENDED;
         lane->patient += 1;
         lane->open_ended += 1;
-    } else if (names_file) {
+    } else if (names_file && !op->is_whole) {
         op->counted = FOL_IO_COUNTS_OPEN_ENDED;
         lane->open_ended += 1;
     }
@@ -235,6 +235,7 @@ static void tell_of_memory(fol_io *io, fol_io_engine *engine)
 static int not_started(fol_io *io, fol_io_lane *lane, fol_io_op *op, int status)
 {
     fol_io_make_whole(op);
+    op->is_whole = false;
     if (status == -EBUSY) {
         fol_io_count(&io->counts.retries, 1);
         return -EBUSY;
@@ -244,6 +245,15 @@ static int not_started(fol_io *io, fol_io_lane *lane, fol_io_op *op, int status)
         op->attempts += 1;
         fol_io_count(&io->counts.retries, 1);
         return -EBUSY;
+    }
+    if (lane == &io->lanes[FOL_IO_LANE_RING] && status != -EOPNOTSUPP) {
+        fol_io_engine *engine = fol_io_lane_engine(lane);
+        int broken = engine->ops->flush(engine);
+        if (broken < 0) {
+            /* That is the ring's end and not the operation's, which goes to the pool with all. */
+            fol_io_lane_die(io, lane, broken);
+            return FOL_OK;
+        }
     }
     fol_io_line_remove(fol_io_line_of(io, op), op);
     bool can_move = op->opened < 0 || !op->is_direct;
@@ -271,7 +281,9 @@ static int start(fol_io *io, fol_io_lane *lane, fol_io_line *line)
         int status = fol_io_send_plain(io, lane);
         return status == FOL_OK ? FOL_OK : not_started(io, lane, line->first, status);
     }
-    int status = fol_io_step_prepare(op, &io->slab, engine->has_direct_files, &request);
+    int status = engine->takes_paths && fol_io_step_can_be_whole(op)
+                     ? fol_io_step_prepare_whole(op, &io->slab, &request)
+                     : fol_io_step_prepare(op, &io->slab, engine->has_direct_files, &request);
     if (status == FOL_OK) {
         tell_of_memory(io, engine);
         status = engine->ops->start(engine, request, fol_io_token_of(op));
