@@ -30,7 +30,7 @@ struct fol_py_scheduler_types {
     struct fol_py_operation *free_operations; /* dead ones, kept for reuse */
     uint32_t free_operation_count;
     uint32_t operation_count; /* living ones */
-    PyObject *timing_class; /* foliot._frame.SystemTiming, imported when first needed */
+    PyObject *timing_class;   /* foliot._frame.SystemTiming, imported when first needed */
     struct fol_py_orphan_scheduler *orphans;
 };
 

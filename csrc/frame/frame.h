@@ -234,9 +234,9 @@ struct fol_scheduler {
     double time;
     _Atomic double ns_per_cycle; /* of the last frame measured */
     double target_cycles;        /* of a piece */
-    uint64_t poll_cycles; /* between two looks at the host, at least */
-    uint64_t poll_pause;  /* the same, because of what the last look cost */
-    uint64_t origin_cycles; /* of the trace's time */
+    uint64_t poll_cycles;        /* between two looks at the host, at least */
+    uint64_t poll_pause;         /* the same, because of what the last look cost */
+    uint64_t origin_cycles;      /* of the trace's time */
     uint64_t origin_ns;
 
     /* The running phase: set by the caller between runs. */
