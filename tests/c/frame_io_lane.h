@@ -183,7 +183,7 @@ static int run_loader(void *user, fol_task *task)
     if (l->is_quiet) {
         return 0;
     }
-    l->bad_calls += a->needs_host && attached_depth != 1;
+    count_bad_call(l, a->needs_host && attached_depth != 1);
     for (uint32_t i = 0; i < 1 + chance % 5; i++) {
         (void)ask(&s, 0, mix(chance, i));
     }
@@ -353,14 +353,14 @@ static void host_attach(void *state)
 {
     lane *l = state;
     pthread_mutex_lock(&l->host);
-    l->bad_calls += attached_depth != 0;
+    count_bad_call(l, attached_depth != 0);
     attached_depth = 1;
 }
 
 static void host_detach(void *state)
 {
     lane *l = state;
-    l->bad_calls += attached_depth != 1;
+    count_bad_call(l, attached_depth != 1);
     attached_depth = 0;
     pthread_mutex_unlock(&l->host);
 }
@@ -368,7 +368,7 @@ static void host_detach(void *state)
 static int host_pending(void *state)
 {
     lane *l = state;
-    l->bad_calls += attached_depth != 1 || pthread_equal(l->driver, pthread_self()) == 0;
+    count_bad_call(l, attached_depth != 1 || pthread_equal(l->driver, pthread_self()) == 0);
     return l->must_stop;
 }
 
@@ -487,7 +487,7 @@ static void close_lane(lane *l)
 {
     fol_scheduler_destroy(l->scheduler);
     host_detach(l);
-    CHECK_EQ(l->bad_calls, 0);
+    CHECK_EQ(atomic_load_explicit(&l->bad_calls, memory_order_relaxed), 0);
     for (uint32_t i = 0; i < 2; i++) {
         fol_plan_destroy(l->variants[i].plan);
         fol_schedule_destroy(l->variants[i].schedule);

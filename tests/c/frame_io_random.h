@@ -135,13 +135,13 @@ struct lane {
     fol_scheduler *scheduler;
     pthread_t driver;
     pthread_mutex_t host;
-    uint32_t bad_calls; /* of the host, and on other threads */
-    bool is_quiet;      /* nobody asks for anything */
-    bool must_stop;     /* the host asks the frame to end */
-    int scratch;        /* a file that is written */
-    int silent[2];      /* pipes: nobody writes */
-    int paired[2];      /* who reads writes */
-    int filled[2];      /* somebody fills it later in the phase */
+    _Atomic uint32_t bad_calls; /* of the host, and on other threads */
+    bool is_quiet;              /* nobody asks for anything */
+    bool must_stop;             /* the host asks the frame to end */
+    int scratch;                /* a file that is written */
+    int silent[2];              /* pipes: nobody writes */
+    int paired[2];              /* who reads writes */
+    int filled[2];              /* somebody fills it later in the phase */
     int sockets[2];
     ticket *tickets;
     _Atomic uint32_t ticket_count;
@@ -216,11 +216,17 @@ static void end_ticket(ticket *t)
     }
 }
 
+/* Orders nothing: read when all is over. */
+static void count_bad_call(lane *l, bool is_bad)
+{
+    atomic_fetch_add_explicit(&l->bad_calls, is_bad, memory_order_relaxed);
+}
+
 static void check_driver(const ticket *t)
 {
     bool is_there = pthread_equal(t->lane->driver, pthread_self()) != 0;
     bool is_attached = !t->needs_host || t->has_result || attached_depth == 1;
-    t->lane->bad_calls += !is_there || !is_attached;
+    count_bad_call(t->lane, !is_there || !is_attached);
 }
 
 static bool deliver_ticket(void *user, const fol_io_result *result)
