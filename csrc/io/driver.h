@@ -86,7 +86,9 @@ struct fol_io_op {
     bool is_direct : 1;        /* opened is in the engine's own table */
     bool needs_descriptor : 1; /* opened must not be */
     bool at_current : 1;       /* the file has no positions: read and written where it is */
+    bool is_whole : 1;         /* the engine does all steps in one */
     fol_io_request step;       /* with an engine now */
+    fol_io_whole whole;
 };
 
 static_assert(offsetof(fol_io_op, value) == 64, "what timers need is in a pair of cache lines");

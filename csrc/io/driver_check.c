@@ -29,8 +29,8 @@ static void check_lane(const fol_io *io, const fol_io_lane *lane)
     check_line(lane, io, &lane->fresh, FOL_IO_LINED);
     check_line(lane, io, &lane->starved, FOL_IO_STARVED);
     FOL_ASSERT(lane->patient <= lane->flying && lane->open_ended <= lane->flying);
-    FOL_ASSERT(lane->open_files <= FOL_IO_OPEN_FILES);
-    FOL_ASSERT(lane->open_files_bound >= 1 && lane->open_files_bound <= FOL_IO_OPEN_FILES);
+    FOL_ASSERT(lane->open_files <= fol_io_most_files(lane));
+    FOL_ASSERT(lane->open_files_bound >= 1 && lane->open_files_bound <= fol_io_most_files(lane));
 }
 
 static void check_op(const fol_io_op *op)

@@ -129,6 +129,7 @@ static int make_engine(fol_io *io, fol_io_lane *lane)
     if (status == FOL_OK) {
         /* Release pairs with the acquire in fol_io_read_stats: its counters are there. */
         fol_atomic_store(&lane->engine, engine, memory_order_release);
+        lane->open_files_bound = fol_io_most_files(lane);
     }
     return status;
 }

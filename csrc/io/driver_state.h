@@ -29,6 +29,9 @@
 /* Files of each lane, at one time, that are named by their path: enough to share a system call, and
  * few enough that what the kernel keeps of an open file is in the cache when it is closed. */
 #define FOL_IO_OPEN_FILES 32
+/* The same where an engine does them whole, so that only those its threads are at are open: enough
+ * to keep the threads busy while this one goes on with what they gave back. */
+#define FOL_IO_WHOLE_FILES 256
 
 enum { FOL_IO_LANE_RING = 0, FOL_IO_LANE_POOL = 1, FOL_IO_LANES = 2 };
 
@@ -140,6 +143,13 @@ static inline fol_io_engine *fol_io_lane_engine(const fol_io_lane *lane)
 {
     /* The thread that drives is the one that sets it. */
     return fol_atomic_load(&lane->engine, memory_order_relaxed);
+}
+
+/* The most that may be counted as open. */
+static inline uint32_t fol_io_most_files(const fol_io_lane *lane)
+{
+    const fol_io_engine *engine = fol_io_lane_engine(lane);
+    return engine != NULL && engine->takes_paths ? FOL_IO_WHOLE_FILES : FOL_IO_OPEN_FILES;
 }
 
 static inline fol_io_lane *fol_io_lane_of(fol_io *io, const fol_io_op *op)

@@ -18,6 +18,17 @@
  * nothing could end such a wait on a thread. */
 #define FOL_IO_PROMPT (1u << 17)
 
+/* How far a READ or WRITE with FOL_IO_PATH came that an engine with takes_paths does whole. Its
+ * request has the address of this one as its handle, and all options of the opening. */
+typedef struct fol_io_whole {
+    size_t done;    /* bytes, before the last call of reading or writing */
+    int32_t opened; /* -1: the value of the completion is that of the opening */
+    int32_t closed; /* what closing gave */
+    bool
+        is_closed; /* else it is still open, and the value of the completion, that of the last call,
+                    * says why it cannot go on; -ECANCELED: it was cancelled between two calls */
+} fol_io_whole;
+
 /* A completion. */
 typedef struct fol_io_event {
     uint64_t token;
@@ -78,6 +89,7 @@ struct fol_io_engine {
     uint32_t in_flight;       /* started, final completion not reaped */
     uint32_t in_flight_bound; /* start gives -EBUSY there */
     bool has_direct_files;    /* may change when a ring is adopted; looked at for each file */
+    bool takes_paths;         /* READ and WRITE with FOL_IO_PATH whole, at an offset; see above */
     /* A descriptor that is readable while reap would give something, so that another engine can
      * wait for this one too: a completion that comes while the driving thread is elsewhere makes
      * it readable, and a reap that gave everything makes it not. -1: there is none. Of the pool;

@@ -22,7 +22,9 @@
 #define EVENTS        64
 /* Calls in place in one turn. */
 #define TURN_CALLS 64u
-#define NS_PER_S   UINT64_C(1000000000)
+/* Batches beside the crew in one wait that has something to give. */
+#define HELP_BATCHES 64u
+#define NS_PER_S     UINT64_C(1000000000)
 
 struct fol_io_job_block {
     fol_io_job_block *next;
@@ -120,7 +122,7 @@ static void put_outcome(fol_io_pool *pool, const fol_io_job *job, const fol_io_e
     FOL_ASSERT(pool->outcome_end - pool->outcome_first < pool->outcome_room);
     fol_io_outcome *outcome = &pool->outcomes[pool->outcome_end & (pool->outcome_room - 1)];
     outcome->event = *event;
-    outcome->gives_fd = fol_io_operation_of(job->request->kind)->gives_fd;
+    outcome->opened = fol_io_job_opened(job, event->value);
     pool->outcome_end += 1;
 }
 
@@ -155,6 +157,11 @@ static int start(fol_io_engine *engine, const fol_io_request *request, uint64_t 
     if (row == NULL || row->call == NULL || (request->flags & FOL_IO_DIRECT) != 0) {
         return -EOPNOTSUPP;
     }
+    bool is_path = fol_io_is_path_request(request);
+    if (is_path && (request->handle == 0 || request->offset == FOL_IO_CURRENT ||
+                    (request->flags & FOL_IO_VECTORS) != 0)) {
+        return -EOPNOTSUPP;
+    }
     if (engine->in_flight >= engine->in_flight_bound) {
         return -EBUSY;
     }
@@ -164,6 +171,9 @@ static int start(fol_io_engine *engine, const fol_io_request *request, uint64_t 
     fol_io_job *job = pool->free_jobs;
     pool->free_jobs = job->next;
     *job = (fol_io_job){.request = request, .token = token};
+    if (is_path) {
+        *fol_io_whole_of(request) = (fol_io_whole){.opened = -1};
+    }
     link_token(pool, job);
     fol_io_jobs_append(&pool->fresh, job, FOL_IO_PLACE_FRESH);
     engine->in_flight += 1;
@@ -179,10 +189,15 @@ static void hand_over(fol_io_pool *pool)
     if (count == 0) {
         return;
     }
+    if (pool->is_waiting && count == 1 && pool->handed == 0 && !job->is_slow) {
+        job = fol_io_jobs_pop(&pool->leaving);
+        fol_io_jobs_append(&pool->own, job, FOL_IO_PLACE_OWN);
+        return;
+    }
     for (; job != NULL; job = job->next) {
         job->is_handed = true;
     }
-    if (fol_io_crew_hand_over(&pool->crew, &pool->leaving)) {
+    if (fol_io_crew_hand_over(&pool->crew, &pool->leaving, pool->is_waiting)) {
         pool->handed += count;
         return;
     }
@@ -321,31 +336,76 @@ static bool was_woken(fol_io_pool *pool)
     return is_woken;
 }
 
-static int wait_for_outcome(fol_io_engine *engine, uint32_t least, uint64_t timeout_ns)
+/* Does a batch of the crew's. False: there is none that is for the driving thread. */
+static bool help(fol_io_pool *pool)
 {
-    fol_io_pool *pool = pool_of(engine);
-    (void)least; /* one is as good: what else ended by then is reaped with it */
+    fol_io_jobs batch = {0};
+    fol_io_job *job = NULL;
+    if (pool->handed == 0 || !fol_io_crew_take(&pool->crew, &batch)) {
+        return false;
+    }
+    pool->handed -= batch.count;
+    pool->looks = true;
+    while ((job = fol_io_jobs_pop(&batch)) != NULL) {
+        job->is_handed = false;
+        fol_io_pool_run(pool, job);
+    }
+    hand_over(pool);
+    look(pool);
+    return true;
+}
+
+static uint32_t count_outcomes(const fol_io_pool *pool)
+{
+    return pool->outcome_end - pool->outcome_first;
+}
+
+/* Waits for `wanted` outcomes at most; as fol_io_engine_ops.wait. */
+static int wait_for_some(fol_io_pool *pool, uint32_t wanted, uint64_t timeout_ns)
+{
     uint64_t start_ns = timeout_ns != UINT64_MAX ? now_ns() : 0;
     uint64_t left_ns = timeout_ns;
+    uint32_t helped = 0;
     int count = 1;
-    flush(engine);
-    /* Each turn is an event that ended nothing; the time bounds them. */
-    while (pool->outcome_first == pool->outcome_end && !was_woken(pool)) {
-        if (count == 0 && left_ns == 0) {
-            return -ETIME;
+    /* Each turn is a batch, or an event that ended too little; the time bounds them. */
+    while (count_outcomes(pool) < wanted && !was_woken(pool)) {
+        bool has_any = count_outcomes(pool) != 0;
+        if ((count == 0 && left_ns == 0) || (has_any && helped == HELP_BATCHES)) {
+            return has_any ? FOL_OK : -ETIME;
         }
-        count = harvest(pool, has_own_work(pool) ? 0 : left_ns);
+        bool has_helped = left_ns != 0 && help(pool);
+        helped += has_helped;
+        if (!has_helped && pool->handed != 0) {
+            uint32_t missing = wanted - count_outcomes(pool);
+            fol_io_crew_expect(&pool->crew, missing < pool->handed ? missing : pool->handed);
+        }
+        count = harvest(pool, has_helped || has_own_work(pool) ? 0 : left_ns);
         if (count < 0) {
-            return count;
+            return count_outcomes(pool) != 0 ? FOL_OK : count;
         }
-        flush(engine);
-        pool->has_gathered = count < EVENTS;
+        flush(&pool->engine);
+        pool->has_gathered = count < EVENTS && !has_helped;
         if (timeout_ns != UINT64_MAX) {
             uint64_t passed_ns = now_ns() - start_ns;
             left_ns = passed_ns < timeout_ns ? timeout_ns - passed_ns : 0;
         }
     }
     return FOL_OK;
+}
+
+static int wait_for_outcome(fol_io_engine *engine, uint32_t least, uint64_t timeout_ns)
+{
+    fol_io_pool *pool = pool_of(engine);
+    pool->is_waiting = timeout_ns != 0;
+    flush(engine);
+    uint32_t wanted = least < engine->in_flight ? least : engine->in_flight;
+    int status = wait_for_some(pool, wanted != 0 ? wanted : 1, timeout_ns);
+    pool->is_waiting = false;
+    if (pool->handed != 0 || pool->looks) {
+        fol_io_crew_expect(&pool->crew, 1);
+        pool->looks = false;
+    }
+    return status;
 }
 
 static void wake(fol_io_engine *engine)
@@ -366,6 +426,8 @@ static void cancel(fol_io_engine *engine, uint64_t token)
     }
     if (job->is_handed) {
         if (!fol_io_crew_take_back(&pool->crew, job)) {
+            /* Relaxed: nothing is handed over with it. */
+            fol_atomic_store(&job->is_cut, 1, memory_order_relaxed);
             return;
         }
         job->is_handed = false;
@@ -407,8 +469,8 @@ static void close_unreported(fol_io_pool *pool)
 {
     for (uint32_t i = pool->outcome_first; i != pool->outcome_end; i++) {
         const fol_io_outcome *outcome = &pool->outcomes[i & (pool->outcome_room - 1)];
-        if (outcome->gives_fd && outcome->event.value >= 0) {
-            close((int)outcome->event.value);
+        if (outcome->opened >= 0) {
+            close(outcome->opened);
         }
     }
 }
@@ -490,6 +552,7 @@ int fol_io_pool_create(const fol_io_pool_config *config, fol_io_engine **out)
         return -ENOMEM;
     }
     pool->engine.ops = &pool_ops;
+    pool->engine.takes_paths = true;
     pool->engine.in_flight_bound =
         value_or(config->max_in_flight, DEFAULT_IN_FLIGHT, IN_FLIGHT_MAX);
     pool->runs_in_place = config->runs_in_place;

@@ -7,9 +7,16 @@
  *   stands in an epoll set (readiness.h), tried again after each event. No thread is held by it.
  *   Requests for the same direction of one descriptor are done in the order in which they came.
  * - What waits for a device only (files) goes to the crew (pool_crew.h); or is called by the
- * driving thread itself when it runs in place, or when no thread can be had. Reads and writes of
- * what is in memory already end at the try, which is the quick way; for large ones of files that
- * try is left out, so that threads share the copying.
+ *   driving thread itself when it runs in place, or when no thread can be had. Reads and writes of
+ *   what is in memory already end at the try, which is the quick way; for large ones of files that
+ *   try is left out, so that threads share the copying. Files that are named by their path are
+ *   opened, read or written, and closed as one job (operation_path.h).
+ *
+ * A driving thread that waits takes batches from the crew's queue and does them beside the threads,
+ * and looks at completions, wakes, events and the time between them. It leaves alone what is slow:
+ * what was tried in vain and so waits for a device, fsync, what waits for others, and everything
+ * while jobs take long. With quick work on two processors it and one thread are the whole team. A
+ * lone quick job that it would wait for it does without any thread.
  *
  * The driving thread alone has everything but the crew's share. Completions stand in a ring in the
  * order in which they ended; it always has room for the last one of every request in flight, and
@@ -36,7 +43,7 @@
 
 typedef struct fol_io_outcome {
     fol_io_event event;
-    bool gives_fd;
+    int32_t opened; /* to be closed when nobody reaps it, or -1 */
 } fol_io_outcome;
 
 typedef struct fol_io_job_block fol_io_job_block;
@@ -48,6 +55,7 @@ struct fol_io_pool {
     uint64_t generation;    /* of forks */
     bool runs_in_place;
     bool is_woken;
+    bool is_waiting;   /* the driving thread is about to take batches of the crew's */
     bool has_gathered; /* since the last reap */
     fol_io_crew crew;
     fol_io_readiness readiness;
@@ -56,6 +64,7 @@ struct fol_io_pool {
     fol_io_jobs starved;
     fol_io_jobs leaving; /* for the crew, until the end of the flush */
     uint32_t handed;     /* with the crew */
+    bool looks;          /* by itself: nothing that threads end puts the notice up */
     fol_io_job *free_jobs;
     fol_io_job_block *blocks;
     fol_io_job *chains[FOL_IO_POOL_CHAINS]; /* by token */

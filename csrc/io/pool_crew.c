@@ -2,6 +2,7 @@
 #include "io/pool_crew.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -78,6 +79,14 @@ fail_attributes:
     return -ENOMEM;
 }
 
+/* One processor is the driving thread's. */
+static uint32_t count_team(void)
+{
+    cpu_set_t set;
+    int count = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
+    return count > 1 ? (uint32_t)count - 1 : 1;
+}
+
 int fol_io_crew_init(fol_io_crew *crew, uint32_t min, uint32_t max, uint64_t idle_ns)
 {
     int status = -ENOMEM;
@@ -86,6 +95,8 @@ int fol_io_crew_init(fol_io_crew *crew, uint32_t min, uint32_t max, uint64_t idl
     crew->min = min < max ? min : max;
     crew->max = max;
     crew->idle_ns = idle_ns;
+    crew->wanted = 1;
+    crew->team = count_team();
     crew->hands = fol_alloc_zeroed(max, sizeof(*crew->hands));
     if (crew->hands == NULL) {
         return -ENOMEM;
@@ -127,8 +138,96 @@ static void put_notice_up(fol_io_crew *crew)
     FOL_ASSERT(written == sizeof(one) || crew->is_stopping);
 }
 
-/* With the mutex: waits for a job. NULL: the thread has to end. */
-static fol_io_job *take_job(fol_io_crew *crew)
+/* With the mutex: after jobs have ended. */
+static void tell_of_ended(fol_io_crew *crew)
+{
+    if (crew->ended.count >= crew->wanted) {
+        put_notice_up(crew);
+    }
+}
+
+static fol_io_job *pop_queued(fol_io_crew *crew)
+{
+    fol_io_job *job = fol_io_jobs_pop(&crew->queue);
+    crew->slow -= job->is_slow;
+    return job;
+}
+
+/* With the mutex: how many jobs of the queue one who comes for some gets. */
+static uint32_t share_of(const fol_io_crew *crew)
+{
+    uint64_t most = FOL_IO_CREW_BATCH;
+    if (crew->job_ns > FOL_IO_CREW_BATCH_NS / FOL_IO_CREW_BATCH) {
+        most = FOL_IO_CREW_BATCH_NS / crew->job_ns;
+    }
+    uint64_t fair = crew->queue.count / (crew->live + 1);
+    most = fair < most ? fair : most;
+    return most > 1 ? (uint32_t)most : 1;
+}
+
+/* With the mutex: there is one. */
+static void take_batch(fol_io_crew *crew, fol_io_hand *hand)
+{
+    uint32_t share = share_of(crew);
+    uint32_t count = 0;
+    bool is_alone = crew->queue.first->is_slow;
+    do {
+        fol_io_job *job = pop_queued(crew);
+        job->place = FOL_IO_PLACE_RUNNING;
+        job->hand = hand->number;
+        hand->batch[count] = job;
+        count += 1;
+    } while (!is_alone && count < share && crew->queue.count != 0 && !crew->queue.first->is_slow);
+    hand->count = count;
+    /* Under the mutex; see the header. */
+    fol_atomic_store(&hand->begun, 0, memory_order_relaxed);
+}
+
+/* With the mutex: puts what the thread has not begun before all others in the queue. */
+static void take_rest(fol_io_crew *crew, fol_io_hand *hand)
+{
+    if (fol_atomic_load(&hand->begun, memory_order_relaxed) >= hand->count) {
+        /* So that adding is done once for a batch, and the number stays in its bounds. */
+        return;
+    }
+    /* Relaxed, as in do_batch: they need to agree on the numbers only; see the header. */
+    uint32_t begun = fol_atomic_fetch_add(&hand->begun, FOL_IO_CREW_TAKEN, memory_order_relaxed);
+    if (begun >= hand->count) {
+        return;
+    }
+    for (uint32_t i = hand->count; i > begun; i--) {
+        fol_io_job *job = hand->batch[i - 1];
+        job->place = FOL_IO_PLACE_NONE;
+        fol_io_jobs_push_front(&crew->queue, job, FOL_IO_PLACE_QUEUED);
+        crew->slow += job->is_slow;
+    }
+    hand->count = begun;
+}
+
+/* With the mutex: jobs, ever. */
+static uint64_t count_begun(const fol_io_crew *crew)
+{
+    uint64_t total = crew->given;
+    for (uint32_t i = 0; i < crew->max; i++) {
+        uint32_t begun = fol_atomic_load(&crew->hands[i].begun, memory_order_relaxed);
+        total += begun < crew->hands[i].count ? begun : crew->hands[i].count;
+    }
+    return total;
+}
+
+/* With the mutex: jobs that nobody has begun. */
+static uint64_t count_waiting(const fol_io_crew *crew)
+{
+    uint64_t total = crew->queue.count;
+    for (uint32_t i = 0; i < crew->max; i++) {
+        uint32_t begun = fol_atomic_load(&crew->hands[i].begun, memory_order_relaxed);
+        total += begun < crew->hands[i].count ? crew->hands[i].count - begun : 0;
+    }
+    return total;
+}
+
+/* With the mutex: waits for a batch. False: the thread has to end. */
+static bool wait_for_batch(fol_io_crew *crew, fol_io_hand *hand)
 {
     /* Each turn is a job that another thread took first, or a wake for no reason. */
     while (!crew->is_stopping && crew->queue.count == 0) {
@@ -143,16 +242,58 @@ static fol_io_job *take_job(fol_io_crew *crew)
         }
         crew->idle -= 1;
         if (error == ETIMEDOUT && crew->queue.count == 0 && crew->live > crew->min) {
-            return NULL;
+            return false;
         }
     }
     if (crew->is_stopping) {
-        return NULL;
+        return false;
     }
-    fol_io_job *job = fol_io_jobs_pop(&crew->queue);
-    job->place = FOL_IO_PLACE_RUNNING;
-    crew->taken += 1;
-    return job;
+    take_batch(crew, hand);
+    return true;
+}
+
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+}
+
+/* Without the mutex. */
+static void do_batch(fol_io_hand *hand, uint32_t count)
+{
+    /* Bounded by the batch. Relaxed; see take_rest. */
+    uint32_t i = fol_atomic_fetch_add(&hand->begun, 1, memory_order_relaxed);
+    while (i < count) {
+        fol_io_job *job = hand->batch[i];
+        job->value = fol_io_job_call(job, true);
+        i = fol_atomic_fetch_add(&hand->begun, 1, memory_order_relaxed);
+    }
+}
+
+/* With the mutex: what the thread did. */
+static void give_batch(fol_io_crew *crew, fol_io_hand *hand, uint64_t passed_ns)
+{
+    for (uint32_t i = 0; i < hand->count; i++) {
+        fol_io_job *job = hand->batch[i];
+        int32_t opened = crew->is_stopping ? fol_io_job_opened(job, job->value) : -1;
+        if (opened >= 0) {
+            /* Nobody will hear of it. */
+            close(opened);
+            job->value = -ECANCELED;
+            job->is_dropped = true;
+        }
+        job->place = FOL_IO_PLACE_NONE;
+        fol_io_jobs_append(&crew->ended, job, FOL_IO_PLACE_ENDED);
+    }
+    if (hand->count != 0 && !hand->batch[0]->is_slow) {
+        uint64_t each_ns = passed_ns / hand->count;
+        crew->job_ns += each_ns / 8;
+        crew->job_ns -= crew->job_ns / 8;
+    }
+    crew->given += hand->count;
+    hand->count = 0;
+    tell_of_ended(crew);
 }
 
 static void *serve(void *argument)
@@ -160,26 +301,18 @@ static void *serve(void *argument)
     fol_io_hand *hand = argument;
     fol_io_crew *crew = hand->crew;
     char name[16];
-    snprintf(name, sizeof(name), "foliot-io-%u", (unsigned)(uint16_t)hand->number);
+    snprintf(name, sizeof(name), "foliot-io-%u", (unsigned)(uint16_t)(hand->number + 1));
     pthread_setname_np(pthread_self(), name);
     pthread_mutex_lock(&crew->mutex);
-    fol_io_job *job = take_job(crew);
     /* Until the crew is stopped or the thread has been idle for long. */
-    while (job != NULL) {
+    while (wait_for_batch(crew, hand)) {
+        uint32_t count = hand->count;
         pthread_mutex_unlock(&crew->mutex);
-        const fol_io_operation *row = fol_io_operation_of(job->request->kind);
-        int64_t value = row->call(job->request, true);
+        uint64_t start_ns = now_ns();
+        do_batch(hand, count);
+        uint64_t passed_ns = now_ns() - start_ns;
         pthread_mutex_lock(&crew->mutex);
-        if (crew->is_stopping && row->gives_fd && value >= 0) {
-            /* Nobody will hear of it. */
-            close((int)value);
-            value = -ECANCELED;
-        }
-        job->value = value;
-        job->place = FOL_IO_PLACE_NONE;
-        fol_io_jobs_append(&crew->ended, job, FOL_IO_PLACE_ENDED);
-        put_notice_up(crew);
-        job = take_job(crew);
+        give_batch(crew, hand, passed_ns);
     }
     hand->state = FOL_IO_HAND_ENDED;
     crew->live -= 1;
@@ -225,7 +358,7 @@ static void add_threads(fol_io_crew *crew, uint32_t count)
         if (hand->state != FOL_IO_HAND_FREE) {
             continue;
         }
-        *hand = (fol_io_hand){.crew = crew, .number = i + 1, .state = FOL_IO_HAND_LIVES};
+        *hand = (fol_io_hand){.crew = crew, .number = i, .state = FOL_IO_HAND_LIVES};
         can_start = !thread_must_fail() && pthread_create(&hand->thread, NULL, serve, hand) == 0;
         if (can_start) {
             crew->live += 1;
@@ -237,14 +370,14 @@ static void add_threads(fol_io_crew *crew, uint32_t count)
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-/* With the mutex: makes the alarm go off if what waits now is not taken soon. */
+/* With the mutex: makes the alarm go off if what waits now is not begun soon. */
 static void set_alarm(fol_io_crew *crew)
 {
     const struct itimerspec once = {.it_value = {.tv_nsec = ALARM_NS}};
-    if (crew->is_alarmed || crew->queue.count <= crew->idle || crew->live == crew->max) {
+    if (crew->is_alarmed || count_waiting(crew) <= crew->idle || crew->live == crew->max) {
         return;
     }
-    crew->taken_at_alarm = crew->taken;
+    crew->begun_at_alarm = count_begun(crew);
     crew->is_alarmed = timerfd_settime(crew->alarm_fd, 0, &once, NULL) == 0;
 }
 
@@ -252,7 +385,7 @@ static void set_alarm(fol_io_crew *crew)
 static void stop_alarm(fol_io_crew *crew)
 {
     const struct itimerspec never = {0};
-    if (crew->is_alarmed && crew->queue.count == 0) {
+    if (crew->is_alarmed && count_waiting(crew) == 0) {
         /* One that went off already is taken back too. */
         int status = timerfd_settime(crew->alarm_fd, 0, &never, NULL);
         FOL_ASSERT(status == 0);
@@ -260,31 +393,78 @@ static void stop_alarm(fol_io_crew *crew)
     }
 }
 
-bool fol_io_crew_hand_over(fol_io_crew *crew, fol_io_jobs *jobs)
+/* With the mutex: for `count` jobs of the queue. */
+static void wake_idle(fol_io_crew *crew, uint32_t count)
 {
+    uint32_t woken = count < crew->idle ? count : crew->idle;
+    for (uint32_t i = 0; i < woken; i++) {
+        pthread_cond_signal(&crew->has_work);
+    }
+}
+
+/* With the mutex: adds the threads that what waits has a use for. */
+static void grow(fol_io_crew *crew, uint32_t waiting, bool has_slow)
+{
+    bool is_quick = !has_slow && crew->job_ns <= FOL_IO_CREW_QUICK_NS;
+    uint32_t most = is_quick && crew->team < crew->max ? crew->team : crew->max;
+    if (waiting <= crew->idle || crew->live >= most) {
+        return;
+    }
+    uint32_t beyond = waiting - crew->idle;
+    uint32_t wanted = beyond / FOL_IO_CREW_SHARE + (beyond % FOL_IO_CREW_SHARE != 0);
+    uint32_t room = most - crew->live;
+    add_threads(crew, wanted < room ? wanted : room);
+}
+
+bool fol_io_crew_hand_over(fol_io_crew *crew, fol_io_jobs *jobs, bool has_help)
+{
+    uint32_t slow = 0;
+    for (const fol_io_job *job = jobs->first; job != NULL; job = job->next) {
+        slow += job->is_slow;
+    }
     pthread_mutex_lock(&crew->mutex);
     FOL_ASSERT(!crew->is_stopping);
-    uint32_t waiting = crew->queue.count + jobs->count;
-    if (waiting > crew->idle && crew->live < crew->max) {
-        uint32_t beyond = waiting - crew->idle;
-        uint32_t wanted = beyond / FOL_IO_CREW_SHARE + (beyond % FOL_IO_CREW_SHARE != 0);
-        uint32_t room = crew->max - crew->live;
-        add_threads(crew, wanted < room ? wanted : room);
-    }
+    grow(crew, crew->queue.count + jobs->count, crew->slow + slow != 0);
     bool is_manned = crew->live != 0;
     if (is_manned) {
-        uint32_t woken = jobs->count < crew->idle ? jobs->count : crew->idle;
+        uint32_t left = has_help && slow == 0 ? jobs->count - 1 : jobs->count;
         fol_io_job *job = NULL;
         while ((job = fol_io_jobs_pop(jobs)) != NULL) {
             fol_io_jobs_append(&crew->queue, job, FOL_IO_PLACE_QUEUED);
         }
-        for (uint32_t i = 0; i < woken; i++) {
-            pthread_cond_signal(&crew->has_work);
-        }
+        crew->slow += slow;
+        wake_idle(crew, left);
         set_alarm(crew);
     }
     pthread_mutex_unlock(&crew->mutex);
     return is_manned;
+}
+
+bool fol_io_crew_take(fol_io_crew *crew, fol_io_jobs *out)
+{
+    pthread_mutex_lock(&crew->mutex);
+    bool has_any = crew->queue.count != 0 && !crew->queue.first->is_slow &&
+                   crew->job_ns <= FOL_IO_CREW_QUICK_NS;
+    if (has_any) {
+        uint32_t share = share_of(crew);
+        do {
+            fol_io_jobs_append(out, pop_queued(crew), FOL_IO_PLACE_OWN);
+        } while (out->count < share && crew->queue.count != 0 && !crew->queue.first->is_slow);
+        crew->given += out->count;
+        crew->wanted = UINT32_MAX;
+    }
+    pthread_mutex_unlock(&crew->mutex);
+    return has_any;
+}
+
+void fol_io_crew_expect(fol_io_crew *crew, uint32_t wanted)
+{
+    FOL_ASSERT(wanted != 0);
+    pthread_mutex_lock(&crew->mutex);
+    crew->wanted = wanted;
+    tell_of_ended(crew);
+    wake_idle(crew, crew->queue.count);
+    pthread_mutex_unlock(&crew->mutex);
 }
 
 void fol_io_crew_answer_alarm(fol_io_crew *crew)
@@ -293,8 +473,11 @@ void fol_io_crew_answer_alarm(fol_io_crew *crew)
     pthread_mutex_lock(&crew->mutex);
     if (read(crew->alarm_fd, &expirations, sizeof(expirations)) > 0) {
         crew->is_alarmed = false;
-        if (crew->queue.count != 0 && crew->taken == crew->taken_at_alarm &&
+        if (count_waiting(crew) != 0 && count_begun(crew) == crew->begun_at_alarm &&
             crew->live < crew->max) {
+            for (uint32_t i = 0; i < crew->max; i++) {
+                take_rest(crew, &crew->hands[i]);
+            }
             add_threads(crew, 1);
         }
         set_alarm(crew);
@@ -305,10 +488,15 @@ void fol_io_crew_answer_alarm(fol_io_crew *crew)
 bool fol_io_crew_take_back(fol_io_crew *crew, fol_io_job *job)
 {
     pthread_mutex_lock(&crew->mutex);
+    if (job->place == FOL_IO_PLACE_RUNNING) {
+        take_rest(crew, &crew->hands[job->hand]);
+    }
     bool is_queued = job->place == FOL_IO_PLACE_QUEUED;
     if (is_queued) {
         fol_io_jobs_remove(&crew->queue, job);
+        crew->slow -= job->is_slow;
     }
+    wake_idle(crew, crew->queue.count);
     pthread_mutex_unlock(&crew->mutex);
     return is_queued;
 }
@@ -326,6 +514,7 @@ void fol_io_crew_look(fol_io_crew *crew, fol_io_jobs *out, bool *was_woken)
         FOL_ASSERT(got == sizeof(count));
         crew->is_signalled = false;
     }
+    crew->wanted = crew->wanted == UINT32_MAX ? UINT32_MAX : 1;
     *was_woken = crew->is_woken;
     crew->is_woken = false;
     stop_alarm(crew);
@@ -356,7 +545,11 @@ bool fol_io_crew_stop(fol_io_crew *crew)
     int error = 0;
     pthread_mutex_lock(&crew->mutex);
     crew->is_stopping = true;
+    for (uint32_t i = 0; i < crew->max; i++) {
+        take_rest(crew, &crew->hands[i]);
+    }
     crew->queue = (fol_io_jobs){0};
+    crew->slow = 0;
     pthread_cond_broadcast(&crew->has_work);
     while (crew->live != 0 && error == 0) {
         error = pthread_cond_timedwait(&crew->has_ended, &crew->mutex, &until);

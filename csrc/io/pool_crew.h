@@ -2,18 +2,34 @@
  *
  * Everything shared is under one mutex: the queue, the ended jobs, the counts, and whether the
  * notice is up. It is held for a few instructions and at most one write to the notice; calls are
- * made without it. So there is no atomic here whose order would need an argument.
+ * made without it. A thread takes a batch of jobs from the queue and gives one back with the same
+ * lock: up to FOL_IO_CREW_BATCH, no more than its share of what waits, and no more than it did in
+ * FOL_IO_CREW_BATCH_NS of late. A job that is slow by its nature is a batch of its own.
+ *
+ * The batch. Who does a job of it is decided by `begun`, the one atomic here: the thread adds one
+ * for each job before it begins it, and whoever has the mutex takes back what is not begun by
+ * adding FOL_IO_CREW_TAKEN. Each gets the number that was there before, in one order for all, so
+ * each job has one owner. No other order is needed: the thread had the jobs by the mutex, gives
+ * them back by it, and does not touch those it did not get. `count` is the thread's under the mutex
+ * when it takes a batch; taking back makes it smaller, and the thread looks at it under the mutex.
+ *
+ * The driving thread takes batches as well while it has to wait, of what is not slow.
  *
  * The notice is an eventfd that is readable exactly while `is_signalled`, both changed under the
- * mutex. It goes up when a job ends and none ended since the driving thread last looked, when
- * somebody wakes the driving thread, and when that left work for its next turn: one write for a
- * batch. Looking takes the ended jobs and takes the notice down in one step, so nothing that came
- * before the look stays unseen, and nothing that comes after it goes without a notice.
+ * mutex. It goes up when `wanted` jobs have ended that the driving thread has not seen: one, unless
+ * it is asleep for more; when somebody wakes the driving thread; and when that left work for its
+ * next turn. While the driving thread takes batches it looks by itself, and none goes up for ended
+ * jobs. Looking takes the ended jobs and takes the notice down in one step, so nothing that came
+ * before the look stays unseen; whoever ceases to look says what it wants under the mutex, where
+ * what has ended meanwhile puts the notice up.
  *
  * Growth. When jobs are handed over and more wait than threads are idle, a thread is added for
- * every FOL_IO_CREW_SHARE begun of those that wait beyond. When a millisecond passes in which jobs
- * waited and no thread took one, all threads are held up, and another is added. Up to `max`.
- * Shrinking. A thread that had nothing to do for idle_ns ends while there are more than `min`.
+ * every FOL_IO_CREW_SHARE begun of those that wait beyond; but while jobs are quick (of late,
+ * FOL_IO_CREW_QUICK_NS at most) and none that waits is slow, no more than the processors beside the
+ * driving thread's. When a millisecond passes in which jobs waited and nobody began one, all
+ * threads are held up: what is not begun goes back to the queue, and another thread is added. Up to
+ * `max`. Shrinking. A thread that had nothing to do for idle_ns ends while there are more than
+ * `min`.
  */
 #ifndef FOL_IO_POOL_CREW_H
 #define FOL_IO_POOL_CREW_H
@@ -22,7 +38,11 @@
 
 #include "io/pool_job.h"
 
-#define FOL_IO_CREW_SHARE 8u
+#define FOL_IO_CREW_SHARE    8u
+#define FOL_IO_CREW_BATCH    16u
+#define FOL_IO_CREW_BATCH_NS UINT64_C(200000)
+#define FOL_IO_CREW_QUICK_NS UINT64_C(100000)
+#define FOL_IO_CREW_TAKEN    (1u << 16)
 
 typedef struct fol_io_crew fol_io_crew;
 
@@ -35,8 +55,11 @@ typedef enum fol_io_hand_state {
 typedef struct fol_io_hand {
     fol_io_crew *crew;
     pthread_t thread;
-    uint32_t number;
+    uint32_t number; /* from 0 */
     uint32_t state;
+    uint32_t count;             /* of jobs in the batch; under the mutex, as all here but begun */
+    FOL_ATOMIC(uint32_t) begun; /* and beyond count when there is nothing left */
+    fol_io_job *batch[FOL_IO_CREW_BATCH];
 } fol_io_hand;
 
 struct fol_io_crew {
@@ -51,8 +74,12 @@ struct fol_io_crew {
     uint64_t idle_ns;
     uint32_t live;
     uint32_t idle;
-    uint64_t taken; /* jobs, ever */
-    uint64_t taken_at_alarm;
+    uint32_t team;   /* threads that quick work has a use for */
+    uint32_t slow;   /* of those in the queue */
+    uint32_t wanted; /* ended jobs that put the notice up */
+    uint64_t job_ns; /* what a job took of late */
+    uint64_t given;  /* jobs, ever, that ended or that the driving thread took */
+    uint64_t begun_at_alarm;
     int notice_fd;
     int alarm_fd; /* a timerfd: work has waited for long */
     bool is_signalled;
@@ -74,8 +101,15 @@ void fol_io_crew_close(fol_io_crew *crew);
 /* In a forked child, instead: gives back what is the child's own. */
 void fol_io_crew_forget(fol_io_crew *crew);
 
-/* Takes all jobs of the list. False, and takes none: there is no thread and none can be had. */
-bool fol_io_crew_hand_over(fol_io_crew *crew, fol_io_jobs *jobs);
+/* Takes all jobs of the list. False, and takes none: there is no thread and none can be had.
+ * has_help: the driving thread is about to take some itself. */
+bool fol_io_crew_hand_over(fol_io_crew *crew, fol_io_jobs *jobs, bool has_help);
+/* A batch for the driving thread, which looks by itself from now on. False: there is none; then
+ * nothing has changed. */
+bool fol_io_crew_take(fol_io_crew *crew, fol_io_jobs *out);
+/* The driving thread looks no more by itself, and leaves what waits to the threads: so many ended
+ * jobs put the notice up. */
+void fol_io_crew_expect(fol_io_crew *crew, uint32_t wanted);
 /* Takes a job back that no thread has taken: then it is in no list. False: too late. */
 bool fol_io_crew_take_back(fol_io_crew *crew, fol_io_job *job);
 /* Moves the ended jobs to the end of `out`, takes the notice down, and stops an alarm about work

@@ -29,6 +29,10 @@ typedef enum verdict {
 /* The job goes to a thread, or to the driving thread where there are none. */
 static void send_to_file_work(fol_io_pool *pool, fol_io_job *job)
 {
+    const fol_io_request *request = job->request;
+    bool waits_for_others = job->needs_thread ||
+                            (request->kind == FOL_IO_OPEN && (request->flags & FOL_IO_PROMPT) == 0);
+    job->is_slow = job->is_slow || waits_for_others || request->kind == FOL_IO_FSYNC;
     if (pool->runs_in_place && !job->needs_thread) {
         fol_io_jobs_append(&pool->own, job, FOL_IO_PLACE_OWN);
     } else {
@@ -178,6 +182,8 @@ static void stand(fol_io_pool *pool, fol_io_job *job)
 {
     int status = fol_io_readiness_stand(&pool->readiness, job);
     if (status == -EPERM && (job->request->flags & FOL_IO_MANY) == 0) {
+        /* It was tried, and is not in memory. */
+        job->is_slow = true;
         send_to_file_work(pool, job);
     } else if (status != 0) {
         fol_io_pool_end(pool, job, status);
@@ -217,6 +223,10 @@ static void begin_waiting(fol_io_pool *pool, fol_io_job *job)
 void fol_io_pool_begin(fol_io_pool *pool, fol_io_job *job)
 {
     FOL_ASSERT(job->place == FOL_IO_PLACE_NONE);
+    if (fol_io_is_path_request(job->request)) {
+        send_to_file_work(pool, job);
+        return;
+    }
     if (fol_io_operation_of(job->request->kind)->may_wait) {
         begin_waiting(pool, job);
         return;
@@ -240,12 +250,13 @@ void fol_io_pool_begin(fol_io_pool *pool, fol_io_job *job)
 void fol_io_pool_run(fol_io_pool *pool, fol_io_job *job)
 {
     FOL_ASSERT(job->place == FOL_IO_PLACE_NONE);
-    const fol_io_operation *row = fol_io_operation_of(job->request->kind);
+    bool may_wait = fol_io_operation_of(job->request->kind)->may_wait;
     /* Reads and writes were tried before, and wait for a device only. */
-    bool is_patient = row->may_wait || job->needs_thread;
+    bool is_patient = job->needs_thread || (may_wait && !fol_io_is_path_request(job->request));
     fol_io_pool_count_call(pool);
-    int64_t value = row->call(job->request, is_patient);
-    if (value == -EAGAIN && !is_patient) {
+    int64_t value = fol_io_job_call(job, is_patient);
+    bool has_opened = fol_io_job_opened(job, value) >= 0;
+    if (value == -EAGAIN && !is_patient && !has_opened) {
         job->needs_thread = true;
         send_to_file_work(pool, job);
         return;

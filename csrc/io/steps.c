@@ -81,12 +81,12 @@ void fol_io_step_begin(fol_io_op *op)
     op->is_direct = false;
     op->needs_descriptor = false;
     op->at_current = false;
+    op->is_whole = false;
 }
 
-static void prepare_open(fol_io_op *op, bool has_direct_files)
+static uint32_t opening_options(const fol_io_op *op)
 {
     const fol_io_request *request = &op->request;
-    op->is_direct = has_direct_files && !op->needs_descriptor;
     /* The engine's own table is not inherited by anything that is executed. */
     uint32_t options = request->options & ~(uint32_t)O_CLOEXEC;
     options |= op->is_direct ? 0 : O_CLOEXEC;
@@ -98,10 +98,17 @@ static void prepare_open(fol_io_op *op, bool has_direct_files)
         }
         options |= O_WRONLY | O_CREAT | (cuts ? (uint32_t)O_TRUNC : 0);
     }
+    return options;
+}
+
+static void prepare_open(fol_io_op *op, bool has_direct_files)
+{
+    const fol_io_request *request = &op->request;
+    op->is_direct = has_direct_files && !op->needs_descriptor;
     op->step = (fol_io_request){.kind = FOL_IO_OPEN,
                                 .flags = op->is_direct ? FOL_IO_DIRECT : FOL_IO_PROMPT,
                                 .fd = request->fd,
-                                .options = options,
+                                .options = opening_options(op),
                                 .mode = request->mode,
                                 .path = request->path};
 }
@@ -251,10 +258,38 @@ static bool moves_bytes(const fol_io_op *op)
            kind == FOL_IO_SEND;
 }
 
+bool fol_io_step_can_be_whole(const fol_io_op *op)
+{
+    const fol_io_request *request = &op->request;
+    return op->stage == FOL_IO_STAGE_OPEN && fol_io_names_file(op) && op->done == 0 &&
+           !has_vectors(op) && request->offset != FOL_IO_CURRENT && op->total <= FOL_IO_SPLIT;
+}
+
+int fol_io_step_prepare_whole(fol_io_op *op, fol_slab *slab, const fol_io_request **out)
+{
+    FOL_ASSERT_HOT(fol_io_step_can_be_whole(op));
+    op->step = op->request;
+    op->is_direct = false;
+    if (has_own_buffer(op)) {
+        int status = make_room(op, slab);
+        if (status != FOL_OK) {
+            return status;
+        }
+        op->step.buffer = op->own;
+        op->step.size = reads_to_end(op) ? op->own_size : op->total;
+    }
+    op->step.options = opening_options(op);
+    op->step.handle = (uintptr_t)&op->whole;
+    op->is_whole = true;
+    *out = &op->step;
+    return FOL_OK;
+}
+
 int fol_io_step_prepare(fol_io_op *op, fol_slab *slab, bool has_direct_files,
                         const fol_io_request **out)
 {
     int status = FOL_OK;
+    op->is_whole = false;
     *out = &op->step;
     if (op->stage == FOL_IO_STAGE_OPEN) {
         prepare_open(op, has_direct_files);
@@ -434,9 +469,33 @@ static fol_io_next close_result(fol_io_op *op, int64_t value)
     return FOL_IO_NEXT_END;
 }
 
+/* All steps were made at once: takes their results one by one. */
+static fol_io_next whole_result(fol_io_op *op, int64_t value, bool others_are_open)
+{
+    const fol_io_whole *whole = &op->whole;
+    FOL_ASSERT_HOT(op->stage == FOL_IO_STAGE_OPEN);
+    op->is_whole = false;
+    if (whole->opened < 0) {
+        return open_result(op, value, others_are_open);
+    }
+    op->opened = whole->opened;
+    op->attempts = 0;
+    op->done = whole->done;
+    op->stage = FOL_IO_STAGE_WORK;
+    fol_io_next next = work_result(op, value);
+    if (!whole->is_closed) {
+        return next;
+    }
+    FOL_ASSERT(next == FOL_IO_NEXT_STEP && op->stage == FOL_IO_STAGE_CLOSE);
+    return close_result(op, whole->closed);
+}
+
 fol_io_next fol_io_step_result(fol_io_op *op, int64_t value, bool others_are_open)
 {
     FOL_ASSERT_HOT(op->stage <= FOL_IO_STAGE_CLOSE);
+    if (op->is_whole) {
+        return whole_result(op, value, others_are_open);
+    }
     switch (op->stage) {
     case FOL_IO_STAGE_OPEN:
         return open_result(op, value, others_are_open);

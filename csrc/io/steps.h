@@ -59,6 +59,9 @@ void fol_io_step_begin(fol_io_op *op);
  * -ENOMEM; then nothing has changed, and it may be called again. */
 int fol_io_step_prepare(fol_io_op *op, fol_slab *slab, bool has_direct_files,
                         const fol_io_request **out);
+/* The same for all steps of a file at once, where there is an engine that does so. */
+bool fol_io_step_can_be_whole(const fol_io_op *op);
+int fol_io_step_prepare_whole(fol_io_op *op, fol_slab *slab, const fol_io_request **out);
 /* Takes the result of this step's request, or of starting it. others_are_open: a file that cannot
  * be opened for want of descriptors can be opened later. */
 fol_io_next fol_io_step_result(fol_io_op *op, int64_t value, bool others_are_open);
