@@ -34,6 +34,7 @@
 #include "foliot/memory.h"
 #include "foliot/scheduler.h"
 #include "foliot/status.h"
+#include "frame/frame.h"
 
 #define FILES        16u
 #define FILE_STEP    211u
@@ -105,6 +106,7 @@ typedef struct delivery {
     int64_t value;
     uint64_t content;
     fol_io_until until;
+    fol_place cut;
 } delivery;
 
 /* One plan of a lane with what belongs to it. */
@@ -237,6 +239,7 @@ static bool deliver_ticket(void *user, const fol_io_result *result)
     t->finals++;
     delivery *d = &l->deliveries[l->delivered++];
     *d = (delivery){.id = t->id, .value = result->value, .until = t->until};
+    d->cut = l->scheduler->io_place;
     if (result->data != NULL) {
         d->content = hash_bytes(result->data, result->size);
     } else if (t->vectors[0].iov_len != 0 && result->value > 0) {

@@ -219,12 +219,19 @@ static void learn_order(const lane *l)
     }
 }
 
-/* Of what is delivered at the same kind of place in one frame, the earlier asked comes first. */
+static bool is_same_place(fol_place a, fol_place b)
+{
+    return a.run == b.run && a.place == b.place;
+}
+
+/* Of what is delivered at one cut, and of what waits for the same in one frame, the earlier asked
+ * comes first. */
 static void check_order(const story *s)
 {
     for (uint32_t frame = 0; frame < s->frames; frame++) {
         const chapter *c = &s->chapters[frame];
         int64_t last[3] = {-1, -1, -1};
+        int64_t previous = -1;
         for (uint32_t i = 0; i < c->count; i++) {
             const delivery *d = &s->deliveries[c->first + i];
             const serial key = {.id = d->id};
@@ -233,7 +240,12 @@ static void check_order(const story *s)
             if (!CHECK(found != NULL) || !CHECK((int64_t)found->index > last[d->until])) {
                 return;
             }
+            bool is_same_cut = i > 0 && is_same_place(d->cut, d[-1].cut);
+            if (!CHECK(!is_same_cut || (int64_t)found->index > previous)) {
+                return;
+            }
             last[d->until] = found->index;
+            previous = found->index;
         }
     }
 }
