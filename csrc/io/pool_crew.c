@@ -17,6 +17,8 @@
 #define NS_PER_S UINT64_C(1000000000)
 /* Work that waited so long while no thread took any. */
 #define ALARM_NS 1000000
+/* What a job counts as at most when its time is noted. */
+#define EACH_NS (4 * FOL_IO_CREW_QUICK_NS)
 /* How long running calls may take to end when the pool is destroyed. */
 #define STOP_NS (UINT64_C(2) * NS_PER_S)
 
@@ -288,8 +290,10 @@ static void give_batch(fol_io_crew *crew, fol_io_hand *hand, uint64_t passed_ns)
     }
     if (hand->count != 0 && !hand->batch[0]->is_slow) {
         uint64_t each_ns = passed_ns / hand->count;
-        crew->job_ns += each_ns / 8;
-        crew->job_ns -= crew->job_ns / 8;
+        /* A thread whose processor was another's for a while says nothing about its jobs. */
+        each_ns = each_ns < EACH_NS ? each_ns : EACH_NS;
+        crew->job_ns += each_ns / 16;
+        crew->job_ns -= crew->job_ns / 16;
     }
     crew->given += hand->count;
     hand->count = 0;

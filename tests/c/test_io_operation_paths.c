@@ -64,8 +64,64 @@ static void test_options_of_a_write_are_of_its_opening(void)
     close_driver(io, 0);
 }
 
+/* A pipe with a writer, which is the descriptor. */
+static int make_pipe(const char *path)
+{
+    CHECK_EQ(mkfifo(path, 0600), 0);
+    return open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+}
+
+static void test_a_named_pipe_holds_up_nobody(void)
+{
+    static fol_io_op ops[33];
+    fol_io *io = open_driver();
+    char text[4] = {0};
+    struct statx status[32];
+    fol_io_request request = by_path(FOL_IO_READ, path_of("pipe"), text, 3);
+    int writer = make_pipe(request.path);
+    fol_io_op *first = &ops[32];
+    first->request = request;
+    fol_io_submit(io, &first, 1);
+    for (int i = 0; i < 32; i++) {
+        CHECK_EQ(do_one(io, &ops[i], by_path(FOL_IO_STAT, folder, &status[i], 0)), 0);
+        fol_io_release(io, &ops[i]);
+    }
+    CHECK(!first->is_finished);
+    CHECK_EQ(write(writer, "abc", 3), 3);
+    run(io, 1);
+    CHECK_EQ(first->value, 3);
+    CHECK(memcmp(text, "abc", 3) == 0);
+    close(writer);
+    CHECK_EQ(unlink(request.path), 0);
+    close_driver(io, 0);
+}
+
+static void test_a_cancelled_read_of_a_named_pipe_is_closed(void)
+{
+    fol_io *io = open_driver();
+    fol_io_op op;
+    fol_io_op *pointer = &op;
+    char text[4];
+    op.request = by_path(FOL_IO_READ, path_of("pipe"), text, 3);
+    int writer = make_pipe(op.request.path);
+    fol_io_op other;
+    CHECK_EQ(do_one(io, &other, by_path(FOL_IO_READ, "/nowhere", text, 1)), -ENOENT);
+    uint32_t before = open_descriptors();
+    fol_io_submit(io, &pointer, 1);
+    CHECK_EQ(fol_io_wait(io, 1, fol_clock_monotonic.now_ns(NULL) + 1000000), -ETIME);
+    CHECK(fol_io_cancel(io, &op));
+    run(io, 1);
+    CHECK_EQ(op.value, -ECANCELED);
+    CHECK_EQ(open_descriptors(), before);
+    close(writer);
+    CHECK_EQ(unlink(op.request.path), 0);
+    close_driver(io, 0);
+}
+
 static void run_all(void)
 {
+    RUN(test_a_named_pipe_holds_up_nobody);
+    RUN(test_a_cancelled_read_of_a_named_pipe_is_closed);
     RUN(test_options_of_a_read_are_of_its_opening);
     RUN(test_options_of_a_write_are_of_its_opening);
 }
