@@ -96,7 +96,9 @@ static uint32_t opening_options(const fol_io_op *op)
             /* It is opened again to go on. */
             options &= ~(uint32_t)(O_TRUNC | O_EXCL);
         }
-        options |= O_WRONLY | O_CREAT | (cuts ? (uint32_t)O_TRUNC : 0);
+        /* Without waiting for somebody who reads a named pipe: a ring would leave that to a thread
+         * of its own. Writes that then find the pipe full are polled for like any other. */
+        options |= O_WRONLY | O_CREAT | O_NONBLOCK | (cuts ? (uint32_t)O_TRUNC : 0);
     }
     return options;
 }

@@ -112,7 +112,7 @@ static void test_a_write_by_path_makes_and_cuts_and_reports_a_failing_close(void
     request.path = "b";
     request.mode = 0640;
     fake_submit(io, &op, request);
-    CHECK_EQ(flying(&fake_pool)->options, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC);
+    CHECK_EQ(flying(&fake_pool)->options, O_WRONLY | O_CREAT | O_NONBLOCK | O_TRUNC | O_CLOEXEC);
     CHECK_EQ(flying(&fake_pool)->mode, 0640);
     fake_step(io, &fake_pool, FOL_IO_OPEN, 9);
     fake_step(io, &fake_pool, FOL_IO_WRITE, 4);
@@ -123,7 +123,7 @@ static void test_a_write_by_path_makes_and_cuts_and_reports_a_failing_close(void
     fake_take_one(io, -ENOSPC);
     request.offset = 3;
     fake_submit(io, &op, request);
-    CHECK_EQ(flying(&fake_pool)->options, O_WRONLY | O_CREAT | O_CLOEXEC);
+    CHECK_EQ(flying(&fake_pool)->options, O_WRONLY | O_CREAT | O_NONBLOCK | O_CLOEXEC);
     fake_step(io, &fake_pool, FOL_IO_OPEN, -EACCES);
     fake_take_one(io, -EACCES);
     CHECK_EQ(fake_close(io), 0);

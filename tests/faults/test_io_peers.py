@@ -227,6 +227,20 @@ def test_named_pipe_is_opened_without_waiting_for_its_other_end(way, other_end, 
     bounded_child(check)
 
 
+def test_write_to_a_named_pipe_that_nobody_reads_is_an_error(way, tmp_path):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+
+    def check():
+        with nothing_left():
+            ask, kept = once(lambda ctx: ctx.io.write(path, b"x"))
+            with open_scheduler(way, ask) as scheduler:
+                scheduler.tick(0.1)
+            assert kept[0].error.errno == errno.ENXIO
+
+    bounded_child(check)
+
+
 def test_close_ends_all_that_wait_on_the_descriptor(way):
     def check():
         with nothing_left():
