@@ -1,15 +1,18 @@
-/* Reading files and counting their bytes, lines, words and a checksum: the demo's native kernels.
+/* Reading files: what the demo's first native kernel asks foliot's I/O for.
  *
- * A row is a file. One kernel asks foliot's I/O for what it needs next; the other counts what was
- * asked for a frame ago, while that is done. A file is read to the size it had when it was opened,
- * so that reading one that grows ends; what the kernel of the system makes as it is read says 0 and
- * is read to its end. It stays open from its first piece to its last, and is looked at before each:
- * one that changed, or lost its name, in between is given up.
+ * A row is a file. One whose size fits a frame's share is read by one operation, which opens, reads
+ * and closes it: it is looked at before it is asked for, and again when it is counted, and what was
+ * read is believed when both say the same, as readers of a sequence lock do. What that leaves open
+ * is read in pieces: what is larger, what gave less than it said, and what says 0 and holds more,
+ * which the kernel of the system makes as it is read. That is opened in one frame, has a piece read
+ * in each of the next ones, and is closed at the end. It is looked at before each piece: a file
+ * that changed, or lost its name, in between is given up. Everything is read to the size that it
+ * said, so that reading what grows ends.
  */
 #include "bindings/census.h"
 
-#include "bindings/census_count.h"
 #include "bindings/census_crc.h"
+#include "bindings/census_look.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -18,8 +21,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Counting and checksum take turns on blocks that stay in the first-level cache. */
-#define BLOCK_SIZE 16384
 /* The first guess at what a file holds that says 0. */
 #define GUESS_SIZE 65536
 /* Frames in which a file is asked for again when there is no descriptor left for it. */
@@ -27,14 +28,13 @@
 
 /* Opening must neither follow a link nor wait for the other end of a pipe that took a file's place.
  */
-#define OPEN_FLAGS (O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY)
+#define OPEN_FLAGS (O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY)
 
-#define TEXT            4 /* which of the components is read into */
-#define IDENTITY_FIELDS 4
-#define IDENTITY_SIZE   1 /* the field that holds the size */
+/* A pipe that took a file's place may be opened and never give anything. What only takes long is
+ * opened and read in pieces then, which have all the time they need. */
+#define WHOLE_TIMEOUT_NS UINT64_C(250000000)
 
-/* A result that has not been delivered; no operation ends with it. */
-#define NOT_YET INT64_MIN
+#define TEXT 2 /* which of the components is read into */
 
 static_assert(sizeof(fol_bytes) == 16, "a text is a pointer and a size");
 static_assert(sizeof(fol_io_result) == 32, "the demo lays places out in the same way");
@@ -52,7 +52,7 @@ typedef struct file {
 static int ask(const fol_chunk *chunk, fol_io_intent *intent)
 {
     intent->until = FOL_IO_PHASE;
-    intent->result->value = NOT_YET;
+    intent->result->value = FOL_PY_NOT_YET;
     return chunk->io_api->submit(chunk->io, intent, NULL);
 }
 
@@ -86,14 +86,45 @@ static int ask_close(const fol_chunk *chunk, const file *row)
         .receiver = &closing,
         .user = (void *)(intptr_t)place->opened.value};
     int status = chunk->io_api->submit(chunk->io, &intent, NULL);
-    place->opened.value = status == 0 ? NOT_YET : place->opened.value;
+    place->opened.value = status == 0 ? FOL_PY_NOT_YET : place->opened.value;
     return status;
 }
 
-static int ask_open(const fol_chunk *chunk, const file *row, const fol_py_desk *desk,
-                    fol_bytes path)
+static int ask_open(const fol_chunk *chunk, const file *row, const fol_py_desk *desk)
+{
+    *row->step = FOL_PY_STEP_OPENING;
+    fol_io_intent intent = {.request = {.kind = FOL_IO_OPEN,
+                                        .fd = desk->root,
+                                        .path = row->place->path,
+                                        .options = OPEN_FLAGS},
+                            .result = &row->place->opened};
+    return ask(chunk, &intent);
+}
+
+/* All of it at once, into the world. */
+static int ask_whole(const fol_chunk *chunk, const file *row, const fol_py_desk *desk,
+                     fol_entity entity)
+{
+    *row->step = FOL_PY_STEP_WHOLE;
+    fol_io_intent intent = {.request = {.kind = FOL_IO_READ,
+                                        .flags = FOL_IO_PATH,
+                                        .fd = desk->root,
+                                        .options = OPEN_FLAGS,
+                                        .path = row->place->path,
+                                        .size = row->place->wanted,
+                                        .timeout_ns = WHOLE_TIMEOUT_NS},
+                            .entity = entity,
+                            .component = chunk->components[TEXT],
+                            .result = &row->place->got};
+    return ask(chunk, &intent);
+}
+
+/* Puts the path where it stays, looks at the file, and asks for it. */
+static int begin(const fol_chunk *chunk, const file *row, const fol_py_desk *desk, fol_bytes path,
+                 fol_entity entity)
 {
     fol_py_place *place = row->place;
+    place->attempts = 0;
     if (path.size >= sizeof place->path) {
         *row->state = ENAMETOOLONG;
         return 0;
@@ -102,38 +133,26 @@ static int ask_open(const fol_chunk *chunk, const file *row, const fol_py_desk *
         memcpy(place->path, path.data, path.size);
     }
     place->path[path.size] = '\0';
-    *row->step = FOL_PY_STEP_OPENING;
-    fol_io_intent intent = {.request = {.kind = FOL_IO_OPEN,
-                                        .fd = desk->root,
-                                        .path = place->path,
-                                        .options = OPEN_FLAGS},
-                            .result = &place->opened};
-    return ask(chunk, &intent);
+    *row->state = fol_py_look_at(desk->root, place->path, row->identity);
+    if (*row->state != FOL_PY_FILE_WAITING) {
+        return 0;
+    }
+    /* Where nothing should be, a byte shows that there is something. */
+    uint64_t size = (uint64_t)row->identity[FOL_PY_IDENTITY_SIZE];
+    place->wanted = size > 0 ? size : 1;
+    bool is_whole = place->wanted <= desk->limit;
+    return is_whole ? ask_whole(chunk, row, desk, entity) : ask_open(chunk, row, desk);
 }
 
-static int64_t nanoseconds(struct timespec time)
-{
-    return (int64_t)time.tv_sec * INT64_C(1000000000) + time.tv_nsec;
-}
-
-/* Notes what the file is now; a state other than WAITING when it cannot be counted. To ask an open
+/* Notes what the open file is now; a state other than WAITING when it cannot be counted. To ask a
  * descriptor waits for nothing, so it is not worth an operation. */
 static int32_t identify(const file *row, uint64_t counted)
 {
-    struct stat status;
-    if (fstat((int)row->place->opened.value, &status) < 0) {
-        return errno;
+    int64_t seen[FOL_PY_IDENTITY_FIELDS];
+    int32_t state = fol_py_look_into((int)row->place->opened.value, seen);
+    if (state != FOL_PY_FILE_WAITING) {
+        return state;
     }
-    if (!S_ISREG(status.st_mode)) {
-        return FOL_PY_FILE_OTHER;
-    }
-    /* Inode numbers may have 64 bits, signed integers 63. */
-    const int64_t seen[IDENTITY_FIELDS] = {
-        (int64_t)(status.st_ino & INT64_MAX),
-        (int64_t)status.st_size,
-        nanoseconds(status.st_mtim),
-        nanoseconds(status.st_ctim),
-    };
     if (counted > 0 && memcmp(seen, row->identity, sizeof seen) != 0) {
         return FOL_PY_FILE_CHANGED;
     }
@@ -149,7 +168,7 @@ static int ask_piece(const fol_chunk *chunk, const file *row, const fol_py_desk 
     if (*row->state != FOL_PY_FILE_WAITING) {
         return 0;
     }
-    uint64_t size = (uint64_t)row->identity[IDENTITY_SIZE];
+    uint64_t size = (uint64_t)row->identity[FOL_PY_IDENTITY_SIZE];
     uint64_t left = size > 0 ? size - counted : GUESS_SIZE;
     place->wanted = left < desk->limit ? left : desk->limit;
     *row->step = FOL_PY_STEP_READING;
@@ -164,15 +183,14 @@ static int ask_piece(const fol_chunk *chunk, const file *row, const fol_py_desk 
 }
 
 /* Its descriptor has come, or the reason why there is none. */
-static int take_descriptor(const fol_chunk *chunk, const file *row, const fol_py_desk *desk,
-                           fol_bytes path)
+static int take_descriptor(const fol_chunk *chunk, const file *row, const fol_py_desk *desk)
 {
     int64_t value = row->place->opened.value;
     if (value == -EMFILE || value == -ENFILE) {
         /* Files that end give theirs back. */
         row->place->attempts++;
         if (row->place->attempts < ATTEMPTS_MAX) {
-            return ask_open(chunk, row, desk, path);
+            return ask_open(chunk, row, desk);
         }
     }
     if (value < 0) {
@@ -186,14 +204,15 @@ static int take_descriptor(const fol_chunk *chunk, const file *row, const fol_py
 /* Each file goes as many steps as it can without waiting. */
 static int advance(const fol_chunk *chunk, const file *row, const fol_py_desk *desk, ptrdiff_t i)
 {
-    const fol_bytes *paths = chunk->columns[4];
-    const uint64_t *counted = chunk->columns[5];
+    const fol_bytes *paths = chunk->columns[5];
+    const uint64_t *counted = chunk->columns[6];
     int status = 0;
     if (*row->state == FOL_PY_FILE_WAITING && *row->step == FOL_PY_STEP_FOUND) {
-        row->place->attempts = 0;
-        status = ask_open(chunk, row, desk, paths[i]);
+        status = begin(chunk, row, desk, paths[i], chunk->entities[i]);
+    } else if (*row->state == FOL_PY_FILE_WAITING && *row->step == FOL_PY_STEP_UNANSWERED) {
+        status = ask_open(chunk, row, desk);
     } else if (*row->state == FOL_PY_FILE_WAITING && *row->step == FOL_PY_STEP_OPENING) {
-        status = take_descriptor(chunk, row, desk, paths[i]);
+        status = take_descriptor(chunk, row, desk);
     }
     if (*row->state == FOL_PY_FILE_WAITING && *row->step == FOL_PY_STEP_OPEN) {
         status = ask_piece(chunk, row, desk, counted[i], chunk->entities[i]);
@@ -219,77 +238,10 @@ int fol_py_census_fetch(const fol_chunk *chunk, void *user)
         const file row = {.state = &states[i],
                           .step = &steps[i],
                           .place = &desk->places[places[i]],
-                          .identity = &identities[i * IDENTITY_FIELDS]};
+                          .identity = &identities[i * FOL_PY_IDENTITY_FIELDS]};
         status = advance(chunk, &row, desk, i);
     }
     return status;
-}
-
-/* What is counted so far; pointers to columns of one row. */
-typedef struct sums {
-    uint64_t *bytes;
-    uint64_t *lines;
-    uint64_t *words;
-    uint32_t *crc;
-    uint8_t *in_word;
-} sums;
-
-static void count_text(const sums *row, fol_bytes text)
-{
-    fol_py_counts counts = {*row->lines, *row->words, *row->in_word};
-    const uint8_t *data = text.data;
-    uint32_t crc = *row->crc;
-    for (uint64_t left = text.size; left > 0;) {
-        size_t block = left < BLOCK_SIZE ? (size_t)left : BLOCK_SIZE;
-        fol_py_count_block(&counts, data, block);
-        crc = fol_py_crc_update(crc, data, block);
-        data += block;
-        left -= block;
-    }
-    *row->bytes += text.size;
-    *row->lines = counts.lines;
-    *row->words = counts.words;
-    *row->in_word = counts.in_word;
-    *row->crc = crc;
-}
-
-/* The state that a piece leaves its file in: one that gave less than it promised is at its end. */
-static int32_t state_after(const fol_py_place *place, uint64_t size, uint64_t counted)
-{
-    bool is_whole = (uint64_t)place->got.value < place->wanted || (size > 0 && counted >= size);
-    return is_whole ? FOL_PY_FILE_DONE : FOL_PY_FILE_WAITING;
-}
-
-int fol_py_census_count(void **columns, ptrdiff_t rows, void *user)
-{
-    fol_py_desk *desk = user;
-    uint64_t *bytes = columns[0];
-    uint64_t *lines = columns[1];
-    uint64_t *words = columns[2];
-    uint32_t *crcs = columns[3];
-    uint8_t *in_words = columns[4];
-    int32_t *states = columns[5];
-    uint32_t *steps = columns[6];
-    const uint32_t *places = columns[7];
-    const int64_t *identities = columns[8];
-    const fol_bytes *texts = columns[9];
-    for (ptrdiff_t i = 0; i < rows; i++) {
-        const fol_py_place *place = &desk->places[places[i]];
-        if (states[i] != FOL_PY_FILE_WAITING || steps[i] != FOL_PY_STEP_READING ||
-            place->got.value == NOT_YET) {
-            continue;
-        }
-        steps[i] = FOL_PY_STEP_OPEN;
-        if (place->got.value < 0) {
-            states[i] = (int32_t)-place->got.value;
-            continue;
-        }
-        const sums row = {&bytes[i], &lines[i], &words[i], &crcs[i], &in_words[i]};
-        count_text(&row, texts[i]);
-        uint64_t size = (uint64_t)identities[i * IDENTITY_FIELDS + IDENTITY_SIZE];
-        states[i] = state_after(place, size, bytes[i]);
-    }
-    return 0;
 }
 
 static int add_kernel(PyObject *module, const char *name, const char *signature, void *address)

@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import errno
 import os
+import pathlib
 import resource
 import zlib
 
@@ -155,8 +156,16 @@ def test_counts_of_pieces_are_those_of_the_whole(text, limit):
     assert counted([text], limit) == [expected(text)]
 
 
-@pytest.mark.parametrize(("size", "pieces"), [(10, 3), (8, 2), (0, 1)])
-def test_file_is_opened_in_a_frame_each_piece_read_in_one_and_counted_in_the_next(size, pieces):
+@pytest.mark.parametrize("size", [0, 1, 3, 4])
+def test_file_that_fits_a_frame_is_read_in_one_and_counted_in_the_next(size):
+    with rows_of([b"x" * size], limit=4) as rows:
+        assert rows.frames == 2
+
+
+@pytest.mark.parametrize(("size", "pieces"), [(10, 3), (8, 2), (5, 2)])
+def test_larger_file_is_opened_in_a_frame_each_piece_read_in_one_and_counted_in_the_next(
+    size, pieces
+):
     with rows_of([b"x" * size], limit=4) as rows:
         assert rows.frames == 1 + 2 * pieces + 1
 
@@ -256,6 +265,103 @@ def test_what_cannot_be_counted_says_why_and_leaves_no_descriptor_open(tmp_path,
     assert open_descriptors() == before
 
 
+def write(name, text=b"x" * 10):
+    """Where the file of this name and text is."""
+    path = os.path.join(Folder.path, name)
+    with open(path, "wb") as file:
+        file.write(text)
+    return path
+
+
+def replace(path):
+    os.rename(write("new", b"y" * 10), path)
+
+
+def rewrite(path):
+    with open(path, "r+b") as file:
+        file.write(b"z")
+
+
+def turn_to_link(path):
+    os.rename(write("target"), f"{path}.target")
+    os.unlink(path)
+    os.symlink(f"{path}.target", path)
+
+
+def turn_to_pipe(path):
+    os.unlink(path)
+    os.mkfifo(path)
+
+
+def turn_to_folder(path):
+    os.unlink(path)
+    os.mkdir(path)
+
+
+CHANGES = {
+    "replaced": (replace, CHANGED),
+    "shrunk": (lambda path: os.truncate(path, 9), CHANGED),
+    "emptied": (lambda path: os.truncate(path, 0), CHANGED),
+    "grown": (lambda path: os.truncate(path, 11), CHANGED),
+    "rewritten": (rewrite, CHANGED),
+    "vanished": (os.unlink, errno.ENOENT),
+    "link": (turn_to_link, errno.ELOOP),
+    "pipe": (turn_to_pipe, OTHER),
+    "folder": (turn_to_folder, OTHER),
+}
+
+
+def read_while(change, moment):
+    """The state of a file that changed between the first look at it and the last, by moments."""
+    path = write("unsteady")
+    changes = {moment: [change]}
+
+    def meddle(_):
+        for act in changes.pop("before it is read", []):
+            act(path)
+
+    with contextlib.closing(Rows([b"unsteady"])) as rows:
+        # It runs in the stage of `fetch`, behind whose end the reading begins.
+        meddling = fo.system(meddle, name="meddle")
+        rows.scheduler.close()
+        schedule = fo.Schedule(fetch_to(rows.desk), meddling, count_from(rows.desk))
+        rows.scheduler = fo.Scheduler(rows.world, schedule, backend="blocking")
+        (stage, *_) = schedule.plan().stages("update")
+        assert stage == ["fetch", "meddle"]
+        rows.tick()
+        for act in changes.pop("after it was read", []):
+            act(path)
+        assert not changes
+        rows.run()
+        assert rows.counts() == [(0, 0, 0, 0)]
+        (state,) = rows.states
+    if os.path.isdir(path):
+        os.rmdir(path)
+    elif os.path.lexists(path):
+        os.unlink(path)
+    return state
+
+
+@pytest.mark.parametrize("moment", ["before it is read", "after it was read"])
+@pytest.mark.parametrize("change", CHANGES)
+def test_file_that_is_another_than_the_one_looked_at_is_not_counted_and_says_so(change, moment):
+    act, state = CHANGES[change]
+    before = open_descriptors()
+    assert read_while(act, moment) == state
+    assert open_descriptors() == before
+
+
+def test_file_that_gives_less_than_it_said_is_read_to_its_end_in_pieces():
+    path = "/sys/devices/system/cpu/online"
+    text = pathlib.Path(path).read_bytes()
+    assert 0 < len(text) < os.stat(path).st_size
+    name = os.path.relpath(path, Folder.path).encode()
+    with contextlib.closing(Rows([name], backend="uring")) as rows:
+        rows.run()
+        assert rows.states == [DONE]
+        assert rows.counts() == [expected(text)]
+
+
 def test_file_that_changed_between_two_pieces_says_so():
     path = os.path.join(Folder.path, "changing")
     with open(path, "wb") as file:
@@ -304,17 +410,19 @@ def descriptors_left(count):
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
+@pytest.mark.parametrize("limit", [4, 1 << 20])
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_files_wait_for_descriptors_that_other_files_give_back(tmp_path, backend):
+def test_files_wait_for_descriptors_that_other_files_give_back(tmp_path, backend, limit):
     names = []
-    for number in range(40):
+    for number in range(20):
         (tmp_path / str(number)).write_bytes(b"a text")
         names.append(os.path.relpath(tmp_path / str(number), Folder.path).encode())
-    with contextlib.closing(Rows(names, backend=backend)) as rows:
+    with contextlib.closing(Rows(names, limit, backend)) as rows:
         with descriptors_left(5):
             rows.run()
-        assert rows.counts() == [expected(b"a text")] * 40
-        assert rows.frames > 3
+        assert rows.counts() == [expected(b"a text")] * 20
+        # One that is read whole is closed at once.
+        assert rows.frames > 3 or limit > 4
 
 
 def test_file_that_never_gets_a_descriptor_says_so():

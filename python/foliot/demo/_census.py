@@ -1,13 +1,15 @@
 """The census as systems over a world: one entity a file.
 
-``find`` spawns files; the native system ``fetch`` asks foliot for what they need next: to be
-opened, to have a piece of their text read into the world, to be closed; the native system ``count``
-counts the pieces that the frame before asked for; ``rank`` keeps the largest of those that are
-done, ``tally`` sums them up. So a file goes through a pipeline, one step a frame, and in each frame
-some files are found, some opened, some read and some counted, side by side where there are several
-workers: nothing says so, the plan works it out from what each system reads and writes. A frame
-spawns at most ``BATCH_FILES`` and reads at most ``PIECE_BYTES`` of each file, so that a frame is
-short, and what it holds bounded, whatever the tree is.
+``find`` spawns files; the native system ``fetch`` looks at each and asks foliot to read it into the
+world, in one operation; the native system ``count`` counts what the frame before asked for, and
+looks again whether it was still the same file; ``rank`` keeps the largest of those that are done,
+``tally`` sums them up. So a file goes through a pipeline, one step a frame, and in each frame some
+files are found, some read and some counted, side by side where there are several workers: nothing
+says so, the plan works it out from what each system reads and writes. ``fetch`` comes first, so
+that its files are read while the others run. A file larger than ``PIECE_BYTES`` is opened, read
+piece after piece and closed, a step a frame. A frame spawns at most ``BATCH_FILES`` and reads at
+most ``PIECE_BYTES`` of each file, so that a frame is short, and what it holds bounded, whatever the
+tree is.
 """
 
 from __future__ import annotations
@@ -39,10 +41,10 @@ from foliot.demo._files import (
 )
 
 BATCH_FILES = 256
-BATCHES = 5
-"""Of the files in work: a batch each is found, opened, read, counted and closed."""
+BATCHES = 3
+"""Of the files in work: a batch each is found, read, and counted."""
 RANKED = 10
-ENDED = 4
+ENDED = 6
 """The step of a file of which nothing is waited for any more."""
 
 Path = fo.component("foliot.demo.Path", fo.Bytes)
@@ -163,11 +165,11 @@ class Desk:
 
 
 def fetch_to(desk: Desk) -> fo.System:
-    """The native system that asks for files to be opened, read and closed."""
+    """The native system that asks for files to be read."""
     return fo.native(
         _core.census_fetch,
-        writes=[Reading, Identity],
-        reads=[Path, Counts, Text],
+        writes=[Reading, Identity, Text],
+        reads=[Path, Counts],
         io=True,
         name="fetch",
         user_data=desk.memory.view("u1"),
