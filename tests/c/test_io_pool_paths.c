@@ -8,8 +8,9 @@
 
 enum { FILES = 64 };
 
+static char folder[64];
+
 typedef struct folder_of_files {
-    char folder[64];
     char paths[FILES][96];
     char bytes[FILES][16];
     fol_io_whole wholes[FILES];
@@ -21,9 +22,9 @@ static folder_of_files files;
 /* Files with their own numbers in them, and requests to read them. */
 static void make_files(void)
 {
-    make_folder(files.folder, sizeof(files.folder));
+    make_folder(folder, sizeof(folder));
     for (uint32_t i = 0; i < FILES; i++) {
-        snprintf(files.paths[i], sizeof(files.paths[i]), "%s/%u", files.folder, i);
+        snprintf(files.paths[i], sizeof(files.paths[i]), "%s/%u", folder, i);
         int fd = open(files.paths[i], O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
         CHECK_EQ(write(fd, &i, sizeof(i)), sizeof(i));
         close(fd);
@@ -43,7 +44,7 @@ static void remove_files(void)
     for (uint32_t i = 0; i < FILES; i++) {
         unlink(files.paths[i]);
     }
-    rmdir(files.folder);
+    rmdir(folder);
 }
 
 static void start_files(fixture *f, uint32_t from, uint32_t to)
@@ -218,7 +219,7 @@ static void test_a_pipe_that_was_handed_back_and_nobody_reaps_is_closed(void)
         return;
     }
     make_files();
-    snprintf(path, sizeof(path), "%s/pipe", files.folder);
+    snprintf(path, sizeof(path), "%s/pipe", folder);
     CHECK_EQ(mkfifo(path, 0600), 0);
     files.requests[0].path = path;
     start_files(&f, 0, 1);
