@@ -55,10 +55,11 @@ int64_t fol_io_call_path(const fol_io_request *request, const FOL_ATOMIC(uint32_
         return -ECANCELED;
     }
     int64_t value = open_once(request, options | O_NONBLOCK);
-    bool is_leased = value == -EAGAIN && (options & O_NONBLOCK) == 0;
-    if (is_leased && is_patient) {
-        /* Its holder gives it up in a bounded time. */
-        value = open_once(request, options);
+    /* All writes have the flag, for named pipes that nobody reads, which say something else. */
+    bool may_wait = request->kind == FOL_IO_WRITE || (options & O_NONBLOCK) == 0;
+    if (value == -EAGAIN && may_wait && is_patient) {
+        /* Somebody has a lease on the file, and gives it up in a bounded time. */
+        value = open_once(request, options & ~O_NONBLOCK);
     }
     if (value < 0) {
         return value;

@@ -120,7 +120,7 @@ static void test_a_failing_close_is_the_result_of_a_write_and_not_of_a_read(void
     request.path = "b";
     request.mode = 0640;
     fake_submit(io, &op, request);
-    CHECK_EQ(flying(&fake_pool)->options, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC);
+    CHECK_EQ(flying(&fake_pool)->options, O_WRONLY | O_CREAT | O_NONBLOCK | O_TRUNC | O_CLOEXEC);
     CHECK_EQ(flying(&fake_pool)->mode, 0640);
     *whole_of(flying(&fake_pool)) =
         (fol_io_whole){.opened = 9, .closed = -ENOSPC, .is_closed = true};

@@ -152,6 +152,29 @@ static void test_what_is_behind_a_thread_that_is_held_up_is_taken_back(void)
     fixture_close(&f);
 }
 
+static void test_a_write_waits_for_the_end_of_a_lease(void)
+{
+    fixture f;
+    if (!fixture_open(&f)) {
+        return;
+    }
+    make_files();
+    CHECK(signal(SIGIO, SIG_IGN) != SIG_ERR);
+    int holder = open(files.paths[0], O_RDWR | O_CLOEXEC);
+    CHECK_EQ(fcntl(holder, F_SETLEASE, F_WRLCK), 0);
+    files.requests[0].kind = FOL_IO_WRITE;
+    files.requests[0].options = O_WRONLY | O_NONBLOCK | O_CLOEXEC;
+    start_files(&f, 0, 1);
+    CHECK_EQ(wait_ns(&f, 1000000), -ETIME);
+    CHECK_EQ(fcntl(holder, F_SETLEASE, F_UNLCK), 0);
+    wait_ended(&f, 1);
+    CHECK_EQ(f.values[0], sizeof(files.bytes[0]));
+    CHECK(files.wholes[0].is_closed);
+    close(holder);
+    remove_files();
+    fixture_close(&f);
+}
+
 static void test_what_stands_in_a_batch_and_is_not_begun_is_cancelled_at_once(void)
 {
     fixture f;
@@ -258,6 +281,7 @@ int main(void)
     RUN(test_a_lone_file_that_is_waited_for_needs_no_thread);
     RUN(test_quick_work_has_no_more_threads_than_processors);
     RUN(test_what_is_behind_a_thread_that_is_held_up_is_taken_back);
+    RUN(test_a_write_waits_for_the_end_of_a_lease);
     RUN(test_what_stands_in_a_batch_and_is_not_begun_is_cancelled_at_once);
     RUN(test_a_cancel_is_seen_between_opening_and_reading);
     RUN(test_a_pipe_that_was_handed_back_and_nobody_reaps_is_closed);
