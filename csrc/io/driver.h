@@ -1,9 +1,10 @@
 /* The driver: operations from their submission to their last result.
  *
  * It stands between a frame, which has operations, and engines, which do primitive requests. It
- * takes apart what names a file by its path, finishes short reads and writes, tries again what was
- * interrupted, within bounds, keeps deadlines and timers, chooses the engine, and gives back every
- * operation exactly once as finished, and each result of one that has several exactly once.
+ * takes apart what names a file by its path, unless an engine does it whole, finishes short reads
+ * and writes, tries again what was interrupted, within bounds, keeps deadlines and timers, chooses
+ * the engine, and gives back every operation exactly once as finished, and each result of one that
+ * has several exactly once.
  *
  * One thread at a time. The clock is asked on that thread only. Nothing here orders results: who
  * submits does.

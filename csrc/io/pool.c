@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/atomics.h"
@@ -23,8 +22,7 @@
 /* Calls in place in one turn. */
 #define TURN_CALLS 64u
 /* Batches beside the crew in one wait that has something to give. */
-#define HELP_BATCHES 64u
-#define NS_PER_S     UINT64_C(1000000000)
+#define HELP_BATCHES 32u
 
 struct fol_io_job_block {
     fol_io_job_block *next;
@@ -322,13 +320,6 @@ static size_t reap(fol_io_engine *engine, fol_io_event *out, size_t room)
     return count;
 }
 
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
-}
-
 static bool was_woken(fol_io_pool *pool)
 {
     bool is_woken = pool->is_woken;
@@ -363,14 +354,16 @@ static uint32_t count_outcomes(const fol_io_pool *pool)
 /* Waits for `wanted` outcomes at most; as fol_io_engine_ops.wait. */
 static int wait_for_some(fol_io_pool *pool, uint32_t wanted, uint64_t timeout_ns)
 {
-    uint64_t start_ns = timeout_ns != UINT64_MAX ? now_ns() : 0;
+    uint64_t start_ns = timeout_ns != UINT64_MAX ? fol_io_pool_now_ns() : 0;
     uint64_t left_ns = timeout_ns;
     uint32_t helped = 0;
     int count = 1;
     /* Each turn is a batch, or an event that ended too little; the time bounds them. */
     while (count_outcomes(pool) < wanted && !was_woken(pool)) {
         bool has_any = count_outcomes(pool) != 0;
-        if ((count == 0 && left_ns == 0) || (has_any && helped == HELP_BATCHES)) {
+        /* Whoever drives looks at signals now and then. */
+        bool is_long = has_any && (helped == HELP_BATCHES || has_own_work(pool));
+        if ((count == 0 && left_ns == 0) || is_long) {
             return has_any ? FOL_OK : -ETIME;
         }
         bool has_helped = left_ns != 0 && help(pool);
@@ -386,7 +379,7 @@ static int wait_for_some(fol_io_pool *pool, uint32_t wanted, uint64_t timeout_ns
         flush(&pool->engine);
         pool->has_gathered = count < EVENTS && !has_helped;
         if (timeout_ns != UINT64_MAX) {
-            uint64_t passed_ns = now_ns() - start_ns;
+            uint64_t passed_ns = fol_io_pool_now_ns() - start_ns;
             left_ns = passed_ns < timeout_ns ? timeout_ns - passed_ns : 0;
         }
     }
@@ -500,8 +493,7 @@ static void abandon(fol_io_pool *pool)
 static bool destroy(fol_io_engine *engine)
 {
     fol_io_pool *pool = pool_of(engine);
-    bool is_own = pool->generation == fol_fork_generation();
-    if (is_own) {
+    if (pool->generation == fol_fork_generation()) {
         bool all_gone = fol_io_crew_stop(&pool->crew);
         if (!all_gone) {
             fol_io_readiness_deinit(&pool->readiness);

@@ -14,13 +14,12 @@
 #include "base/atomics.h"
 #include "base/memory.h"
 
-#define NS_PER_S UINT64_C(1000000000)
 /* Work that waited so long while no thread took any. */
 #define ALARM_NS 1000000
 /* What a job counts as at most when its time is noted. */
 #define EACH_NS (4 * FOL_IO_CREW_QUICK_NS)
 /* How long running calls may take to end when the pool is destroyed. */
-#define STOP_NS (UINT64_C(2) * NS_PER_S)
+#define STOP_NS (UINT64_C(2) * FOL_IO_NS_PER_S)
 
 static FOL_ATOMIC(uint64_t) thread_failure_countdown;
 
@@ -46,10 +45,10 @@ static struct timespec time_after(uint64_t ns)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    uint64_t seconds = ns / NS_PER_S < INT32_MAX ? ns / NS_PER_S : INT32_MAX;
-    uint64_t rest = (uint64_t)now.tv_nsec + ns % NS_PER_S;
-    now.tv_sec += (time_t)(seconds + rest / NS_PER_S);
-    now.tv_nsec = (long)(rest % NS_PER_S);
+    uint64_t seconds = ns / FOL_IO_NS_PER_S < INT32_MAX ? ns / FOL_IO_NS_PER_S : INT32_MAX;
+    uint64_t rest = (uint64_t)now.tv_nsec + ns % FOL_IO_NS_PER_S;
+    now.tv_sec += (time_t)(seconds + rest / FOL_IO_NS_PER_S);
+    now.tv_nsec = (long)(rest % FOL_IO_NS_PER_S);
     return now;
 }
 
@@ -254,13 +253,6 @@ static bool wait_for_batch(fol_io_crew *crew, fol_io_hand *hand)
     return true;
 }
 
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
-}
-
 /* Without the mutex. */
 static void do_batch(fol_io_hand *hand, uint32_t count)
 {
@@ -312,9 +304,9 @@ static void *serve(void *argument)
     while (wait_for_batch(crew, hand)) {
         uint32_t count = hand->count;
         pthread_mutex_unlock(&crew->mutex);
-        uint64_t start_ns = now_ns();
+        uint64_t start_ns = fol_io_pool_now_ns();
         do_batch(hand, count);
-        uint64_t passed_ns = now_ns() - start_ns;
+        uint64_t passed_ns = fol_io_pool_now_ns() - start_ns;
         pthread_mutex_lock(&crew->mutex);
         give_batch(crew, hand, passed_ns);
     }

@@ -35,6 +35,7 @@
 #define FOL_IO_POOL_CREW_H
 
 #include <pthread.h>
+#include <time.h>
 
 #include "io/pool_job.h"
 
@@ -43,6 +44,15 @@
 #define FOL_IO_CREW_BATCH_NS UINT64_C(200000)
 #define FOL_IO_CREW_QUICK_NS UINT64_C(100000)
 #define FOL_IO_CREW_TAKEN    (1u << 16)
+
+#define FOL_IO_NS_PER_S UINT64_C(1000000000)
+
+static inline uint64_t fol_io_pool_now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * FOL_IO_NS_PER_S + (uint64_t)now.tv_nsec;
+}
 
 typedef struct fol_io_crew fol_io_crew;
 

@@ -1,6 +1,7 @@
 /* The steps of one operation: which primitive request comes next, and what its result means.
  *
- * A file that is named by its path goes OPEN, WORK…, CLOSE; everything else is WORK. WORK is done
+ * A file that is named by its path goes OPEN, WORK…, CLOSE, or all of that in one request, whose
+ * results are then taken as if they had come one by one; everything else is WORK. WORK is done
  * again for the rest after a short result, by the rule of the operation's row. What an engine says
  * it cannot do now (EAGAIN) is preceded by a POLL where it waits for somebody else.
  *
