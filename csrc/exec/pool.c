@@ -8,11 +8,11 @@
 
 #include <errno.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/fork.h"
+#include "base/thread.h"
 #include "exec/worker.h"
 
 /* Before this long the counter's speed is not known well; then it is taken for as slow as any. */
@@ -31,19 +31,6 @@ void fol_pool_at_thread_end(void (*function)(void))
 {
     /* Release pairs with the acquire in run_thread: what the function uses is there. */
     atomic_store_explicit(&at_thread_end, function, memory_order_release);
-}
-
-static bool thread_must_fail(void)
-{
-    uint64_t left = fol_atomic_load(&thread_failure_countdown, memory_order_relaxed);
-    /* Each turn in vain means that another thread counted down. */
-    while (left != 0) {
-        if (fol_atomic_compare_exchange_weak(&thread_failure_countdown, &left, left - 1,
-                                             memory_order_relaxed, memory_order_relaxed)) {
-            return left == 1;
-        }
-    }
-    return false;
 }
 
 int fol_pool_create(fol_pool **out)
@@ -91,40 +78,26 @@ static int start_thread(fol_pool *pool, uint32_t index)
     fol_pool_thread *thread = &pool->threads[index];
     thread->pool = pool;
     thread->number = index + 1;
-    if (thread_must_fail()) {
+    if (fol_countdown_hits(&thread_failure_countdown)) {
         return -EAGAIN;
     }
     return -pthread_create(&thread->thread, NULL, run_thread, thread);
 }
 
-/* A crash belongs to the thread that makes it: blocked, it ends the process and no handler is
- * asked. */
-static void block_all_but_crashes(sigset_t *set)
-{
-    static const int crashes[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS};
-    sigfillset(set);
-    for (size_t i = 0; i < sizeof(crashes) / sizeof(crashes[0]); i++) {
-        sigdelset(set, crashes[i]);
-    }
-}
-
 uint32_t fol_pool_grow(fol_pool *pool, uint32_t threads, int *refused)
 {
-    sigset_t all;
     sigset_t before;
     int status = 0;
     uint32_t wanted = threads < FOL_POOL_MAX_THREADS ? threads : FOL_POOL_MAX_THREADS;
-    block_all_but_crashes(&all);
     pthread_mutex_lock(&pool->mutex);
     uint32_t count = fol_atomic_load(&pool->thread_count, memory_order_relaxed);
     if (count < wanted) {
-        /* New threads inherit the mask. */
-        pthread_sigmask(SIG_SETMASK, &all, &before);
+        fol_thread_block_signals(&before);
         while (count < wanted && (status = start_thread(pool, count)) == 0) {
             count += 1;
             fol_atomic_store(&pool->thread_count, count, memory_order_relaxed);
         }
-        pthread_sigmask(SIG_SETMASK, &before, NULL);
+        fol_thread_restore_signals(&before);
     }
     pthread_mutex_unlock(&pool->mutex);
     *refused = status;

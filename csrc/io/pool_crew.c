@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -13,6 +12,7 @@
 
 #include "base/atomics.h"
 #include "base/memory.h"
+#include "base/thread.h"
 
 /* Work that waited so long while no thread took any. */
 #define ALARM_NS 1000000
@@ -26,19 +26,6 @@ static FOL_ATOMIC(uint64_t) thread_failure_countdown;
 void fol_io_pool_fail_nth_thread(uint64_t n)
 {
     fol_atomic_store(&thread_failure_countdown, n, memory_order_relaxed);
-}
-
-static bool thread_must_fail(void)
-{
-    uint64_t left = fol_atomic_load(&thread_failure_countdown, memory_order_relaxed);
-    /* Each turn in vain means that another thread counted down. */
-    while (left != 0) {
-        if (fol_atomic_compare_exchange_weak(&thread_failure_countdown, &left, left - 1,
-                                             memory_order_relaxed, memory_order_relaxed)) {
-            return left == 1;
-        }
-    }
-    return false;
 }
 
 static struct timespec time_after(uint64_t ns)
@@ -328,26 +315,12 @@ static void join_ended(fol_io_crew *crew)
     }
 }
 
-/* A crash belongs to the thread that makes it: blocked, it ends the process and no handler is
- * asked. */
-static void block_all_but_crashes(sigset_t *before)
-{
-    static const int crashes[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS};
-    sigset_t set;
-    sigfillset(&set);
-    for (size_t i = 0; i < sizeof(crashes) / sizeof(crashes[0]); i++) {
-        sigdelset(&set, crashes[i]);
-    }
-    pthread_sigmask(SIG_SETMASK, &set, before);
-}
-
 /* With the mutex: starts up to `count` threads, as far as they can be had. */
 static void add_threads(fol_io_crew *crew, uint32_t count)
 {
     sigset_t before;
     join_ended(crew);
-    /* New threads inherit the mask. */
-    block_all_but_crashes(&before);
+    fol_thread_block_signals(&before);
     bool can_start = true;
     for (uint32_t i = 0; i < crew->max && count != 0 && can_start; i++) {
         fol_io_hand *hand = &crew->hands[i];
@@ -355,7 +328,8 @@ static void add_threads(fol_io_crew *crew, uint32_t count)
             continue;
         }
         *hand = (fol_io_hand){.crew = crew, .number = i, .state = FOL_IO_HAND_LIVES};
-        can_start = !thread_must_fail() && pthread_create(&hand->thread, NULL, serve, hand) == 0;
+        can_start = !fol_countdown_hits(&thread_failure_countdown) &&
+                    pthread_create(&hand->thread, NULL, serve, hand) == 0;
         if (can_start) {
             crew->live += 1;
             count -= 1;
@@ -363,7 +337,7 @@ static void add_threads(fol_io_crew *crew, uint32_t count)
             hand->state = FOL_IO_HAND_FREE;
         }
     }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    fol_thread_restore_signals(&before);
 }
 
 /* With the mutex: makes the alarm go off if what waits now is not begun soon. */

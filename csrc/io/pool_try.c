@@ -67,17 +67,6 @@ static size_t bytes_of(const fol_io_request *request)
     return total;
 }
 
-static bool is_large_transfer_of_file(fol_io_pool *pool, const fol_io_request *request)
-{
-    struct stat status;
-    bool is_transfer = request->kind == FOL_IO_READ || request->kind == FOL_IO_WRITE;
-    if (!is_transfer || pool->runs_in_place || bytes_of(request) <= TRY_SIZE) {
-        return false;
-    }
-    fol_io_pool_count_call(pool);
-    return fstat(request->fd, &status) == 0 && (S_ISREG(status.st_mode) || S_ISBLK(status.st_mode));
-}
-
 static int64_t call_now(fol_io_pool *pool, const fol_io_request *request)
 {
     const fol_io_operation *row = fol_io_operation_of(request->kind);
@@ -177,10 +166,24 @@ static verdict try_job(fol_io_pool *pool, fol_io_job *job)
     return VERDICT_ENDED;
 }
 
-/* Makes a job that is in no list stand. */
+static bool is_transfer(const fol_io_request *request)
+{
+    return request->kind == FOL_IO_READ || request->kind == FOL_IO_WRITE;
+}
+
+static bool is_of_file(fol_io_pool *pool, const fol_io_request *request)
+{
+    struct stat status;
+    fol_io_pool_count_call(pool);
+    return fstat(request->fd, &status) == 0 && (S_ISREG(status.st_mode) || S_ISBLK(status.st_mode));
+}
+
+/* Makes a job that is in no list stand. Some files can be watched and are never told to be ready,
+ * those of sysfs among them: reading those waits for nobody. */
 static void stand(fol_io_pool *pool, fol_io_job *job)
 {
-    int status = fol_io_readiness_stand(&pool->readiness, job);
+    bool is_file = is_transfer(job->request) && is_of_file(pool, job->request);
+    int status = is_file ? -EPERM : fol_io_readiness_stand(&pool->readiness, job);
     if (status == -EPERM && (job->request->flags & FOL_IO_MANY) == 0) {
         /* It was tried, and is not in memory. */
         job->is_slow = true;
@@ -200,6 +203,12 @@ static void place(fol_io_pool *pool, fol_io_job *job, verdict result)
     } else {
         fol_io_jobs_append(&pool->starved, job, FOL_IO_PLACE_STARVED);
     }
+}
+
+static bool is_large_transfer_of_file(fol_io_pool *pool, const fol_io_request *request)
+{
+    bool is_large = is_transfer(request) && !pool->runs_in_place && bytes_of(request) > TRY_SIZE;
+    return is_large && is_of_file(pool, request);
 }
 
 static void begin_waiting(fol_io_pool *pool, fol_io_job *job)

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/assert.h"
+#include "base/thread.h"
 #include "io/engine.h"
 
 static_assert(sizeof(fol_ring_wait) == sizeof(struct io_uring_getevents_arg), "the kernel's own");
@@ -49,14 +50,8 @@ static int refusal(void)
     if (left == 1 && atomic_load_explicit(&failure_lasts, memory_order_relaxed)) {
         return -atomic_load_explicit(&failure_errno, memory_order_relaxed);
     }
-    /* Bounded by contention: each failed exchange means another thread counted down. */
-    while (left != 0) {
-        if (atomic_compare_exchange_weak_explicit(&failure_countdown, &left, left - 1,
-                                                  memory_order_relaxed, memory_order_relaxed)) {
-            return left == 1 ? -atomic_load_explicit(&failure_errno, memory_order_relaxed) : 0;
-        }
-    }
-    return 0;
+    bool is_due = fol_countdown_hits(&failure_countdown);
+    return is_due ? -atomic_load_explicit(&failure_errno, memory_order_relaxed) : 0;
 }
 
 static int result_of(long value)

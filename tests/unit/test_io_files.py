@@ -52,6 +52,14 @@ def test_read_without_an_offset_goes_on_from_the_position(engine, path):
         assert file.tell() == 8
 
 
+def test_file_that_can_be_watched_and_is_never_ready_is_read(engine):
+    """What the kernel makes up when it is asked."""
+    path = pathlib.Path("/sys/devices/system/cpu/online")
+    with open(path, "rb") as file:
+        asked = engine.ask(lambda ctx: ctx.io.read(file, 4096, timeout=60))
+        assert asked.result == path.read_bytes()
+
+
 def test_path_that_is_not_ascii_is_read(engine, tmp_path):
     path = tmp_path / "Grüße"
     path.write_bytes(b"x")
