@@ -25,7 +25,7 @@
 /* Of frames shorter than this one in so many is learnt from: to learn from each would cost a tenth
  * of what there is to gain. A longer one always is, so no change to a heavier load is missed. */
 #define SHORT_US    4.0
-#define SHORT_EVERY 8u
+#define SHORT_EVERY 32u
 /* Workers whose counters are read after each frame; of more, a share of them in turn. */
 #define READ_WORKERS 8u
 
@@ -39,8 +39,6 @@ typedef struct adaptive {
     uint64_t steals;        /* of all workers, when last read */
     uint64_t attempts;
     uint32_t frames_to_read; /* until they are read again */
-    uint32_t short_frames;   /* since one was learnt from */
-    uint64_t short_cycles;
 } adaptive;
 
 static adaptive *state_of(const fol_backend *backend)
@@ -74,7 +72,7 @@ static int adaptive_init(fol_backend *backend, const fol_backend_config *config)
     fol_adaptive_init(&state->policy, &config->adaptive, backend->workers,
                       OVERHEAD_US * state->stealing.crew.cycles_a_microsecond, state->samples);
     state->trace = config->trace;
-    state->short_cycles = (uint64_t)(SHORT_US * state->stealing.crew.cycles_a_microsecond);
+    backend->skip_cycles = (uint64_t)(SHORT_US * state->stealing.crew.cycles_a_microsecond);
     return FOL_OK;
 
 fail_stealing:
@@ -144,6 +142,11 @@ static void adaptive_run(fol_backend *backend, const fol_work *work)
 {
     adaptive *state = state_of(backend);
     fol_placed *placed = work->prepared;
+    if (backend->frames_to_skip > 0 && state->policy.mode == FOL_MODE_BLOCKING) {
+        fol_backend_run_in_order(backend, work);
+        backend->serial_runs++;
+        return;
+    }
     if (state->policy.mode != FOL_MODE_BLOCKING) {
         tell_load(&state->policy, placed);
         fol_stealing_run(backend, work);
@@ -197,13 +200,6 @@ static void adaptive_end_frame(fol_backend *backend, const fol_backend_frame *fr
     adaptive *state = state_of(backend);
     uint64_t *value = state->frame.value;
     fol_mode from = state->policy.mode;
-    if (frame->cycles < state->short_cycles && frame->operations == 0) {
-        state->short_frames++;
-        if (state->short_frames % SHORT_EVERY != 0) {
-            memset(&state->frame, 0, sizeof(state->frame));
-            return;
-        }
-    }
     value[FOL_FIGURE_CYCLES] = frame->cycles;
     value[FOL_FIGURE_BUSY] = frame->busy_cycles;
     value[FOL_FIGURE_IO] = frame->io_cycles;
@@ -214,6 +210,8 @@ static void adaptive_end_frame(fol_backend *backend, const fol_backend_frame *fr
     fol_mode to = fol_adaptive_learn(&state->policy, &state->frame);
     memset(&state->frame, 0, sizeof(state->frame));
     backend->wants_ring = fol_adaptive_wants_ring(&state->policy);
+    bool is_short = frame->cycles < backend->skip_cycles && frame->operations == 0;
+    backend->frames_to_skip = is_short ? SHORT_EVERY - 1 : 0;
     if (from == to) {
         return;
     }

@@ -123,6 +123,10 @@ struct fol_backend {
     fol_team *team;  /* NULL: the caller is the only worker */
     void *state;     /* of the ops */
     bool wants_ring; /* I/O goes to the ring where there is one */
+    /* So many frames to come are not told to end_frame, nor looked at in any other way, unless one
+     * takes skip_cycles or more: then the next one is. Set by end_frame. */
+    uint32_t frames_to_skip;
+    uint64_t skip_cycles;
     uint64_t switches;
     uint64_t serial_runs;   /* of phases on the caller alone */
     uint64_t parallel_runs; /* of phases on several workers */

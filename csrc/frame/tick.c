@@ -253,6 +253,14 @@ static uint64_t run_and_tell(fol_scheduler *scheduler, double dt, uint64_t *end)
     if (backend->ops->end_frame == NULL) {
         return run_phases(scheduler, dt, end);
     }
+    fol_frame_io *io = fol_io_of(scheduler);
+    if (backend->frames_to_skip > 0 && io == NULL) {
+        uint64_t began = run_phases(scheduler, dt, end);
+        bool was_short = *end < began + backend->skip_cycles;
+        backend->frames_to_skip = was_short ? backend->frames_to_skip - 1 : 0;
+        return began;
+    }
+    backend->frames_to_skip = 0;
     uint64_t busy_before;
     uint64_t nodes_before;
     uint64_t busy_after;
@@ -263,7 +271,6 @@ static uint64_t run_and_tell(fol_scheduler *scheduler, double dt, uint64_t *end)
     fol_backend_frame frame = {.cycles = *end > start ? *end - start : 0,
                                .busy_cycles = busy_after - busy_before,
                                .nodes = (uint32_t)(nodes_after - nodes_before)};
-    fol_frame_io *io = fol_io_of(scheduler);
     if (io != NULL) {
         fol_io_tell_frame(io, &frame);
     }

@@ -216,6 +216,23 @@ static void test_a_place_is_kept_for_a_load_that_comes_back(void)
     close_backend(&f);
 }
 
+static void test_frames_behind_a_short_one_are_left_alone(void)
+{
+    fixture f;
+    open_backend(&f, 2, NULL);
+    CHECK_EQ(f.backend.frames_to_skip, 0);
+    run_frames(&f, &small_frame, 1);
+    CHECK(f.backend.frames_to_skip > 0);
+    CHECK(f.backend.skip_cycles > small_frame.cycles);
+    run_frames(&f, &heavy_frame, 1);
+    CHECK_EQ(f.backend.frames_to_skip, 0);
+    fol_backend_frame short_io = small_frame;
+    short_io.operations = 1;
+    run_frames(&f, &short_io, 1);
+    CHECK_EQ(f.backend.frames_to_skip, 0);
+    close_backend(&f);
+}
+
 static void test_blocking_still_learns_what_the_plan_leaves(void)
 {
     fixture f;
@@ -227,6 +244,7 @@ static void test_blocking_still_learns_what_the_plan_leaves(void)
     fol_placed *placed = f.c->work.prepared;
     placed->placement.work = 0.0;
     placed->next_refresh = 0;
+    f.backend.frames_to_skip = 0;
     run_frames(&f, &small_frame, 1);
     CHECK(placed->placement.work > 0.0);
     CHECK(placed->placement.span > 0.0 && placed->placement.span <= placed->placement.work);
@@ -255,6 +273,7 @@ int main(void)
     RUN(test_every_rule_holds_while_it_switches);
     RUN(test_one_worker_changes_the_way_of_its_io_only);
     RUN(test_a_place_is_kept_for_a_load_that_comes_back);
+    RUN(test_frames_behind_a_short_one_are_left_alone);
     RUN(test_blocking_still_learns_what_the_plan_leaves);
     RUN(test_numbers_out_of_their_bounds_are_refused_with_a_reason);
     CHECK_MAIN_END();

@@ -12,7 +12,7 @@
 #define CASES  40
 #define FRAMES 6
 
-static const char *const backends[] = {"shuffle", "threadpool", "stealing"};
+static const char *const backends[] = {"shuffle", "threadpool", "stealing", "adaptive"};
 
 /* Makes the scheduler of a model. */
 static void open_scheduler(model *m, const char *backend, uint32_t workers, fol_error_policy errors,
@@ -120,7 +120,7 @@ static void run_case(uint64_t seed)
     uint64_t random = seed;
     int failures = check_failures;
     make_pair(&own, &other, seed, &random);
-    const char *backend = backends[seed % 3];
+    const char *backend = backends[seed % 4];
     uint32_t workers = 1 + draw_below(&random, 8);
     fol_error_policy errors =
         draw_below(&random, 2) == 0 ? FOL_ERRORS_CONTINUE : FOL_ERRORS_QUARANTINE;
