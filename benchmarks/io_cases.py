@@ -73,7 +73,7 @@ READERS = (
     python("read_open", "one file object, seek and read"),
 )
 
-FILES_TO = ours("files_to", "Python system, each into a component")
+FILES_MANY = ours("files_many", "Python system, read_many into components")
 EXECUTOR = python("files_asyncio", "asyncio + executor")
 PYTHON_FILES = (
     python("files_open_read", "open().read()"),
@@ -85,7 +85,7 @@ PYTHON_FILES = (
 MORE_FILES = (
     driver("files"),
     ours("files_to_pool", "Python system, each into a component, blocking calls"),
-    ours("files_many", "Python system, read_many into components"),
+    ours("files_to", "Python system, each into a component"),
     ours("files_bytes", "Python system, as bytes"),
 )
 FILE_READERS = (
@@ -200,7 +200,7 @@ ROWS = (
     Row(
         "files",
         "one of 10,000 files of 4 KiB into Bytes",
-        FILES_TO,
+        FILES_MANY,
         FILE_READERS,
         samples=3,
         checksum=FILES,
@@ -208,7 +208,7 @@ ROWS = (
     Row(
         "files",
         "the same, against Python",
-        FILES_TO,
+        FILES_MANY,
         PYTHON_FILES,
         1.0,
         3,
@@ -218,7 +218,7 @@ ROWS = (
     Row(
         "files",
         "the same, against asyncio",
-        FILES_TO,
+        FILES_MANY,
         (EXECUTOR,),
         0.1,
         3,
