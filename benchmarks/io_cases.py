@@ -73,7 +73,7 @@ READERS = (
     python("read_open", "one file object, seek and read"),
 )
 
-FILES_MANY = ours("files_many", "Python system, read_many into components")
+FILES_MANY = ours("files_many", "Python system, read_many, calls on two threads")
 EXECUTOR = python("files_asyncio", "asyncio + executor")
 PYTHON_FILES = (
     python("files_open_read", "open().read()"),
@@ -84,6 +84,7 @@ PYTHON_FILES = (
 )
 MORE_FILES = (
     driver("files"),
+    ours("files_many_ring", "Python system, read_many, ring"),
     ours("files_to_pool", "Python system, each into a component, blocking calls"),
     ours("files_to", "Python system, each into a component"),
     ours("files_bytes", "Python system, as bytes"),

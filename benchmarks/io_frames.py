@@ -137,7 +137,7 @@ def files_to(backend: str, io: str, sampler: Sampler) -> Measurement:
     return per(io_files.FILES, measurement, count_texts(world, entities))
 
 
-def files_many(sampler: Sampler) -> Measurement:
+def files_many(backend: str, sampler: Sampler) -> Measurement:
     """All files into components by one call."""
     world, entities = text_world()
     paths = io_files.paths()
@@ -146,7 +146,7 @@ def files_many(sampler: Sampler) -> Measurement:
     def read(ctx: Any) -> None:
         ctx.io.read_many(paths, io_files.BLOCK, to=(entities, Text))
 
-    with open_scheduler(world, [read]) as scheduler:
+    with open_scheduler(world, [read], backend, "auto") as scheduler:
         measurement = sampler.time(lambda: scheduler.tick(STEP))
     return per(io_files.FILES, measurement, count_texts(world, entities))
 
@@ -241,10 +241,11 @@ WORKLOADS: dict[str, Callable[[Sampler], Measurement]] = {
     "read_python_into": partial(read_python, DEPTH, True),
     "files_to": partial(files_to, "uring", "auto"),
     "files_to_pool": partial(files_to, "blocking", "pool"),
-    "files_many": files_many,
+    "files_many": partial(files_many, "stealing"),
+    "files_many_ring": partial(files_many, "uring"),
     "files_bytes": files_bytes,
     "busy_files_to": partial(beside_busy, partial(files_to, "uring", "auto")),
-    "busy_files_many": partial(beside_busy, files_many),
+    "busy_files_many": partial(beside_busy, partial(files_many, "uring")),
     "timers_evented": partial(timers, "evented"),
     "timers_uring": partial(timers, "uring"),
     **{
