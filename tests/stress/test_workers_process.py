@@ -195,10 +195,20 @@ def test_interpreter_exits(backend: str, exit_: str) -> None:
         assert not run_script(EXITS[exit_], backend)
 
 
+def second_of_waiting() -> float:
+    """Processor time of this process while the only thread that does anything waits."""
+    before = time.process_time()
+    threading.Event().wait(1.0)
+    return time.process_time() - before
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_workers_with_nothing_to_do_use_no_processor(backend: str) -> None:
+    """Less than a millisecond of a second, beyond what the machine counts for waiting itself."""
     crowd = Crowd()
     spent = []
+    # Virtual machines count up to some milliseconds for threads that sleep.
+    alone = max(second_of_waiting() for _ in range(2))
     with fo.Scheduler(crowd.world, crowd.schedule(), backend=backend, workers=8) as scheduler:
         for _ in range(3):
             # A plan that is new is tried on all workers.
@@ -206,13 +216,9 @@ def test_workers_with_nothing_to_do_use_no_processor(backend: str) -> None:
             scheduler.schedule.add(crowd.systems[0])
             scheduler.tick_n(20, 0.1)
             # The searchers give up soon; that they do is part of the second that counts.
-            before = time.process_time()
-            threading.Event().wait(1.0)
-            spent.append(time.process_time() - before)
-            if sorted(spent)[: len(spent) // 2 + 1][-1] < 1e-3 and len(spent) == 2:
-                break
+            spent.append(second_of_waiting())
         assert scheduler.stats.parallel_phases > 0
-    assert sorted(spent)[1] < 1e-3, spent
+    assert sorted(spent)[1] < alone + 1e-3, (alone, spent)
 
 
 CRASH = """
