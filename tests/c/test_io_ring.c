@@ -375,12 +375,13 @@ static void test_full_table_has_no_direct_files_until_one_is_closed(void)
 
 static void test_registered_memory_is_read_into_and_written_from(void)
 {
-    static uint8_t memory[8192] __attribute__((aligned(4096)));
+    static uint8_t room[3 * 4096] __attribute__((aligned(4096)));
+    uint8_t *memory = room + 4096;
     fol_io_engine *engine = ring_make();
     fol_io_ring *ring = fol_ring_of(engine);
     int ends[2];
     CHECK_EQ(pipe2(ends, O_CLOEXEC), 0);
-    engine->ops->use_memory(engine, memory, sizeof memory);
+    engine->ops->use_memory(engine, memory, 2 * 4096);
     CHECK(ring->memory_is_registered);
     CHECK_EQ(fol_ring_memory_piece(ring, memory + 8191, 1), 0);
     CHECK_EQ(fol_ring_memory_piece(ring, memory + 8191, 2), -1);
