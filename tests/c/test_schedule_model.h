@@ -422,7 +422,7 @@ static inline void model_stages(void)
 /* Segments anew: stage by stage, cut behind those with I/O. */
 static inline void model_cuts(void)
 {
-    uint32_t cut[MAX_N];
+    uint32_t cut[MAX_N] = {0};
     for (uint32_t phase = 0; phase < M.phases; phase++) {
         uint32_t segment = 0;
         bool does_io = false;
