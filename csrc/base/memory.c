@@ -8,8 +8,6 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "base/thread.h"
-
 /* Counters are statistics: nothing is published through them, so relaxed order is enough. */
 static _Atomic uint64_t allocation_count;
 static _Atomic uint64_t free_count;
@@ -38,7 +36,15 @@ int fol_memory_failure_is_armed(void)
 static int allocation_must_fail(void)
 {
     atomic_fetch_add_explicit(&allocation_count, 1, memory_order_relaxed);
-    return fol_countdown_hits(&failure_countdown);
+    uint64_t left = atomic_load_explicit(&failure_countdown, memory_order_relaxed);
+    /* Bounded by contention: each failed exchange means another thread counted down. */
+    while (left != 0) {
+        if (atomic_compare_exchange_weak_explicit(&failure_countdown, &left, left - 1,
+                                                  memory_order_relaxed, memory_order_relaxed)) {
+            return left == 1;
+        }
+    }
+    return 0;
 }
 
 static void *count_success(void *block)

@@ -91,8 +91,9 @@ int fol_py_census_count(void **columns, ptrdiff_t rows, void *user)
     for (ptrdiff_t i = 0; i < rows; i++) {
         const fol_py_place *place = &desk->places[places[i]];
         bool is_whole = steps[i] == FOL_PY_STEP_WHOLE;
-        if (states[i] != FOL_PY_FILE_WAITING || place->got.value == FOL_PY_NOT_YET ||
-            !(is_whole || steps[i] == FOL_PY_STEP_READING)) {
+        bool is_asked = is_whole || steps[i] == FOL_PY_STEP_READING;
+        /* A file that nobody has asked for has no place yet. */
+        if (states[i] != FOL_PY_FILE_WAITING || !is_asked || place->got.value == FOL_PY_NOT_YET) {
             continue;
         }
         const int64_t *identity = &identities[i * FOL_PY_IDENTITY_FIELDS];
