@@ -1,8 +1,10 @@
-"""What every test has: one hypothesis profile per place, and matplotlib without a window."""
+"""What all tests have: a hypothesis profile for each place, plots without a window, ways of I/O."""
 
 import os
 
 import hypothesis
+import pytest
+from faults.io_tools import WAY_NAMES, WAYS
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 
@@ -11,3 +13,9 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 hypothesis.settings.register_profile("default", deadline=None, max_examples=60, print_blob=True)
 hypothesis.settings.register_profile("stress", deadline=None, max_examples=1000, print_blob=True)
 hypothesis.settings.load_profile("stress" if os.environ.get("FOLIOT_STRESS") == "1" else "default")
+
+
+@pytest.fixture(params=WAYS, ids=WAY_NAMES)
+def way(request):
+    """Each backend with each engine of I/O that it can have."""
+    return request.param

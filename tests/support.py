@@ -1,11 +1,13 @@
-"""What tests of several folders share: threads that start together, checks in a forked child."""
+"""What tests share: threads that start together, checks in a forked child, signals that repeat."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 
 def run_together(*functions: Callable[[], object]) -> None:
@@ -47,3 +49,20 @@ def in_child(check: Callable[[], object]) -> None:
     _, status = os.waitpid(child, 0)
     assert not text, text
     assert status == 0
+
+
+@contextlib.contextmanager
+def alarm(handler: Callable[..., object], seconds: float = 0.02) -> Iterator[None]:
+    """A signal handler that runs again and again, until the block ends."""
+    old = signal.signal(signal.SIGALRM, handler)
+    signal.setitimer(signal.ITIMER_REAL, seconds, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, old)
+
+
+def interrupt(*_: object) -> None:
+    """A signal handler that does what Python's own does at Ctrl-C."""
+    raise KeyboardInterrupt

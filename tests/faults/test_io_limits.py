@@ -9,8 +9,6 @@ import socket
 import foliot as fo
 import pytest
 from faults.io_tools import (
-    WAY_NAMES,
-    WAYS,
     Text,
     bounded_child,
     finish,
@@ -26,11 +24,6 @@ from faults.io_tools import (
 pytestmark = pytest.mark.faults
 
 NOBODY = 65534
-
-
-@pytest.fixture(params=WAYS, ids=WAY_NAMES)
-def way(request):
-    return request.param
 
 
 @pytest.fixture(scope="module")

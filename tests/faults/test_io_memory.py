@@ -5,17 +5,12 @@ import os
 
 import foliot as fo
 import pytest
-from faults.io_tools import WAY_NAMES, WAYS, Text, finish, nothing_left, open_scheduler
+from faults.io_tools import Text, finish, nothing_left, open_scheduler
 from foliot import _core
 
 pytestmark = pytest.mark.faults
 
 MAX_ALLOCATIONS = 3000
-
-
-@pytest.fixture(params=WAYS, ids=WAY_NAMES)
-def way(request):
-    return request.param
 
 
 @pytest.fixture

@@ -12,8 +12,6 @@ import foliot as fo
 import pytest
 from faults.io_tools import (
     HANG_SECONDS,
-    WAY_NAMES,
-    WAYS,
     bounded_child,
     finish,
     nothing_left,
@@ -23,11 +21,6 @@ from faults.io_tools import (
 )
 
 pytestmark = pytest.mark.faults
-
-
-@pytest.fixture(params=WAYS, ids=WAY_NAMES)
-def way(request):
-    return request.param
 
 
 def in_thread(function):

@@ -9,8 +9,6 @@ import struct
 import foliot as fo
 import pytest
 from faults.io_tools import (
-    WAY_NAMES,
-    WAYS,
     Text,
     bounded_child,
     finish,
@@ -20,11 +18,6 @@ from faults.io_tools import (
 )
 
 pytestmark = pytest.mark.faults
-
-
-@pytest.fixture(params=WAYS, ids=WAY_NAMES)
-def way(request):
-    return request.param
 
 
 def connected():

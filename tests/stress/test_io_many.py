@@ -11,8 +11,6 @@ import pytest
 pytest.importorskip("cffi")
 
 from faults.io_tools import (
-    WAY_NAMES,
-    WAYS,
     bounded_child,
     finish,
     nothing_left,
@@ -23,11 +21,6 @@ from faults.io_tools import (
 from stress.crowd import rounds
 
 pytestmark = pytest.mark.stress
-
-
-@pytest.fixture(params=WAYS, ids=WAY_NAMES)
-def way(request):
-    return request.param
 
 
 def test_cancel_that_races_the_completion_leaves_one_end(way):

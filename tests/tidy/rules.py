@@ -201,7 +201,7 @@ def no_swallowed_error(_: str, text: str) -> Iterator[Violation]:
 
 @rule(
     r"^tests/.*\.(py|[ch]|cpp)$",
-    bad=("tests/unit/a.py", "import time\ntime.sleep(1)\n"),
+    bad=("tests/c/a.c", "nanosleep(&pause, NULL);\n"),
     good=("tests/unit/a.py", "clock.advance(1)\n"),
 )
 def test_does_not_sleep(path: str, text: str) -> Iterator[Violation]:

@@ -1,13 +1,15 @@
-"""What tests of workers share: backends, and a way onto a helper's thread.
+"""What tests share: backends, engines of I/O, a pipe, and a way onto a helper's thread.
 
 A helper is a worker that is not the thread that calls ``tick``. Two systems that release the lock
 meet at a barrier, so they run on two workers at once, and one of them is a helper's.
 """
 
+import os
 import threading
 
 import foliot as fo
 import pytest
+from io_support import ENGINE_NAMES, ENGINES, Engine
 
 PARALLEL = ("threadpool", "stealing")
 PATIENCE = 60.0
@@ -26,6 +28,21 @@ def parallel_backend(request):
         assert scheduler.backend.actual == request.param, scheduler.backend.reason
         assert len(scheduler.workers) == 2
     return request.param
+
+
+@pytest.fixture(params=ENGINES, ids=ENGINE_NAMES)
+def engine(request):
+    """Each engine of I/O, on one backend that works alone and one that shares."""
+    return Engine(*request.param)
+
+
+@pytest.fixture
+def pipe():
+    """The descriptors of a pipe: to read from, and to write to."""
+    reader, writer = os.pipe()
+    yield reader, writer
+    for descriptor in (reader, writer):
+        os.close(descriptor)
 
 
 class Meeting:

@@ -1,6 +1,5 @@
 """Ctrl-C and other signals: a frame stops, the exception comes out, the world stays usable."""
 
-import contextlib
 import os
 import signal
 import threading
@@ -8,26 +7,11 @@ import threading
 import foliot as fo
 import numpy as np
 import pytest
+from support import alarm, interrupt
 
 cffi = pytest.importorskip("cffi")
 
 Mass = fo.component("Mass", "f8")
-
-
-@contextlib.contextmanager
-def alarm(handler, seconds=0.02):
-    """A signal handler that runs again and again, until the block ends."""
-    old = signal.signal(signal.SIGALRM, handler)
-    signal.setitimer(signal.ITIMER_REAL, seconds, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, old)
-
-
-def interrupt(*_):
-    raise KeyboardInterrupt
 
 
 def make(name, function=lambda ctx: None, **options):

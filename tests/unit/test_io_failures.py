@@ -9,14 +9,8 @@ import textwrap
 
 import foliot as fo
 import pytest
-from io_support import ENGINE_NAMES, ENGINES, Engine
 
 Text = fo.component("Text", fo.Bytes)
-
-
-@pytest.fixture(params=ENGINES, ids=ENGINE_NAMES)
-def engine(request):
-    return Engine(*request.param)
 
 
 @pytest.mark.parametrize(

@@ -6,15 +6,9 @@ import pathlib
 import foliot as fo
 import numpy as np
 import pytest
-from io_support import ENGINE_NAMES, ENGINES, Engine
 
 Text = fo.component("Text", fo.Bytes)
 Page = fo.resource("Page", fo.Bytes)
-
-
-@pytest.fixture(params=ENGINES, ids=ENGINE_NAMES)
-def engine(request):
-    return Engine(*request.param)
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """The life of I/O: options, reports, signals, forks, threads, and nothing left behind."""
 
-import contextlib
 import dataclasses
 import gc
 import os
@@ -11,39 +10,9 @@ import weakref
 
 import foliot as fo
 import pytest
-from io_support import ENGINE_NAMES, ENGINES, Engine
-from support import in_child
+from support import alarm, in_child, interrupt
 
 Text = fo.component("Text", fo.Bytes)
-
-
-@pytest.fixture(params=ENGINES, ids=ENGINE_NAMES)
-def engine(request):
-    return Engine(*request.param)
-
-
-@contextlib.contextmanager
-def alarm(handler, seconds=0.02):
-    """A signal handler that runs again and again, until the block ends."""
-    old = signal.signal(signal.SIGALRM, handler)
-    signal.setitimer(signal.ITIMER_REAL, seconds, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, old)
-
-
-def interrupt(*_):
-    raise KeyboardInterrupt
-
-
-@pytest.fixture
-def pipe():
-    reader, writer = os.pipe()
-    yield reader, writer
-    for descriptor in (reader, writer):
-        os.close(descriptor)
 
 
 def test_signal_stops_a_stage_that_waits(engine):

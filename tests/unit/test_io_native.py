@@ -7,7 +7,6 @@ import os
 import foliot as fo
 import numpy as np
 import pytest
-from io_support import ENGINE_NAMES, ENGINES, Engine
 
 cffi = pytest.importorskip("cffi")
 
@@ -102,11 +101,6 @@ def kernels(tmp_path_factory):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
-
-
-@pytest.fixture(params=ENGINES, ids=ENGINE_NAMES)
-def engine(request):
-    return Engine(*request.param)
 
 
 def record(key):

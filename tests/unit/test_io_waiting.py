@@ -8,21 +8,8 @@ import time
 
 import foliot as fo
 import pytest
-from io_support import ENGINE_NAMES, ENGINES, Engine
+from io_support import Engine
 from support import run_together
-
-
-@pytest.fixture(params=ENGINES, ids=ENGINE_NAMES)
-def engine(request):
-    return Engine(*request.param)
-
-
-@pytest.fixture
-def pipe():
-    reader, writer = os.pipe()
-    yield reader, writer
-    for descriptor in (reader, writer):
-        os.close(descriptor)
 
 
 @pytest.fixture
