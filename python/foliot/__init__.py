@@ -75,6 +75,7 @@ from foliot._plan import Ambiguity, Conflict, Plan, PlanChanges, SyncPoint
 from foliot._schedule import Phase, Schedule
 from foliot._scheduler import BACKENDS, Clock, Scheduler
 from foliot._system import Query, System, native, system
+from foliot._taskset import PeriodicTask, TaskSet
 from foliot._trace import Trace
 
 __version__ = "0.1.0"
@@ -101,6 +102,7 @@ __all__ = [
     "KernelError",
     "KernelSignatureError",
     "OrderCycleError",
+    "PeriodicTask",
     "Phase",
     "Plan",
     "PlanChanges",
@@ -116,6 +118,7 @@ __all__ = [
     "SyncPoint",
     "System",
     "SystemTiming",
+    "TaskSet",
     "Trace",
     "UnknownPhaseError",
     "UnknownSystemError",
