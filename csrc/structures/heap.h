@@ -10,6 +10,7 @@
 #define FOL_STRUCTURES_HEAP_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define FOL_HEAP_NOWHERE UINT32_MAX
