@@ -124,7 +124,8 @@ typedef struct fol_grant {
     bool is_stolen;      /* from another CPU's queue */
 } fol_grant;
 
-/* For a CPU on which nobody runs. False: there is nothing for it. */
+/* For a CPU on which nobody runs. False: there is nothing for it. The enqueue slot is asked for the
+ * rank of a runnable when it is released, wakes or is refilled, and when its slice ended. */
 bool fol_dispatcher_pick(fol_dispatcher *dispatcher, uint32_t cpu, int64_t now, fol_grant *grant);
 
 typedef enum fol_point {
@@ -157,6 +158,18 @@ void fol_dispatcher_advance(fol_dispatcher *dispatcher, int64_t now);
 /* When the next refill somebody waits for is due; FOL_TIME_NEVER: none. */
 int64_t fol_dispatcher_next(const fol_dispatcher *dispatcher);
 
+typedef enum fol_runnable_state {
+    FOL_RUNNABLE_UNKNOWN = 0, /* no runnable has this id */
+    FOL_RUNNABLE_ASLEEP,      /* no job */
+    FOL_RUNNABLE_BLOCKED,     /* its job waits for a wake */
+    FOL_RUNNABLE_READY,
+    FOL_RUNNABLE_RUNNING,
+    FOL_RUNNABLE_THROTTLED, /* waits for a refill */
+    FOL_RUNNABLE_HELD, /* another runnable draws on its context now: a budget is spent in turn */
+    FOL_RUNNABLE_DEAD,
+} fol_runnable_state;
+
+fol_runnable_state fol_dispatcher_state(const fol_dispatcher *dispatcher, uint32_t id);
 /* How many are ready now. */
 uint32_t fol_dispatcher_ready_count(const fol_dispatcher *dispatcher);
 uint32_t fol_dispatcher_throttled_count(const fol_dispatcher *dispatcher);
