@@ -19,11 +19,12 @@ why each thing ran when it did.
 This file only re-exports. What computes is the compiled ``_core``; what declares stands in
 ``_component`` (components and resources), ``_config`` (capacities), ``_system`` and ``_native``
 (systems), ``_schedule`` and ``_plan`` (what runs when), ``_picture``, ``_svg`` and ``_layout``
-(drawing it), ``_scheduler`` and ``_frame`` (running it, and what it tells), ``_trace``, ``_gantt``
-and ``plot`` (what each worker did when), ``_errors``.
+(drawing it), ``_budget`` (how much time it may take), ``_scheduler`` and ``_frame`` (running it,
+and what it tells), ``_trace``, ``_gantt`` and ``plot`` (what each worker did when), ``_errors``.
 """
 
 from foliot import io, plot
+from foliot._budget import Depletion, Group, SchedulingContext
 from foliot._component import (
     Bytes,
     bool_,
@@ -93,12 +94,14 @@ __all__ = [
     "Config",
     "Conflict",
     "Context",
+    "Depletion",
     "DuplicateSystemError",
     "Entity",
     "FoliotError",
     "ForkedError",
     "FrameError",
     "FrameResult",
+    "Group",
     "KernelError",
     "KernelSignatureError",
     "OrderCycleError",
@@ -113,6 +116,7 @@ __all__ = [
     "ScheduleError",
     "Scheduler",
     "SchedulerStats",
+    "SchedulingContext",
     "Span",
     "StaleHandleError",
     "SyncPoint",
