@@ -109,6 +109,7 @@ bench: .venv/stamp-bench build ## Benchmarks against the peers, with ratios
 		$(PY) benchmarks/harness.py; \
 	fi
 	@$(PY) benchmarks/bench_exec.py --build
+	@$(PY) benchmarks/bench_io.py --build
 
 docs: .venv/stamp-docs build ## The documentation site, in site/
 	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet && echo "docs: site/index.html"

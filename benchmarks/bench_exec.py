@@ -17,6 +17,7 @@ from pathlib import Path
 
 import harness
 from build_exec import PEERS, TASKFLOW, build_all, find_go
+from command_line import parse_arguments
 from exec_cases import ROWS
 from tables import render_markdown, render_text
 
@@ -84,18 +85,6 @@ def take_two_processors() -> str | None:
     return "This process may use one processor only: two workers take turns, the ratios say little."
 
 
-def parse_arguments() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description="Compare foliot's workers with other schedulers.")
-    parser.add_argument("--build", action="store_true", help="compile the peers first")
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help="processes per contender")
-    parser.add_argument("--samples", type=int, help="samples per process; default: each row's own")
-    parser.add_argument("--only", nargs="+", metavar="WORD", help="rows whose name has a word")
-    parser.add_argument("--show", action="store_true", help="render the last results, run nothing")
-    parser.add_argument("--markdown", type=Path, help="write the Markdown table to this file too")
-    return parser.parse_args()
-
-
 def measure(options: argparse.Namespace) -> dict[str, object] | None:
     """Run the rows asked for; None when there is none."""
     words = options.only or [""]
@@ -116,7 +105,7 @@ def measure(options: argparse.Namespace) -> dict[str, object] | None:
 
 def main() -> int:
     """Run what the command line asks for."""
-    options = parse_arguments()
+    options = parse_arguments("Compare foliot's workers with other schedulers.", rounds=ROUNDS)
     if options.show:
         results = json.loads(RESULTS.read_text(encoding="utf-8"))
     else:

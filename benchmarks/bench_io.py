@@ -10,13 +10,13 @@ import argparse
 import json
 import sys
 from dataclasses import asdict
-from pathlib import Path
 
 import build_io
 import harness
 import io_checks
 import io_files
 from bench_exec import take_two_processors
+from command_line import parse_arguments
 from io_cases import BENCH, ENVIRONMENT, HERE, ROWS
 from tables import render_markdown, render_text
 
@@ -36,18 +36,6 @@ def programs() -> dict[str, list[str]]:
         "io_echo": [python, str(HERE / "peers_echo.py"), "run"],
         "io_frames": [sys.executable, str(HERE / "io_frames.py")],
     }
-
-
-def parse_arguments() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description="Compare foliot's I/O with C and Python.")
-    parser.add_argument("--build", action="store_true", help="compile and install the peers first")
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help="processes per contender")
-    parser.add_argument("--samples", type=int, help="samples per process; default: each row's own")
-    parser.add_argument("--only", nargs="+", metavar="WORD", help="rows whose name has a word")
-    parser.add_argument("--show", action="store_true", help="render the last results, run nothing")
-    parser.add_argument("--markdown", type=Path, help="write the Markdown tables to this file too")
-    return parser.parse_args()
 
 
 def measure(options: argparse.Namespace) -> dict[str, object] | None:
@@ -74,7 +62,11 @@ def measure(options: argparse.Namespace) -> dict[str, object] | None:
 
 def main() -> int:
     """Run what the command line asks for."""
-    options = parse_arguments()
+    options = parse_arguments(
+        "Compare foliot's I/O with C and Python.",
+        builds="compile and install the peers first",
+        rounds=ROUNDS,
+    )
     if options.show:
         results = json.loads(RESULTS.read_text(encoding="utf-8"))
     else:

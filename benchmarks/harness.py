@@ -10,7 +10,6 @@ Results go to ``build/bench/results.json`` and, as a table, to standard output.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import platform
@@ -26,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from cases import ROWS, Case, Row
+from command_line import parse_arguments
 from tables import Comparison, Noise, Summary, render_markdown, render_text
 
 HERE = Path(__file__).resolve().parent
@@ -229,21 +229,11 @@ def build_peers() -> None:
     subprocess.run(command, cwd=HERE / "peers", check=True)
 
 
-def parse_arguments() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description="Compare foliot with other schedulers.")
-    parser.add_argument("--build", action="store_true", help="compile the Rust peers first")
-    parser.add_argument("--rounds", type=int, default=5, help="processes per contender")
-    parser.add_argument("--samples", type=int, help="samples per process; default: each row's own")
-    parser.add_argument("--only", nargs="+", metavar="WORD", help="rows whose name has a word")
-    parser.add_argument("--show", action="store_true", help="render the last results, run nothing")
-    parser.add_argument("--markdown", type=Path, help="write the Markdown table to this file too")
-    return parser.parse_args()
-
-
 def main() -> int:
     """Run what the command line asks for."""
-    options = parse_arguments()
+    options = parse_arguments(
+        "Compare foliot with other schedulers.", builds="compile the Rust peers first"
+    )
     if options.build:
         build_peers()
     if options.show:

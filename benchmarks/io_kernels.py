@@ -5,41 +5,28 @@ The extension's name carries a digest of all it is made of, as in `kernels`.
 
 from __future__ import annotations
 
-import hashlib
-import importlib
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
 import foliot as fo
 import io_files
-from cffi import FFI
+import native_module
 
 HERE = Path(__file__).resolve().parent
-OUTPUT = HERE.parent / "build" / "bench"
-FLAGS = ["-O3", "-march=native"]
 
 
 def _load() -> Any:
-    source = (HERE / "c" / "io_kernels.c").read_text(encoding="utf-8")
     declarations = (HERE / "c" / "io_kernels.h").read_text(encoding="utf-8")
     include = Path(fo.get_include())
-    headers = "".join((include / "foliot" / name).read_text() for name in ("io.h", "system.h"))
-    parts = source + declarations + headers + repr(FLAGS)
-    name = f"_bench_io_kernels_{hashlib.sha256(parts.encode()).hexdigest()[:12]}"
-    OUTPUT.mkdir(parents=True, exist_ok=True)
-    if str(OUTPUT) not in sys.path:
-        sys.path.insert(0, str(OUTPUT))
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError:
-        builder = FFI()
-        builder.cdef(declarations[declarations.index("*/") + 2 :])
-        builder.set_source(name, source, extra_compile_args=FLAGS, include_dirs=[str(include)])
-        builder.compile(tmpdir=str(OUTPUT))
-        importlib.invalidate_caches()
-        return importlib.import_module(name)
+    return native_module.load(
+        "_bench_io_kernels",
+        source=(HERE / "c" / "io_kernels.c").read_text(encoding="utf-8"),
+        declarations=declarations[declarations.index("*/") + 2 :],
+        flags=["-O3", "-march=native"],
+        include=include,
+        depends="".join((include / "foliot" / name).read_text() for name in ("io.h", "system.h")),
+    )
 
 
 _MODULE = _load()

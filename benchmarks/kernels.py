@@ -6,18 +6,14 @@ an unchanged one is not.
 
 from __future__ import annotations
 
-import hashlib
-import importlib
-import sys
 from pathlib import Path
 from typing import Any
 
+import native_module
 import numpy as np
-from cffi import FFI
 
 HERE = Path(__file__).resolve().parent
 SOURCE = HERE / "c" / "kernels.c"
-OUTPUT = HERE.parent / "build" / "bench"
 NAMES = (
     "bench_empty",
     "bench_spin",
@@ -33,21 +29,12 @@ FLAGS = ["-O3", "-march=native", "-ffp-contract=off"]
 
 
 def _load() -> Any:
-    source = SOURCE.read_text(encoding="utf-8")
-    digest = hashlib.sha256((source + repr(FLAGS)).encode()).hexdigest()[:12]
-    name = f"_bench_kernels_{digest}"
-    OUTPUT.mkdir(parents=True, exist_ok=True)
-    if str(OUTPUT) not in sys.path:
-        sys.path.insert(0, str(OUTPUT))
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError:
-        builder = FFI()
-        builder.cdef("\n".join(f"int {kernel}{SIGNATURE}" for kernel in NAMES))
-        builder.set_source(name, source, extra_compile_args=FLAGS)
-        builder.compile(tmpdir=str(OUTPUT))
-        importlib.invalidate_caches()
-        return importlib.import_module(name)
+    return native_module.load(
+        "_bench_kernels",
+        source=SOURCE.read_text(encoding="utf-8"),
+        declarations="\n".join(f"int {kernel}{SIGNATURE}" for kernel in NAMES),
+        flags=FLAGS,
+    )
 
 
 _MODULE = _load()
