@@ -91,23 +91,30 @@ static void test_one_recv_gives_the_whole_stream_in_pieces_and_then_zero(void)
     fixture_close(&f);
 }
 
+/* A receiver to whom so much is sent that it has every buffer; returns the thread that sends. */
+static pthread_t keep_all_buffers(fixture *f, int pair[2])
+{
+    pthread_t thread;
+    make_pair(pair);
+    f->keeps_buffers = true;
+    CHECK_EQ(pthread_create(&thread, NULL, send_stream, &pair[1]), 0);
+    fol_io_request request = {.kind = FOL_IO_RECV, .flags = FOL_IO_MANY, .fd = pair[0]};
+    CHECK_EQ(start(f, &request, 0), FOL_OK);
+    while (f->kept_count < FOL_IO_POOL_BUFFER_COUNT) {
+        CHECK_EQ(wait_ns(f, FOREVER), FOL_OK);
+        reap_all(f);
+    }
+    return thread;
+}
+
 static void test_a_recv_without_buffers_pauses_until_one_comes_back(void)
 {
     fixture f;
     int pair[2];
-    pthread_t thread;
     if (!fixture_open(&f)) {
         return;
     }
-    make_pair(pair);
-    f.keeps_buffers = true;
-    CHECK_EQ(pthread_create(&thread, NULL, send_stream, &pair[1]), 0);
-    fol_io_request request = {.kind = FOL_IO_RECV, .flags = FOL_IO_MANY, .fd = pair[0]};
-    CHECK_EQ(start(&f, &request, 0), FOL_OK);
-    while (f.kept_count < FOL_IO_POOL_BUFFER_COUNT) {
-        CHECK_EQ(wait_ns(&f, FOREVER), FOL_OK);
-        reap_all(&f);
-    }
+    pthread_t thread = keep_all_buffers(&f, pair);
     CHECK_EQ(wait_ns(&f, 0), -ETIME);
     CHECK_EQ(f.pieces[0], FOL_IO_POOL_BUFFER_COUNT);
     f.keeps_buffers = false;
@@ -126,19 +133,10 @@ static void test_a_recv_that_pauses_can_be_cancelled(void)
 {
     fixture f;
     int pair[2];
-    pthread_t thread;
     if (!fixture_open(&f)) {
         return;
     }
-    make_pair(pair);
-    f.keeps_buffers = true;
-    CHECK_EQ(pthread_create(&thread, NULL, send_stream, &pair[1]), 0);
-    fol_io_request request = {.kind = FOL_IO_RECV, .flags = FOL_IO_MANY, .fd = pair[0]};
-    CHECK_EQ(start(&f, &request, 0), FOL_OK);
-    while (f.kept_count < FOL_IO_POOL_BUFFER_COUNT) {
-        CHECK_EQ(wait_ns(&f, FOREVER), FOL_OK);
-        reap_all(&f);
-    }
+    pthread_t thread = keep_all_buffers(&f, pair);
     cancel(&f, 0);
     reap_all(&f);
     CHECK_EQ(f.finals[0], 1);

@@ -128,6 +128,14 @@ static void test_quick_work_has_no_more_threads_than_processors(void)
 
 /* To open a file that is leased waits until the lease is given up, so it holds a thread for as long
  * as the test likes, though nobody can know beforehand. */
+static int lease_first(void)
+{
+    CHECK(signal(SIGIO, SIG_IGN) != SIG_ERR);
+    int holder = open(files.paths[0], O_RDWR | O_CLOEXEC);
+    CHECK_EQ(fcntl(holder, F_SETLEASE, F_WRLCK), 0);
+    return holder;
+}
+
 static void test_what_is_behind_a_thread_that_is_held_up_is_taken_back(void)
 {
     fixture f;
@@ -135,9 +143,7 @@ static void test_what_is_behind_a_thread_that_is_held_up_is_taken_back(void)
         return;
     }
     make_files();
-    CHECK(signal(SIGIO, SIG_IGN) != SIG_ERR);
-    int holder = open(files.paths[0], O_RDWR | O_CLOEXEC);
-    CHECK_EQ(fcntl(holder, F_SETLEASE, F_WRLCK), 0);
+    int holder = lease_first();
     start_files(&f, 0, FILES);
     flush(&f);
     wait_ended(&f, FILES - 1);
@@ -159,9 +165,7 @@ static void test_a_write_waits_for_the_end_of_a_lease(void)
         return;
     }
     make_files();
-    CHECK(signal(SIGIO, SIG_IGN) != SIG_ERR);
-    int holder = open(files.paths[0], O_RDWR | O_CLOEXEC);
-    CHECK_EQ(fcntl(holder, F_SETLEASE, F_WRLCK), 0);
+    int holder = lease_first();
     files.requests[0].kind = FOL_IO_WRITE;
     files.requests[0].options = O_WRONLY | O_NONBLOCK | O_CLOEXEC;
     start_files(&f, 0, 1);
@@ -182,9 +186,7 @@ static void test_what_stands_in_a_batch_and_is_not_begun_is_cancelled_at_once(vo
         return;
     }
     make_files();
-    CHECK(signal(SIGIO, SIG_IGN) != SIG_ERR);
-    int holder = open(files.paths[0], O_RDWR | O_CLOEXEC);
-    CHECK_EQ(fcntl(holder, F_SETLEASE, F_WRLCK), 0);
+    int holder = lease_first();
     start_files(&f, 0, FILES);
     flush(&f);
     /* The thread has taken its batch, and goes no further. */
