@@ -92,14 +92,14 @@ static void test_one_recv_gives_the_whole_stream_in_pieces_and_then_zero(void)
 }
 
 /* A receiver to whom so much is sent that it has every buffer; returns the thread that sends. */
-static pthread_t keep_all_buffers(fixture *f, int pair[2])
+static pthread_t keep_all_buffers(fixture *f, int pair[2], fol_io_request *request)
 {
     pthread_t thread;
     make_pair(pair);
     f->keeps_buffers = true;
     CHECK_EQ(pthread_create(&thread, NULL, send_stream, &pair[1]), 0);
-    fol_io_request request = {.kind = FOL_IO_RECV, .flags = FOL_IO_MANY, .fd = pair[0]};
-    CHECK_EQ(start(f, &request, 0), FOL_OK);
+    *request = (fol_io_request){.kind = FOL_IO_RECV, .flags = FOL_IO_MANY, .fd = pair[0]};
+    CHECK_EQ(start(f, request, 0), FOL_OK);
     while (f->kept_count < FOL_IO_POOL_BUFFER_COUNT) {
         CHECK_EQ(wait_ns(f, FOREVER), FOL_OK);
         reap_all(f);
@@ -111,10 +111,11 @@ static void test_a_recv_without_buffers_pauses_until_one_comes_back(void)
 {
     fixture f;
     int pair[2];
+    fol_io_request request;
     if (!fixture_open(&f)) {
         return;
     }
-    pthread_t thread = keep_all_buffers(&f, pair);
+    pthread_t thread = keep_all_buffers(&f, pair, &request);
     CHECK_EQ(wait_ns(&f, 0), -ETIME);
     CHECK_EQ(f.pieces[0], FOL_IO_POOL_BUFFER_COUNT);
     f.keeps_buffers = false;
@@ -133,10 +134,11 @@ static void test_a_recv_that_pauses_can_be_cancelled(void)
 {
     fixture f;
     int pair[2];
+    fol_io_request request;
     if (!fixture_open(&f)) {
         return;
     }
-    pthread_t thread = keep_all_buffers(&f, pair);
+    pthread_t thread = keep_all_buffers(&f, pair, &request);
     cancel(&f, 0);
     reap_all(&f);
     CHECK_EQ(f.finals[0], 1);
