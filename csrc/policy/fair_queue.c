@@ -198,7 +198,7 @@ void fol_fair_queue_switch_in(fol_fair_queue *queue, uint32_t id)
     rest->switched_vd = node->deadline;
 }
 
-void fol_fair_queue_set_running(fol_fair_queue *queue, uint32_t id)
+void fol_fair_queue_take_out(fol_fair_queue *queue, uint32_t id)
 {
     fol_fair_node *nodes = queue->store->nodes;
     FOL_ASSERT(id < queue->store->capacity);
@@ -206,6 +206,11 @@ void fol_fair_queue_set_running(fol_fair_queue *queue, uint32_t id)
     fol_fair_tree_remove(&queue->tree, nodes, id);
     nodes[id].state = FOL_FAIR_RUNNING;
     fol_fair_link(queue, id);
+}
+
+void fol_fair_queue_set_running(fol_fair_queue *queue, uint32_t id)
+{
+    fol_fair_queue_take_out(queue, id);
     fol_fair_queue_switch_in(queue, id);
 }
 
@@ -219,7 +224,6 @@ void fol_fair_queue_put_back(fol_fair_queue *queue, uint32_t id)
     fol_fair_tree_insert(&queue->tree, nodes, id);
 }
 
-/* The new v and what follows from it, for one that is in no tree or stays in order. */
 static bool is_served(const fol_fair_node *node, uint64_t v)
 {
     return !fol_fair_is_earlier(v, node->deadline);
@@ -254,12 +258,18 @@ static void advance(fol_fair_queue *queue, uint32_t id, uint64_t by)
     }
 }
 
-int fol_fair_queue_account(fol_fair_queue *queue, uint32_t id, int64_t ran)
+/* A charge that is worked out. */
+typedef struct charge {
+    uint64_t by; /* units */
+    uint32_t remainder;
+} charge;
+
+static int work_out(fol_fair_queue *queue, uint32_t id, int64_t ran, charge *out)
 {
     if (id >= queue->store->capacity) {
         return FOL_E_CAPACITY;
     }
-    fol_fair_node *node = &queue->store->nodes[id];
+    const fol_fair_node *node = &queue->store->nodes[id];
     if (node->state != FOL_FAIR_RUNNING && node->state != FOL_FAIR_QUEUED) {
         return FOL_E_MISSING;
     }
@@ -274,8 +284,26 @@ int fol_fair_queue_account(fol_fair_queue *queue, uint32_t id, int64_t ran)
     if (FOL_UNLIKELY(ahead > FOL_FAIR_REACH)) {
         return -EOVERFLOW;
     }
-    node->remainder = (uint32_t)(product - by * node->weight);
-    queue->average.sum += (fol_int128)(int64_t)by * node->weight;
-    advance(queue, id, by);
+    *out = (charge){.by = by, .remainder = (uint32_t)(product - by * node->weight)};
+    return 0;
+}
+
+int fol_fair_queue_can_account(fol_fair_queue *queue, uint32_t id, int64_t ran)
+{
+    charge unused;
+    return work_out(queue, id, ran, &unused);
+}
+
+int fol_fair_queue_account(fol_fair_queue *queue, uint32_t id, int64_t ran)
+{
+    charge worked_out;
+    const int status = work_out(queue, id, ran, &worked_out);
+    if (status < 0) {
+        return status;
+    }
+    fol_fair_node *node = &queue->store->nodes[id];
+    node->remainder = worked_out.remainder;
+    queue->average.sum += (fol_int128)(int64_t)worked_out.by * node->weight;
+    advance(queue, id, worked_out.by);
     return 0;
 }

@@ -126,6 +126,9 @@ void fol_fair_queue_leave(fol_fair_queue *queue, uint32_t id);
 uint32_t fol_fair_queue_pick(fol_fair_queue *queue);
 /* A queued one is switched in on some processor. */
 void fol_fair_queue_set_running(fol_fair_queue *queue, uint32_t id);
+/* A queued one is no longer queued, for nobody is left to run in its name but who does so already:
+ * its protection stays as it is. */
+void fol_fair_queue_take_out(fol_fair_queue *queue, uint32_t id);
 /* One that runs is switched out, and queued. */
 void fol_fair_queue_put_back(fol_fair_queue *queue, uint32_t id);
 /* Protection starts anew for one that is queued and stays so, for others run in its name. */
@@ -134,6 +137,9 @@ void fol_fair_queue_switch_in(fol_fair_queue *queue, uint32_t id);
 /* Charges `ran`, 0 to FOL_FAIR_MAX_TIME (textbook: to the quantum), to one that runs or is queued.
  * FOL_E_MISSING, FOL_E_VALUE, -EOVERFLOW. */
 int fol_fair_queue_account(fol_fair_queue *queue, uint32_t id, int64_t ran);
+
+/* What fol_fair_queue_account would return, without charging. */
+int fol_fair_queue_can_account(fol_fair_queue *queue, uint32_t id, int64_t ran);
 
 /* Who should run in place of `current`, which runs, or is queued while others run in its name.
  * FOL_FAIR_NONE: it goes on. Delayed ones whose time has come leave on the way. */
