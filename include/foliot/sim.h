@@ -93,9 +93,9 @@ typedef struct fol_sim_config {
     uint64_t seed;
     int64_t slices[3]; /* of the fair class, by latency class; each at least 1 */
     int64_t tick;
-    uint32_t records;     /* decisions kept; 0 or a power of 2 */
-    bool keeps_segments;  /* who ran where from when to when */
-    int64_t sample_every; /* lags and budgets at the first event after each so much; 0: none */
+    uint32_t records;              /* decisions kept; 0 or a power of 2 */
+    bool keeps_segments;           /* who ran where from when to when */
+    int64_t sample_every;          /* lags, at the first instant in each so much; 0: none */
     const fol_policy_slots *slots; /* NULL: all built in */
     uint32_t max_faults;           /* at least 1 */
     int64_t (*stopwatch)(void *state);
@@ -150,8 +150,8 @@ int64_t fol_sim_now(const fol_sim *sim);
  * finish of a job that is not done has no meaning. */
 const fol_sim_job *fol_sim_jobs(const fol_sim *sim, uint64_t *count);
 const fol_sim_segment *fol_sim_segments(const fol_sim *sim, uint64_t *count);
-/* Rows of time, then each task's lag, then each context's budget. */
-const int64_t *fol_sim_samples(const fol_sim *sim, uint64_t *rows, uint32_t *columns);
+/* Rows of the time and then each task's lag. */
+const int64_t *fol_sim_samples(const fol_sim *sim, uint64_t *rows);
 void fol_sim_cpu(const fol_sim *sim, uint32_t cpu, fol_sim_cpu_use *out);
 
 const fol_account *fol_sim_task_account(const fol_sim *sim, uint32_t task);
