@@ -24,6 +24,7 @@
 #include "foliot/status.h"
 #include "foliot/world.h"
 
+#include "bindings/policy_types.h"
 #include "bindings/scheduler_types.h"
 
 /* Without the GIL an object's own lock stands in for it; with it these are nothing. No return may
@@ -123,6 +124,7 @@ typedef struct fol_py_state {
     PyObject *names[FOL_PY_NAME_COUNT];
 
     struct fol_py_scheduler_types scheduler;
+    struct fol_py_policy_types policy;
 } fol_py_state;
 
 /* The state of a module object, or of a heap type of the module or a subclass of one. Borrowed,

@@ -8,6 +8,7 @@
 
 #include "bindings/errors.h"
 #include "bindings/machine.h"
+#include "bindings/policy.h"
 #include "bindings/types.h"
 #include "foliot/memory.h"
 
@@ -187,6 +188,9 @@ static int module_exec(PyObject *module)
         return -1;
     }
 #endif
+    if (fol_py_add_policy_types(state) < 0) {
+        return -1;
+    }
     return 0;
 }
 
@@ -227,6 +231,10 @@ static int module_traverse(PyObject *module, visitproc visit, void *arg)
     FOR_EACH_OBJECT(VISIT)
     FOR_EACH_TYPE(VISIT)
 #undef VISIT
+#define VISIT(name) Py_VISIT(state->policy.name);
+    FOL_PY_POLICY_REFERENCES(VISIT)
+    FOL_PY_POLICY_OBJECTS(VISIT)
+#undef VISIT
 #if FOL_PY_HAS_SCHEDULER
     return fol_py_scheduler_traverse(state, visit, arg);
 #else
@@ -246,6 +254,10 @@ static int module_clear(PyObject *module)
 #define CLEAR(name) Py_CLEAR(state->name);
     FOR_EACH_OBJECT(CLEAR)
     FOR_EACH_TYPE(CLEAR)
+#undef CLEAR
+#define CLEAR(name) Py_CLEAR(state->policy.name);
+    FOL_PY_POLICY_REFERENCES(CLEAR)
+    FOL_PY_POLICY_OBJECTS(CLEAR)
 #undef CLEAR
 #if FOL_PY_HAS_SCHEDULER
     fol_py_scheduler_clear(state);
