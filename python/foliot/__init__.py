@@ -73,6 +73,8 @@ from foliot._frame import (
 from foliot._include import get_include
 from foliot._native import numba_signature
 from foliot._plan import Ambiguity, Conflict, Plan, PlanChanges, SyncPoint
+from foliot._policy import Policy
+from foliot._policy_native import native_slot, policy_signature
 from foliot._schedule import Phase, Schedule
 from foliot._scheduler import BACKENDS, Clock, Scheduler
 from foliot._system import Query, System, native, system
@@ -109,6 +111,7 @@ __all__ = [
     "Phase",
     "Plan",
     "PlanChanges",
+    "Policy",
     "Quarantine",
     "Query",
     "RunReport",
@@ -141,8 +144,10 @@ __all__ = [
     "i8",
     "io",
     "native",
+    "native_slot",
     "numba_signature",
     "plot",
+    "policy_signature",
     "quarantine",
     "resource",
     "system",

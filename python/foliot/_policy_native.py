@@ -143,7 +143,8 @@ def _numba_signature(slot: str) -> Any:
         base = part.partition(" *")[0]
         if base not in known:
             return nb.voidptr
-        return nb.CPointer(known[base]) if part.endswith("*") else known[base]
+        pointer: Any = nb.CPointer
+        return pointer(known[base]) if part.endswith("*") else known[base]
 
     result, *arguments = map(kind, _parts(SIGNATURES[slot]))
     return result(*arguments)
