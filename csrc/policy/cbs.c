@@ -67,6 +67,13 @@ static void throttle(fol_cbs *server)
     server->throttled_until = later_by(next_period(server), periods - 1, server->period);
 }
 
+static void begin_anew(fol_cbs *server, int64_t now)
+{
+    server->budget = server->full;
+    server->deadline = now + server->relative_deadline;
+    server->has_begun = true;
+}
+
 /* What follows when there is nothing left. */
 static void deplete(fol_cbs *server, int64_t now)
 {
@@ -81,7 +88,9 @@ static void deplete(fol_cbs *server, int64_t now)
 bool fol_cbs_unblock(fol_cbs *server, int64_t now)
 {
     FOL_ASSERT(now >= 0 && now <= FOL_BUDGET_MAX_TIME);
-    if (server->is_throttled && server->throttled_until <= now) {
+    if (!server->has_begun) {
+        begin_anew(server, now);
+    } else if (server->is_throttled && server->throttled_until <= now) {
         server->is_throttled = false;
         refill(server, now);
     }
@@ -106,13 +115,11 @@ bool fol_cbs_wake(fol_cbs *server, int64_t now)
         if (server->budget == 0) {
             deplete(server, now);
         }
-    } else if (is_constrained && server->has_begun && next_period(server) > now) {
+    } else if (is_constrained && next_period(server) > now) {
         server->budget = 0;
         deplete(server, now);
     } else {
-        server->budget = server->full;
-        server->deadline = now + server->relative_deadline;
-        server->has_begun = true;
+        begin_anew(server, now);
     }
     FOL_CHECK_INVARIANTS(fol_cbs_invariants(server));
     return !server->is_throttled;
@@ -122,6 +129,9 @@ bool fol_cbs_charge(fol_cbs *server, int64_t used, int64_t now)
 {
     FOL_ASSERT(used >= 0 && used <= FOL_BUDGET_MAX_TIME);
     FOL_ASSERT(now >= 0 && now <= FOL_BUDGET_MAX_TIME);
+    if (!server->has_begun) {
+        begin_anew(server, now);
+    }
     bool had_budget = server->budget > 0;
     /* A debt that reaches the end of time need not grow. */
     server->budget = server->budget - used > -END_OF_TIME ? server->budget - used : -END_OF_TIME;

@@ -68,7 +68,7 @@ typedef struct fol_cbs {
     int64_t throttled_until;   /* may not run before; once it was reached it stays as it is */
     bool is_hard;
     bool is_throttled;
-    bool has_begun; /* it was woken before */
+    bool has_begun; /* with the first call about it */
 } fol_cbs;
 
 /* FOL_E_VALUE unless 1 <= budget <= relative_deadline <= period, in bounds. */
