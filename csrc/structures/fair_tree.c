@@ -7,6 +7,8 @@
 
 #include "structures/fair_tree.h"
 
+#include <stddef.h>
+
 #include "base/assert.h"
 
 #define NONE FOL_FAIR_TREE_NONE
@@ -33,6 +35,9 @@ bool fol_fair_tree_is_before(const fol_fair_tree *tree, const fol_fair_node *nod
     }
     if (tree->prefers_later_start && one->start != other->start) {
         return is_earlier(other->start, one->start);
+    }
+    if (tree->ranks != NULL && tree->ranks[a] != tree->ranks[b]) {
+        return tree->ranks[a] < tree->ranks[b];
     }
     return a < b;
 }
@@ -252,7 +257,7 @@ void fol_fair_tree_remove(fol_fair_tree *tree, fol_fair_node *nodes, uint32_t in
 void fol_fair_tree_restart(fol_fair_tree *tree, fol_fair_node *nodes, uint32_t index,
                            uint64_t start)
 {
-    FOL_ASSERT_HOT(!tree->prefers_later_start);
+    FOL_ASSERT(!tree->prefers_later_start);
     nodes[index].start = start;
     while (index != NONE) {
         const uint64_t was = nodes[index].least;

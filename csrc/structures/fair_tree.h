@@ -4,7 +4,8 @@
  *
  * An AVL tree (Adelson-Velsky and Landis, 1962), augmented, in an array of nodes that are named by
  * their index: nothing is allocated, several trees may share an array, and the array may move.
- * Order: deadline, then (only in trees made so) the later start, then the index.
+ * Order: deadline, then (only in trees made so) the later start, then the rank if nodes have ranks,
+ * then the index.
  *
  * Points in virtual time are numbers that wrap; those of one tree lie less than 2^63 apart, so that
  * the sign of a difference orders them. The same holds for the zero of the average given to find.
@@ -41,6 +42,7 @@ typedef struct fol_fair_node {
 static_assert(sizeof(fol_fair_node) == 64, "a node is one cache line");
 
 typedef struct fol_fair_tree {
+    const int64_t *ranks; /* by index; NULL: all the same. The owner's, who may set it any time */
     uint32_t root;
     uint32_t count;
     bool prefers_later_start; /* of equal deadlines */

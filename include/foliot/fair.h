@@ -57,37 +57,49 @@ int fol_fair_config_check(const fol_fair_config *config);
 
 typedef struct fol_fair fol_fair;
 
-/* -ENOMEM, FOL_E_VALUE. */
+/* For one processor. -ENOMEM, FOL_E_VALUE, FOL_E_CAPACITY beyond FOL_FAIR_MAX_RUNNABLES. */
 int fol_fair_create(const fol_fair_config *config, uint32_t capacity, fol_fair **out);
 void fol_fair_destroy(fol_fair *fair);
-/* Room for ids below `capacity`, never less than before. -ENOMEM, and then it is as it was. */
+/* Room for ids below `capacity`, never less than before. -ENOMEM, FOL_E_CAPACITY; then it is as it
+ * was. */
 int fol_fair_reserve(fol_fair *fair, uint32_t capacity);
 
+/* Ties between equal deadlines go to the lower rank, then to the lower id; every rank is 0 until
+ * set. For an id that is unknown. FOL_E_CAPACITY, FOL_E_MISSING. */
+int fol_fair_set_rank(fol_fair *fair, uint32_t id, int64_t rank);
+int64_t fol_fair_rank(const fol_fair *fair, uint32_t id);
+
 /* A newcomer, or one that was away and comes back: it keeps its lag, scaled when its weight is
- * another. request 0: the slice of the normal class. */
+ * another. request 0: the slice of the normal class. FOL_E_MISSING: it is in. */
 int fol_fair_join(fol_fair *fair, uint32_t id, int64_t weight, int64_t request);
-/* It sleeps. Its lag is kept until it joins again. */
+/* It sleeps, and its lag is kept until it joins again; in the textbook mode it is forgotten. */
 int fol_fair_leave(fol_fair *fair, uint32_t id);
-/* It is gone, and its id may be another's; whether it was in, asleep or unknown. */
+/* It is gone, and its id may be another's; whether it was in, away or unknown. */
 int fol_fair_forget(fol_fair *fair, uint32_t id);
 int fol_fair_reweight(fol_fair *fair, uint32_t id, int64_t weight);
 
-/* Who should run on the one processor from now on, which may be who runs already; FOL_FAIR_NONE
- * when nobody is in. */
+/* Who should run from now on, which may be who runs already; FOL_FAIR_NONE when nobody is in. */
 uint32_t fol_fair_pick(fol_fair *fair);
 /* Charges time to one that is in. */
 int fol_fair_account(fol_fair *fair, uint32_t id, int64_t ran);
-/* How long who was picked may go on; INT64_MAX when nothing ends it. */
+/* How long who was picked may run before the next point at which another may be picked;
+ * INT64_MAX when there is none. */
 int64_t fol_fair_until(const fol_fair *fair);
 
 /* It has joined and not left. */
 bool fol_fair_has(const fol_fair *fair, uint32_t id);
+/* It is in, or away with its lag kept. */
+bool fol_fair_knows(const fol_fair *fair, uint32_t id);
 uint32_t fol_fair_count(const fol_fair *fair);
-/* Virtual time less the virtual runtime of one that is in, in the unit of virtual time. Times
- * weight / 1024 (textbook: times weight) it is the service that it is owed. */
+/* Virtual time less the virtual runtime of one that is known, in the unit of virtual time; of one
+ * that is away, what is kept. Times weight / 1024 (textbook: times weight) it is the service that
+ * it is owed. */
 double fol_fair_lag(const fol_fair *fair, uint32_t id);
 /* Of what a runnable of weight 1024 (textbook: 1) gets, in the unit of time. */
 double fol_fair_virtual_time(const fol_fair *fair);
+
+/* Whether all is consistent: stops the process where it is not. For tests. */
+void fol_fair_invariants(const fol_fair *fair);
 
 #ifdef __cplusplus
 }

@@ -671,3 +671,53 @@ class PolicyProbe:
     def take_interrupt(self) -> BaseException | None: ...
     def raise_interrupt(self) -> None: ...
     def stopwatch(self) -> int | None: ...
+
+@final
+class FairQueue:
+    def __new__(
+        cls,
+        slice: int,  # noqa: A002
+        *,
+        tick: int = 0,
+        mode: Literal["linux", "textbook"] = "linux",
+        quantum: int | None = None,
+    ) -> Self: ...
+    def __len__(self) -> int: ...
+    def __contains__(self, key: object, /) -> bool: ...
+    def join(
+        self,
+        id: int,  # noqa: A002
+        weight: int,
+        now: int,
+        request: int | None = None,
+    ) -> None: ...
+    def leave(
+        self,
+        id: int,  # noqa: A002
+        now: int,
+    ) -> None: ...
+    def forget(
+        self,
+        id: int,  # noqa: A002
+        now: int,
+    ) -> None: ...
+    def reweight(
+        self,
+        id: int,  # noqa: A002
+        weight: int,
+        now: int,
+    ) -> None: ...
+    def pick(self, now: int) -> int | None: ...
+    def account(
+        self,
+        id: int,  # noqa: A002
+        ran: int,
+        now: int,
+    ) -> None: ...
+    def lag(
+        self,
+        id: int,  # noqa: A002
+        /,
+    ) -> float: ...
+    @property
+    def virtual_time(self) -> float: ...
