@@ -23,7 +23,7 @@ This file only re-exports. What computes is the compiled ``_core``; what declare
 and what it tells), ``_trace``, ``_gantt`` and ``plot`` (what each worker did when), ``_errors``.
 """
 
-from foliot import io, plot
+from foliot import analysis, io, plot
 from foliot._budget import Depletion, Group, SchedulingContext
 from foliot._component import (
     Bytes,
@@ -133,6 +133,7 @@ __all__ = [
     "WorkerStats",
     "World",
     "WorldBusyError",
+    "analysis",
     "bool_",
     "component",
     "f4",
