@@ -63,7 +63,16 @@ class NativeSlot:
             raise TypeError(
                 f"signature is C text such as {SIGNATURES['pick']!r}, got {signature!r}."
             )
+        is_address = isinstance(function, int) and not isinstance(function, bool)
+        if not is_address and not is_native(function):
+            raise TypeError(
+                "a native slot is a cffi function, a ctypes function pointer, a numba cfunc, a "
+                "PyCapsule named by its C signature, or an int address with signature=; got "
+                f"{function!r}. Python functions are methods of a fo.Policy."
+            )
         address, stated, what = _native._describe(function)
+        if not 0 < address < 1 << 64:
+            raise ValueError(f"{what} has no usable address.")
         if not stated and signature is None:
             raise KernelSignatureError(
                 f"{what} does not state its signature; pass signature=fo.policy_signature(slot)."
