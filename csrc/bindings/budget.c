@@ -70,7 +70,7 @@ static PyObject *ring_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     int64_t capacity = 8;
     int64_t minimum = 0;
     int64_t start = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "$OOOOO:RefillRing", keywords, &given[0],
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$OOOOO:RefillRing", keywords, &given[0],
                                      &given[1], &given[2], &given[3], &given[4])) {
         return NULL;
     }
@@ -275,7 +275,7 @@ static PyObject *server_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
     PyObject *hard = Py_True;
     int64_t period;
     int64_t budget;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "$OOOO!:CbsServer", keywords, &given[0],
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$OOOO!:CbsServer", keywords, &given[0],
                                      &given[1], &given[2], &PyBool_Type, &hard)) {
         return NULL;
     }

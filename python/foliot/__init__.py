@@ -23,7 +23,7 @@ This file only re-exports. What computes is the compiled ``_core``; what declare
 and what it tells), ``_trace``, ``_gantt`` and ``plot`` (what each worker did when), ``_errors``.
 """
 
-from foliot import analysis, io, plot
+from foliot import analysis, io, plot, policy
 from foliot._budget import Depletion, Group, SchedulingContext
 from foliot._component import (
     Bytes,
@@ -148,6 +148,7 @@ __all__ = [
     "native_slot",
     "numba_signature",
     "plot",
+    "policy",
     "policy_signature",
     "quarantine",
     "resource",
