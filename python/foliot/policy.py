@@ -4,6 +4,9 @@ They are the very ones that run live and in the simulator, for notebooks, teachi
 ``FairQueue`` shares a processor by weight, ``RefillRing`` gives a budget back one period after its
 use, and ``CbsServer`` gives one each period, with a deadline to be run by.
 
+A ``Policy`` overrides what the scheduler decides; ``Ready``, ``Runnable`` and ``PolicyLoad`` are
+what it is shown.
+
     >>> from foliot.policy import FairQueue
     >>> queue = FairQueue(slice=2, mode="textbook", quantum=1)
     >>> queue.join(1, weight=2, now=0)
@@ -16,6 +19,20 @@ use, and ``CbsServer`` gives one each period, with a deadline to be run by.
     [(1, 3), (10, 1)]
 """
 
-from foliot._core import CbsServer, FairQueue, RefillRing
+from foliot._core import CbsServer, FairQueue, Ready, RefillRing, Runnable
+from foliot._policy import BASES, NEVER, Policy, PolicyLoad
+from foliot._policy_native import RUNNABLE_DTYPE, NativeSlot
 
-__all__ = ["CbsServer", "FairQueue", "RefillRing"]
+__all__ = [
+    "BASES",
+    "NEVER",
+    "RUNNABLE_DTYPE",
+    "CbsServer",
+    "FairQueue",
+    "NativeSlot",
+    "Policy",
+    "PolicyLoad",
+    "Ready",
+    "RefillRing",
+    "Runnable",
+]
