@@ -508,6 +508,7 @@ class FrameResult:
     @property
     def spans(self) -> list[Span]: ...
     def to_svg(self) -> str: ...
+    def _repr_html_(self) -> str: ...
 
 @final
 class VirtualClock:
@@ -729,10 +730,10 @@ class SimGraph:
     def __new__(
         cls,
         names: tuple[str, ...],
-        costs: Buffer,
-        first: Buffer,
-        predecessors: Buffer,
-        lanes: Buffer | None,
+        costs: npt.NDArray[Any],
+        first: npt.NDArray[Any],
+        predecessors: npt.NDArray[Any],
+        lanes: npt.NDArray[Any] | None,
         lane_count: int,
     ) -> Self: ...
     @classmethod
@@ -755,7 +756,7 @@ class SimGraph:
         cpus: int,
         seed: int,
         costs: tuple[int, int, int],
-        out: tuple[Buffer, Buffer, Buffer, Buffer],
+        out: tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]],
         policy: object = None,
         progress: Callable[[int], object] | None = None,
     ) -> dict[str, Any]: ...

@@ -172,7 +172,7 @@ class GraphResult:
         return f"<table><caption>run of a task graph</caption><tbody>{cells}</tbody></table>"
 
 
-def order_of(policy: str | Policy, queues: str | None) -> str:
+def order_of(policy: object, queues: str | None) -> str:
     """The core's order for a policy and a kind of queue.
 
     Example:
