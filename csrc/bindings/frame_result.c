@@ -120,6 +120,12 @@ static const char *skip_reason(const fol_system_timing *timing)
         return "disabled";
     case FOL_RUN_QUARANTINED:
         return "quarantined";
+    case FOL_RUN_DENIED:
+        return "the policy did not admit it";
+    case FOL_RUN_OVERRUN:
+        return "its budget was used up, so it was skipped";
+    case FOL_RUN_KILLED:
+        return "its budget was used up, so it was killed";
     default:
         return "the frame was interrupted";
     }
@@ -189,6 +195,34 @@ static PyObject *result_skipped(PyObject *object, void *closure)
         }
     }
     return list;
+}
+
+/* {name: how often} of the systems for which that is not 0. */
+static PyObject *count_dict(const frame_result *self, bool is_misses)
+{
+    PyObject *dict = PyDict_New();
+    const uint32_t *order = fol_plan_running_order(self->plan->core);
+    for (uint32_t i = 0; dict != NULL && i < self->frame.system_count; i++) {
+        const fol_system_timing *timing = &self->frame.systems[order[i]];
+        uint32_t count = is_misses ? timing->misses : timing->overruns;
+        if (count > 0 &&
+            set_taken(dict, system_name(self, order[i]), PyLong_FromUnsignedLong(count)) < 0) {
+            Py_CLEAR(dict);
+        }
+    }
+    return dict;
+}
+
+static PyObject *result_misses(PyObject *object, void *closure)
+{
+    (void)closure;
+    return count_dict((frame_result *)object, true);
+}
+
+static PyObject *result_overruns(PyObject *object, void *closure)
+{
+    (void)closure;
+    return count_dict((frame_result *)object, false);
 }
 
 static PyObject *result_skipped_reasons(PyObject *object, void *closure)
@@ -339,10 +373,10 @@ static PyObject *result_time(PyObject *object, void *closure)
     return PyFloat_FromDouble(((frame_result *)object)->frame.time);
 }
 
-/* The answer of a function of foliot._trace; takes the reference of its arguments. */
-static PyObject *ask_trace(const char *name, PyObject *arguments)
+/* The answer of a function of a module; takes the reference of its arguments. */
+static PyObject *ask(const char *module_name, const char *name, PyObject *arguments)
 {
-    PyObject *module = arguments == NULL ? NULL : PyImport_ImportModule("foliot._trace");
+    PyObject *module = arguments == NULL ? NULL : PyImport_ImportModule(module_name);
     PyObject *function = module == NULL ? NULL : PyObject_GetAttrString(module, name);
     PyObject *answer = function == NULL ? NULL : PyObject_Call(function, arguments, NULL);
     Py_XDECREF(function);
@@ -358,14 +392,21 @@ static PyObject *result_spans(PyObject *object, void *closure)
     if (self->scheduler == NULL) {
         return PyList_New(0);
     }
-    return ask_trace("frame_spans", Py_BuildValue("(OOK)", self->scheduler, self->plan,
-                                                  (unsigned long long)self->frame.frame));
+    return ask(
+        "foliot._trace", "frame_spans",
+        Py_BuildValue("(OOK)", self->scheduler, self->plan, (unsigned long long)self->frame.frame));
 }
 
 static PyObject *result_to_svg(PyObject *object, PyObject *unused)
 {
     (void)unused;
-    return ask_trace("frame_svg", PyTuple_Pack(1, object));
+    return ask("foliot._trace", "frame_svg", PyTuple_Pack(1, object));
+}
+
+static PyObject *result_repr_html(PyObject *object, PyObject *unused)
+{
+    (void)unused;
+    return ask("foliot._frame_html", "frame_html", PyTuple_Pack(1, object));
 }
 
 static PyObject *result_repr(PyObject *object)
@@ -397,6 +438,10 @@ static PyGetSetDef result_getset[] = {
     {"skipped", result_skipped, NULL, "Names of the systems that did not run, in order.", NULL},
     {"skipped_reasons", result_skipped_reasons, NULL,
      "{name: why} of the systems that did not run.", NULL},
+    {"misses", result_misses, NULL, "{name: deadlines missed} of the systems that missed any.",
+     NULL},
+    {"overruns", result_overruns, NULL,
+     "{name: times it used up its budget before its work was done} of the systems that did.", NULL},
     {"phases", result_phases, NULL, "{phase: nanoseconds}, merges included.", NULL},
     {"phase_steps", result_phase_steps, NULL, "{phase: how often it ran in the frame}.", NULL},
     {"stages", result_stages, NULL, "{phase: [nanoseconds in the systems of each stage]}.", NULL},
@@ -417,6 +462,8 @@ static PyMethodDef result_methods[] = {
     {"to_svg", result_to_svg, METH_NOARGS,
      "to_svg($self, /)\n--\n\n"
      "A picture of the frame, a lane for each worker; ValueError without spans."},
+    {"_repr_html_", result_repr_html, METH_NOARGS,
+     "_repr_html_($self, /)\n--\n\nThe frame as a table for notebooks."},
     {NULL, NULL, 0, NULL},
 };
 
