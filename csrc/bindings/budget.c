@@ -79,10 +79,11 @@ static PyObject *ring_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         return NULL;
     }
     if (read_period(given[1], &period) < 0 ||
-        read_number(given[0], "budget", 1, period, &budget) < 0 ||
+        read_number(given[0], "budget (at most the period)", 1, period, &budget) < 0 ||
         (given[2] != NULL &&
          read_number(given[2], "capacity", FOL_REFILLS_MIN, FOL_REFILLS_MAX, &capacity) < 0) ||
-        (given[3] != NULL && read_number(given[3], "minimum", 0, budget, &minimum) < 0) ||
+        (given[3] != NULL &&
+         read_number(given[3], "minimum (at most the budget)", 0, budget, &minimum) < 0) ||
         (given[4] != NULL && read_time(given[4], "start", &start) < 0)) {
         return NULL;
     }
@@ -275,20 +276,25 @@ static PyObject *server_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
     PyObject *hard = Py_True;
     int64_t period;
     int64_t budget;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$OOOO!:CbsServer", keywords, &given[0],
-                                     &given[1], &given[2], &PyBool_Type, &hard)) {
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$OOOO:CbsServer", keywords, &given[0],
+                                     &given[1], &given[2], &hard)) {
         return NULL;
     }
     if (given[0] == NULL || given[1] == NULL) {
         PyErr_SetString(PyExc_TypeError, "a CbsServer needs budget= and period=");
         return NULL;
     }
+    if (!PyBool_Check(hard)) {
+        PyErr_Format(PyExc_TypeError, "hard is True or False, got %R", hard);
+        return NULL;
+    }
     if (read_period(given[1], &period) < 0 ||
-        read_number(given[0], "budget", 1, period, &budget) < 0) {
+        read_number(given[0], "budget (at most the period)", 1, period, &budget) < 0) {
         return NULL;
     }
     int64_t deadline = period;
-    if (given[2] != Py_None && read_number(given[2], "deadline", budget, period, &deadline) < 0) {
+    if (given[2] != Py_None && read_number(given[2], "deadline (from the budget to the period)",
+                                           budget, period, &deadline) < 0) {
         return NULL;
     }
     server_object *self = (server_object *)type->tp_alloc(type, 0);
