@@ -1,8 +1,9 @@
 /* What the schedulability tests share: the room they work in, the set at hand, and its sums.
  *
- * A set is loaded before a test runs: checked, copied, and measured. Every time is then at most
- * 2^60 and every point in time at most 2^62, so that sums of two are below 2^63; products and sums
- * over the tasks are taken in 128 bits and held to SATURATED, which is above any point in time.
+ * A set is loaded before a test runs: checked, measured, and turned into columns. Every time is
+ * then at most 2^60 and every point in time at most 2^62, so that sums of two are below 2^63;
+ * products and sums over the tasks are taken in 128 bits and held to SATURATED, which is above any
+ * point in time.
  *
  * `steps` counts looks at a task since the load; a test that would need too many gives up.
  */
@@ -24,16 +25,15 @@ __extension__ typedef unsigned __int128 fol_wide_unsigned;
 struct fol_analysis {
     uint32_t capacity;
     uint32_t count;
-    fol_analysis_task *tasks;  /* the set at hand */
-    int64_t *due;              /* deadline less jitter of each, perhaps below 0 */
-    int64_t *remainders;       /* of the exact utilisation */
+    const fol_analysis_task *tasks; /* the set at hand; the caller's */
+    int64_t *due;                   /* deadline less jitter of each, perhaps below 0 */
+    int64_t *remainders;            /* of the exact utilisation */
     fol_analysis_task *chosen; /* a part of a set, which a test of the whole set puts together */
     uint32_t *order;
     const fol_dense_code *code;
     fol_dense dense;
     bool is_dense;     /* all numbers of the set are small: `dense` stands for it */
     bool has_blocking; /* any task is blocked at times */
-    bool has_jitter;
     bool has_slack;    /* a period above its deadline less jitter */
     int64_t first_due; /* the least of due */
     int64_t last_deadline;
@@ -41,7 +41,8 @@ struct fol_analysis {
     uint64_t steps;
 };
 
-/* Copies and measures a set; FOL_E_VALUE as the public functions. */
+/* Checks and measures a set, which stays the caller's and in use until the next one is loaded;
+ * FOL_E_VALUE as the public functions. */
 int fol_analysis_load(fol_analysis *analysis, const fol_analysis_task *tasks, uint32_t count);
 
 /* Takes note of looks at tasks; -E2BIG when there were too many. */

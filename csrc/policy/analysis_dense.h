@@ -15,6 +15,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "foliot/analysis.h"
+
 #define FOL_DENSE_GROUP 8u
 #define FOL_DENSE_MAX   (INT64_C(1) << 49)
 
@@ -23,26 +25,44 @@ typedef struct fol_dense {
     uint32_t size; /* whole groups */
     double *wcet;
     double *period;
-    double *inverse;  /* of the period */
     double *deadline; /* less the jitter */
+    /* What follows is rounded. */
+    double *inverse; /* of the period */
+    double *share;   /* wcet over period */
+    double *slope;   /* period less deadline, but not below 0, times the share */
 } fol_dense;
+
+/* Sums over the tasks that are due, each within a few units of the last place for each task. */
+typedef struct fol_dense_sums {
+    double utilisation; /* of their shares */
+    double slope;
+} fol_dense_sums;
 
 /* What is due within the interval [0, t]. */
 typedef struct fol_dense_demand {
     double demand;
     double since; /* time since the last deadline within it; above t where there is none */
+    fol_dense_sums sums;
 } fol_dense_demand;
 
-/* Sums over the tasks, each within a few units of the last place for each task. */
-typedef struct fol_dense_sums {
-    double utilisation;
-    double slope; /* of (period - deadline) times utilisation */
-    double size;  /* of its absolute value */
-} fol_dense_sums;
+/* What a set's numbers are like. */
+typedef struct fol_dense_measure {
+    bool is_valid;         /* each task keeps to the bounds of foliot/analysis.h */
+    uint64_t bits;         /* of any period, deadline and jitter */
+    uint64_t blocking;     /* bits of any */
+    int64_t first_due;     /* the least deadline less jitter; INT64_MAX without tasks */
+    int64_t last_deadline; /* the largest; 0 without tasks */
+    int64_t most_late;     /* the largest of deadline less jitter less period, at least 0 */
+    bool has_slack;        /* a period above its deadline less jitter */
+} fol_dense_measure;
 
 typedef struct fol_dense_code {
+    /* Fills `size` and the whole columns, and deadline less jitter of each task. The columns mean
+     * something where the numbers are small. */
+    void (*load)(const fol_analysis_task *tasks, uint32_t count, fol_dense *dense, int64_t *due,
+                 fol_dense_measure *out);
     void (*demand)(const fol_dense *dense, double t, fol_dense_demand *out);
-    /* Fills the inverses as well. */
+    /* Of all tasks. Fills the rounded columns. */
     void (*sums)(const fol_dense *dense, fol_dense_sums *out);
 } fol_dense_code;
 

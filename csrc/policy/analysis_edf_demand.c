@@ -14,9 +14,12 @@
  * which are at most those of t. What exceeds its length does so first at a deadline, so each look
  * is turned to the last deadline up to t.
  *
- * Horizon: beyond most_late demand is at most utilisation * t + slope, which meets t at slope / (1
- * - utilisation); beyond the synchronous busy period nothing new begins; at utilisation 1 demand
- * minus t repeats each hyperperiod. Any upper bound of any of them will do.
+ * Reach: demand is at most utilisation * t + slope, where slope sums max(0, T - D) C / T; so what
+ * exceeds its length is at most slope / (1 - utilisation). Up to a t only the tasks due by then
+ * count, so each look gives a reach of its own, often far below t.
+ *
+ * Horizon: the reach of all tasks; or the synchronous busy period, beyond which nothing new begins;
+ * or at utilisation 1, where demand minus t repeats, the hyperperiod. Any upper bound will do.
  *
  * The first t that does not fit is found by halving the stretch it must lie in.
  */
@@ -35,13 +38,36 @@ typedef struct look {
     int64_t demand;   /* with blocking */
     int64_t blocking; /* of it */
     int64_t deadline; /* the last one up to t; -1: none */
+    int64_t reach;    /* what exceeds its length up to t is at most this */
 } look;
+
+/* The reach of tasks, from sums over them, with every rounding to the safe side. */
+static double reach_of(const fol_analysis *analysis, const fol_dense_sums *sums)
+{
+    double error = (analysis->count + 2) * ERROR_PER_TASK;
+    double room = 1.0 - sums->utilisation - error * (1.0 + sums->utilisation);
+    if (room <= 0.0) {
+        return 2.0 * (double)FOL_ANALYSIS_HORIZON_MAX;
+    }
+    return sums->slope / room * (1.0 + 2.0 * error) + 1.0;
+}
+
+static void add_share(const fol_analysis *analysis, uint32_t i, fol_dense_sums *sums)
+{
+    const fol_analysis_task *task = &analysis->tasks[i];
+    double share = (double)task->wcet / (double)task->period;
+    sums->utilisation += share;
+    if (task->period > analysis->due[i]) {
+        sums->slope += (double)(task->period - analysis->due[i]) * share;
+    }
+}
 
 /* Beyond the last relative deadline no task is left to block another. */
 static void look_exact(const fol_analysis *analysis, int64_t t, look *out)
 {
     bool has_blocker = t < analysis->last_deadline;
-    *out = (look){.deadline = -1};
+    fol_dense_sums sums = {0};
+    *out = (look){.deadline = -1, .reach = t};
     for (uint32_t i = 0; i < analysis->count; i++) {
         const fol_analysis_task *task = &analysis->tasks[i];
         int64_t span = t - analysis->due[i];
@@ -54,8 +80,12 @@ static void look_exact(const fol_analysis *analysis, int64_t t, look *out)
         if (has_blocker && task->blocking > out->blocking) {
             out->blocking = task->blocking;
         }
+        add_share(analysis, i, &sums);
     }
     out->demand = fol_analysis_add(out->demand, 1, out->blocking);
+    sums.slope += (double)out->blocking;
+    double reach = reach_of(analysis, &sums);
+    out->reach = reach < (double)t ? (int64_t)reach : t;
 }
 
 static void look_at(const fol_analysis *analysis, int64_t t, look *out)
@@ -66,7 +96,8 @@ static void look_at(const fol_analysis *analysis, int64_t t, look *out)
     }
     fol_dense_demand found;
     analysis->code->demand(&analysis->dense, (double)t, &found);
-    *out = (look){.deadline = -1};
+    double reach = reach_of(analysis, &found.sums);
+    *out = (look){.deadline = -1, .reach = reach < (double)t ? (int64_t)reach : t};
     /* Above 2^53 the sum is rounded, but it is above t all the same. */
     double most = (double)FOL_ANALYSIS_HORIZON_MAX;
     out->demand = (int64_t)(found.demand < most ? found.demand : most);
@@ -92,6 +123,7 @@ static int find_last(fol_analysis *analysis, int64_t after, int64_t to, int64_t 
             return FOL_OK;
         }
         t = found.demand < found.deadline ? found.demand : found.deadline - 1;
+        t = found.reach < t ? found.reach : t;
         int status = fol_analysis_step(analysis, analysis->count);
         if (status < 0) {
             return status;
@@ -112,14 +144,20 @@ static int find_any(fol_analysis *analysis, int64_t after, int64_t to, int64_t *
     return status;
 }
 
-/* The first deadline in (after, *t] that does not fit, where *t is one. At most 62 rounds. */
+/* The first deadline in (after, *t] that does not fit, where *t is one. Each of at most 62 rounds
+ * goes to the one before, if there is any, and halves what is left. */
 static int find_first(fol_analysis *analysis, int64_t after, int64_t *t)
 {
     int64_t clear = after;
-    while (*t - clear > 1) {
-        int64_t middle = clear + (*t - clear) / 2;
+    for (;;) {
         int64_t found;
-        int status = find_any(analysis, clear, middle, &found);
+        int status = find_any(analysis, clear, *t - 1, &found);
+        if (status < 0 || found < 0) {
+            return status;
+        }
+        *t = found;
+        int64_t middle = clear + (found - clear) / 2;
+        status = find_any(analysis, clear, middle, &found);
         if (status < 0) {
             return status;
         }
@@ -129,26 +167,30 @@ static int find_first(fol_analysis *analysis, int64_t after, int64_t *t)
             *t = found;
         }
     }
-    return FOL_OK;
 }
 
-/* Stretches that double in length, the shortest first, because what does not fit is often early.
- * *t is -1 when everything up to the horizon fits. */
+/* *t is -1 when everything up to the horizon fits. What does not is often early, so the first one
+ * is looked for in stretches that double in length. */
 static int search(fol_analysis *analysis, int64_t horizon, int64_t *t)
 {
     int64_t clear = analysis->first_due - 1;
-    *t = -1;
-    while (clear < horizon && *t < 0) {
-        int64_t to = clear < horizon / 2 ? 2 * clear + 1 : horizon;
-        int status = find_any(analysis, clear, to, t);
+    int status = find_any(analysis, clear, horizon, t);
+    if (status < 0 || *t < 0) {
+        return status;
+    }
+    while (clear < *t / 2) {
+        int64_t found;
+        status = find_any(analysis, clear, 2 * clear + 1, &found);
         if (status < 0) {
             return status;
         }
-        if (*t < 0) {
-            clear = to;
+        if (found >= 0) {
+            *t = found;
+            break;
         }
+        clear = 2 * clear + 1;
     }
-    return *t < 0 ? FOL_OK : find_first(analysis, clear, t);
+    return find_first(analysis, clear, t);
 }
 
 static void sum_up(const fol_analysis *analysis, fol_dense_sums *out)
@@ -159,28 +201,8 @@ static void sum_up(const fol_analysis *analysis, fol_dense_sums *out)
     }
     *out = (fol_dense_sums){0};
     for (uint32_t i = 0; i < analysis->count; i++) {
-        const fol_analysis_task *task = &analysis->tasks[i];
-        double share = (double)task->wcet / (double)task->period;
-        double part = (double)(task->period - analysis->due[i]) * share;
-        out->utilisation += share;
-        out->slope += part;
-        out->size += part < 0.0 ? -part : part;
+        add_share(analysis, i, out);
     }
-}
-
-/* An upper bound of where the line of the demand meets t, with every rounding to the safe side;
- * above the largest horizon when utilisation is too near to 1 to say. */
-static double line_end(const fol_analysis *analysis, const fol_dense_sums *sums)
-{
-    double error = (analysis->count + 2) * ERROR_PER_TASK;
-    double room = 1.0 - sums->utilisation - error * (1.0 + sums->utilisation);
-    if (room <= 0.0) {
-        return 2.0 * (double)FOL_ANALYSIS_HORIZON_MAX;
-    }
-    double slope = sums->slope + error * sums->size;
-    double end = slope / room * (1.0 + error) + 1.0;
-    double late = (double)analysis->most_late * (1.0 + error) + 1.0;
-    return end > late ? end : late;
 }
 
 /* The last t that has to be looked at; above the largest horizon: it is not known. compared: the
@@ -190,7 +212,7 @@ static int find_horizon(fol_analysis *analysis, const fol_dense_sums *sums, int 
 {
     const int64_t unknown = FOL_ANALYSIS_HORIZON_MAX;
     int64_t horizon = unknown;
-    double end = line_end(analysis, sums);
+    double end = reach_of(analysis, sums);
     if (end < (double)unknown) {
         horizon = (int64_t)end;
         if (end <= HORIZON_SHORT * (double)analysis->last_deadline) {

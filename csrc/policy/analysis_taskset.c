@@ -17,7 +17,7 @@
 #define DIGIT_BITS 62u
 /* Above what a sum of quotients in doubles is off by, for one task and the sum's own rounding. */
 #define ERROR_PER_TASK 0x1p-50
-#define NEVER_DUE      0x1p50
+#define COLUMNS        6u
 
 static size_t whole_groups(size_t count)
 {
@@ -34,22 +34,23 @@ int fol_analysis_create(uint32_t capacity, fol_analysis **out)
         return -ENOMEM;
     }
     size_t column = whole_groups(capacity) * sizeof(double);
-    size_t set = capacity * sizeof(fol_analysis_task);
+    size_t chosen = capacity * sizeof(fol_analysis_task);
     size_t numbers = capacity * sizeof(int64_t);
     /* Columns come first, for their alignment. */
-    char *block =
-        fol_alloc_aligned(4 * column + 2 * set + 2 * numbers + capacity * sizeof(*analysis->order));
+    char *block = fol_alloc_aligned(COLUMNS * column + chosen + 2 * numbers +
+                                    capacity * sizeof(*analysis->order));
     if (block == NULL) {
         goto fail_block;
     }
-    analysis->dense.wcet = (double *)(void *)block;
-    analysis->dense.period = (double *)(void *)(block + column);
-    analysis->dense.inverse = (double *)(void *)(block + 2 * column);
-    analysis->dense.deadline = (double *)(void *)(block + 3 * column);
-    block += 4 * column;
-    analysis->tasks = (fol_analysis_task *)(void *)block;
-    analysis->chosen = analysis->tasks + capacity;
-    analysis->due = (int64_t *)(void *)(block + 2 * set);
+    double **columns[] = {&analysis->dense.wcet,     &analysis->dense.period,
+                          &analysis->dense.deadline, &analysis->dense.inverse,
+                          &analysis->dense.share,    &analysis->dense.slope};
+    for (size_t i = 0; i < COLUMNS; i++) {
+        *columns[i] = (double *)(void *)block;
+        block += column;
+    }
+    analysis->chosen = (fol_analysis_task *)(void *)block;
+    analysis->due = (int64_t *)(void *)(block + chosen);
     analysis->remainders = analysis->due + capacity;
     analysis->order = (uint32_t *)(void *)(analysis->remainders + capacity);
     analysis->capacity = capacity;
@@ -69,75 +70,25 @@ void fol_analysis_destroy(fol_analysis *analysis)
     }
 }
 
-static bool task_is_valid(const fol_analysis_task *task)
-{
-    /* One comparison for both ends: what is below the lower one wraps to the far end. */
-    const uint64_t most = (uint64_t)FOL_ANALYSIS_TIME_MAX;
-    bool is_off = (uint64_t)task->period - 1 >= most;
-    is_off |= (uint64_t)task->deadline - 1 >= most;
-    is_off |= (uint64_t)task->wcet - 1 >= (uint64_t)task->deadline;
-    is_off |= (uint64_t)task->jitter > most;
-    is_off |= (uint64_t)task->blocking > most;
-    return !is_off;
-}
-
-/* The columns of a set of small numbers, padded with tasks that are never due. */
-static void fill_columns(fol_analysis *analysis)
-{
-    fol_dense *dense = &analysis->dense;
-    dense->size = (uint32_t)whole_groups(analysis->count);
-    for (uint32_t i = 0; i < analysis->count; i++) {
-        dense->wcet[i] = (double)analysis->tasks[i].wcet;
-        dense->period[i] = (double)analysis->tasks[i].period;
-        dense->deadline[i] = (double)analysis->due[i];
-    }
-    for (uint32_t i = analysis->count; i < dense->size; i++) {
-        dense->wcet[i] = 0.0;
-        dense->period[i] = 1.0;
-        dense->deadline[i] = NEVER_DUE;
-    }
-}
-
 int fol_analysis_load(fol_analysis *analysis, const fol_analysis_task *tasks, uint32_t count)
 {
     if (count > analysis->capacity) {
         return FOL_E_VALUE;
     }
-    int64_t first_due = INT64_MAX;
-    int64_t last_deadline = 0;
-    int64_t most_late = 0;
-    uint64_t all = 0;
-    int64_t blocking = 0;
-    int64_t jitter = 0;
-    bool has_slack = false;
-    for (uint32_t i = 0; i < count; i++) {
-        const fol_analysis_task *task = &tasks[i];
-        if (!task_is_valid(task)) {
-            return FOL_E_VALUE;
-        }
-        int64_t due = task->deadline - task->jitter;
-        analysis->tasks[i] = *task;
-        analysis->due[i] = due;
-        all |= (uint64_t)(task->period | task->deadline | task->jitter);
-        blocking |= task->blocking;
-        jitter |= task->jitter;
-        has_slack |= due < task->period;
-        first_due = due < first_due ? due : first_due;
-        last_deadline = task->deadline > last_deadline ? task->deadline : last_deadline;
-        most_late = due - task->period > most_late ? due - task->period : most_late;
+    fol_dense_measure measure;
+    analysis->code->load(tasks, count, &analysis->dense, analysis->due, &measure);
+    if (!measure.is_valid) {
+        return FOL_E_VALUE;
     }
+    analysis->tasks = tasks;
     analysis->count = count;
-    analysis->first_due = first_due;
-    analysis->last_deadline = last_deadline;
-    analysis->most_late = most_late;
-    analysis->has_blocking = blocking != 0;
-    analysis->has_jitter = jitter != 0;
-    analysis->has_slack = has_slack;
+    analysis->first_due = measure.first_due;
+    analysis->last_deadline = measure.last_deadline;
+    analysis->most_late = measure.most_late;
+    analysis->has_blocking = measure.blocking != 0;
+    analysis->has_slack = measure.has_slack;
     analysis->steps = 0;
-    analysis->is_dense = blocking == 0 && all < (uint64_t)FOL_DENSE_MAX;
-    if (analysis->is_dense) {
-        fill_columns(analysis);
-    }
+    analysis->is_dense = measure.blocking == 0 && measure.bits < (uint64_t)FOL_DENSE_MAX;
     return FOL_OK;
 }
 
