@@ -109,6 +109,26 @@ fol_heap_node fol_heap_pop(fol_heap *heap)
     return first;
 }
 
+uint32_t fol_heap_count_below(const fol_heap *heap, int64_t rank, uint32_t most, uint32_t *scratch)
+{
+    if (heap->count == 0 || most == 0 || heap->nodes[0].rank >= rank) {
+        return 0;
+    }
+    scratch[0] = 0;
+    uint32_t found = 1;
+    /* What is below hangs together at the top: each of those found is looked under once. */
+    for (uint32_t looked = 0; looked < found && found < most; looked++) {
+        uint64_t first = (uint64_t)scratch[looked] * CHILDREN + 1;
+        for (uint64_t child = first; child < first + CHILDREN && child < heap->count; child++) {
+            if (found < most && heap->nodes[child].rank < rank) {
+                scratch[found] = (uint32_t)child;
+                found += 1;
+            }
+        }
+    }
+    return found;
+}
+
 bool fol_heap_invariants(const fol_heap *heap)
 {
     for (uint32_t place = 0; place < heap->count; place++) {

@@ -38,6 +38,9 @@ void fol_heap_update(fol_heap *heap, int64_t rank, uint32_t id);
 /* The first node, which leaves; the heap must not be empty. */
 fol_heap_node fol_heap_pop(fol_heap *heap);
 
+/* How many have a rank below, but at most `most`; scratch: room for so many. */
+uint32_t fol_heap_count_below(const fol_heap *heap, int64_t rank, uint32_t most, uint32_t *scratch);
+
 /* Whether a comes before b. */
 static inline bool fol_heap_is_before(int64_t rank_a, uint32_t a, int64_t rank_b, uint32_t b)
 {
