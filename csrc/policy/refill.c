@@ -137,6 +137,9 @@ void fol_refill_charge(fol_refill_ring *ring, int64_t used)
 {
     FOL_ASSERT(used >= 0 && used <= FOL_BUDGET_MAX_TIME);
     FOL_CHECK_INVARIANTS(fol_refill_invariants(ring));
+    if (head_of(ring)->time >= END_OF_TIME) {
+        return;
+    }
     used = use_whole(ring, used);
     if (used > 0) {
         fol_refill *head = head_of(ring);
