@@ -104,6 +104,8 @@ typedef struct fol_backend_ops {
     void (*unprepare)(fol_backend *backend, fol_work *work);
     void (*run)(fol_backend *backend, const fol_work *work);
     fol_backend_explain *explain; /* NULL: everything runs on the caller */
+    /* How many workers a governed run of the phase may use, which it counts as a run; NULL: all. */
+    uint32_t (*governed_workers)(fol_backend *backend, const fol_work *work);
     /* After each frame; NULL: nothing to learn. The backend's wants_ring may change here only. */
     void (*end_frame)(fol_backend *backend, const fol_backend_frame *frame);
     /* Which backend it is for now, and why; NULL: its own name, and what init said. */

@@ -176,6 +176,11 @@ static int finish_badly(fol_py_scheduler *self, int status, double dt, batch *ma
         }
     }
     fol_py_drop_errors(self);
+    (void)fol_py_take_policy_interrupt(self);
+    int noticed = fol_py_collect_notices(self, &made->errors);
+    if (noticed < 0) {
+        return -1;
+    }
     bool has_unseen = fol_py_io_home_has_unseen(self->home);
     if (has_unseen) {
         if ((made->errors == NULL && (made->errors = PyList_New(0)) == NULL) ||
@@ -186,7 +191,8 @@ static int finish_badly(fol_py_scheduler *self, int status, double dt, batch *ma
     if (status == FOL_E_INTERRUPTED || self->interrupt != NULL) {
         return raise_interrupt(self, made);
     }
-    bool fails = status == FOL_E_FRAME || (has_unseen && self->policy == FOL_ERRORS_RAISE);
+    bool fails =
+        status == FOL_E_FRAME || ((has_unseen || noticed > 0) && self->policy == FOL_ERRORS_RAISE);
     return fails ? raise_frame_error(self, made) : 0;
 }
 
@@ -210,8 +216,8 @@ static int run_batch(fol_py_scheduler *self, uint64_t count, double dt, batch *m
                             : fol_scheduler_tick_many(self->core, count, dt, &done);
     fol_py_world_end_frame(self->world);
     bool went_well = status == 0 && fol_scheduler_frame(self->core)->error_count == 0 &&
-                     self->interrupt == NULL && self->face.error == NULL &&
-                     !fol_py_io_home_has_unseen(self->home);
+                     self->interrupt == NULL && self->face.error == NULL && !self->has_notices &&
+                     self->bound_policy == NULL && !fol_py_io_home_has_unseen(self->home);
     int answer = went_well ? 0 : finish_badly(self, status, dt, made);
     self->is_driving = false;
     return answer;
@@ -259,7 +265,7 @@ static int run_frames(fol_py_scheduler *self, uint64_t count, double dt, batch *
         if (done > 0 && pause_between(self) < 0) {
             return -1;
         }
-        bool is_batch = !self->runs_host && self->policy == FOL_ERRORS_RAISE;
+        bool is_batch = !self->runs_host && !self->has_notices && self->policy == FOL_ERRORS_RAISE;
         uint64_t left = count - done;
         uint64_t frames = !is_batch ? 1 : left < MAX_BATCH ? left : MAX_BATCH;
         if (run_batch(self, frames, dt, made) < 0) {

@@ -146,21 +146,21 @@ static int raise_open(fol_py_scheduler *self, int status, const fol_py_binding *
 static int read_config(fol_py_scheduler *self, PyObject *args, fol_scheduler_config *config,
                        PyObject **plan, PyObject **records, PyObject **rates, PyObject **clock)
 {
-    PyObject *world;
+    PyObject *world, *chosen;
     int policy;
     unsigned long long seed;
     Py_ssize_t command_bytes;
     *config = fol_scheduler_config_default;
     int require_workers, choice, use_sqpoll;
     fol_adaptive_config *adaptive = &config->adaptive;
-    if (!PyArg_ParseTuple(args, "O!OOOOsIKdiIIndIpI(iIIIp)(IIdd)", self->state->scheduler.plan_type,
-                          plan, records, rates, &world, clock, &config->backend, &config->workers,
-                          &seed, &config->max_dt, &policy, &config->quarantine_after,
-                          &config->max_commands, &command_bytes, &config->target_task_seconds,
-                          &config->steal_batch, &require_workers, &config->trace_records, &choice,
-                          &config->max_io, &config->min_io_threads, &config->max_io_threads,
-                          &use_sqpoll, &adaptive->window, &adaptive->cooldown,
-                          &adaptive->least_gain, &adaptive->least_operations)) {
+    if (!PyArg_ParseTuple(
+            args, "O!OOOOsIKdiIIndIpI(iIIIp)(IIdd)O", self->state->scheduler.plan_type, plan,
+            records, rates, &world, clock, &config->backend, &config->workers, &seed,
+            &config->max_dt, &policy, &config->quarantine_after, &config->max_commands,
+            &command_bytes, &config->target_task_seconds, &config->steal_batch, &require_workers,
+            &config->trace_records, &choice, &config->max_io, &config->min_io_threads,
+            &config->max_io_threads, &use_sqpoll, &adaptive->window, &adaptive->cooldown,
+            &adaptive->least_gain, &adaptive->least_operations, &chosen)) {
         return -1;
     }
     config->require_workers = require_workers != 0;
@@ -174,6 +174,12 @@ static int read_config(fol_py_scheduler *self, PyObject *args, fol_scheduler_con
     config->errors = (fol_error_policy)policy;
     config->command_bytes = (size_t)command_bytes;
     config->host = fol_py_host(self);
+    if (fol_py_choose_policy(self, chosen, config) < 0) {
+        return -1;
+    }
+    if (self->bound_policy != NULL) {
+        config->host.pending = fol_py_pending_with_policy;
+    }
     if (fol_py_is_exiting()) {
         config->workers = 1;
     }
@@ -184,7 +190,7 @@ static int read_config(fol_py_scheduler *self, PyObject *args, fol_scheduler_con
 /* _open(plan, records, rates, world, clock, backend, workers, seed, max_dt, policy,
  *       quarantine_after, max_commands, command_bytes, target_task_seconds, steal_batch,
  *       require_workers, trace_records, (io, max_io, min_io_threads, max_io_threads, sqpoll),
- *       (window, cooldown, least_gain, least_operations)) */
+ *       (window, cooldown, least_gain, least_operations), policy) */
 static PyObject *scheduler_open(PyObject *object, PyObject *args)
 {
     fol_py_scheduler *self = (fol_py_scheduler *)object;
@@ -328,6 +334,16 @@ static PyObject *scheduler_is_enabled(PyObject *object, PyObject *system)
     return core == NULL ? NULL : PyBool_FromLong(fol_scheduler_is_enabled(core, (uint32_t)index));
 }
 
+static PyObject *scheduler_set_notices(PyObject *object, PyObject *wanted)
+{
+    int is_wanted = PyObject_IsTrue(wanted);
+    if (is_wanted < 0) {
+        return NULL;
+    }
+    ((fol_py_scheduler *)object)->has_notices = is_wanted != 0;
+    Py_RETURN_NONE;
+}
+
 static PyObject *scheduler_plan(PyObject *object, void *closure)
 {
     (void)closure;
@@ -365,6 +381,7 @@ static int scheduler_traverse(PyObject *object, visitproc visit, void *arg)
     Py_VISIT(self->face.error);
     Py_VISIT(self->interrupt);
     Py_VISIT(self->home);
+    Py_VISIT(self->bound_policy);
     for (uint32_t i = 0; i < self->context_count; i++) {
         Py_VISIT(self->contexts[i]);
     }
@@ -380,6 +397,7 @@ static int scheduler_clear(PyObject *object)
     Py_CLEAR(self->plan);
     Py_CLEAR(self->interrupt);
     Py_CLEAR(self->home);
+    Py_CLEAR(self->bound_policy);
     fol_py_clock_face_deinit(&self->face);
     return 0;
 }
@@ -429,6 +447,13 @@ static PyMethodDef scheduler_methods[] = {
     {"_read_worker", fol_py_scheduler_read_worker, METH_O, NULL},
     {"_explain_phase", fol_py_scheduler_explain_phase, METH_O, NULL},
     {"_explain_backend", fol_py_scheduler_explain_backend, METH_NOARGS, NULL},
+    {"_revoke", fol_py_scheduler_revoke, METH_O, NULL},
+    {"_read_account", fol_py_scheduler_read_account, METH_VARARGS, NULL},
+    {"_take_notice", fol_py_scheduler_take_notice, METH_O, NULL},
+    {"_explain_budget", fol_py_scheduler_explain_budget, METH_VARARGS, NULL},
+    {"_read_decisions", fol_py_scheduler_read_decisions, METH_O, NULL},
+    {"_take_policy_errors", fol_py_scheduler_take_policy_errors, METH_NOARGS, NULL},
+    {"_set_notices", scheduler_set_notices, METH_O, NULL},
     {"_io", fol_py_scheduler_io, METH_NOARGS, NULL},
     {"_read_trace", fol_py_scheduler_read_trace, METH_O, NULL},
     {"_trace_scale", fol_py_scheduler_trace_scale, METH_NOARGS, NULL},

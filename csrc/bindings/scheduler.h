@@ -19,6 +19,7 @@
 
 #include "bindings/bindings.h"
 #include "bindings/plan.h"
+#include "bindings/policy.h"
 #include "foliot/scheduler.h"
 
 /* Exceptions kept of one batch of frames; what is beyond is counted in the scheduler's stats. */
@@ -91,6 +92,8 @@ typedef struct fol_py_scheduler {
     uint32_t trace_records; /* asked for of each worker; 0: no trace */
     uint32_t call_count;    /* calls that run frames and have not returned: nobody may close it */
     uint64_t turn_ns;       /* when other threads of Python last had their turn */
+    PyObject *bound_policy; /* what fol_py_policy_bind made, or NULL */
+    bool has_notices;       /* some context wants to be told of depletions */
 } fol_py_scheduler;
 
 /* systems.c: contexts and core systems of a plan. */
@@ -98,6 +101,7 @@ typedef struct fol_py_binding {
     fol_py_context **contexts;
     fol_system *systems;
     fol_system_query *queries;
+    fol_system_budget *budgets;
     fol_phase_rate *rates;
     uint32_t count;
     bool runs_host;
@@ -218,6 +222,25 @@ PyObject *fol_py_scheduler_trace_scale(PyObject *self, PyObject *unused);
 PyObject *fol_py_scheduler_clear_trace(PyObject *self, PyObject *unused);
 /* The names of the kinds of trace records, by number; a tuple. */
 PyObject *fol_py_trace_kinds(void);
+
+/* scheduler_budget.c */
+/* A system's budget as the Python side gives it; *budget gets NULL or `out`. */
+int fol_py_read_budget(PyObject *given, fol_system_budget *out, const fol_system_budget **budget);
+/* None, a name or a fo.Policy. */
+int fol_py_choose_policy(fol_py_scheduler *self, PyObject *policy, fol_scheduler_config *config);
+PyObject *fol_py_scheduler_revoke(PyObject *self, PyObject *key);
+PyObject *fol_py_scheduler_read_account(PyObject *self, PyObject *args);
+PyObject *fol_py_scheduler_take_notice(PyObject *self, PyObject *key);
+PyObject *fol_py_scheduler_explain_budget(PyObject *self, PyObject *args);
+PyObject *fol_py_scheduler_read_decisions(PyObject *self, PyObject *first);
+PyObject *fol_py_scheduler_take_policy_errors(PyObject *self, PyObject *unused);
+/* Tells contexts of depletions; what their callables raise goes to the list, made when there is
+ * something. 1: something was raised; 0; -1 with an error. After a frame. */
+int fol_py_collect_notices(fol_py_scheduler *self, PyObject **list);
+/* What a slot raised to end everything becomes the scheduler's interrupt. False: there is none. */
+bool fol_py_take_policy_interrupt(fol_py_scheduler *self);
+/* fol_py_pending for a scheduler with a policy. */
+int fol_py_pending_with_policy(void *scheduler);
 
 /* orphans.c */
 /* Ends a core scheduler now, or as soon as its world is free. Keeps a pending error. */

@@ -89,6 +89,8 @@ PyObject *fol_py_scheduler_read_stats(PyObject *object, PyObject *unused)
         NUMBER(steals),           NUMBER(wakes_sent),      NUMBER(wakes_saved),
         NUMBER(io_submitted),     NUMBER(io_completed),    NUMBER(io_failed),
         NUMBER(io_system_calls),  NUMBER(io_in_flight),    NUMBER(switches),
+        NUMBER(misses),           NUMBER(overruns),        NUMBER(decisions),
+        NUMBER(policy_faults),
     };
     return number_dict(numbers, COUNT(numbers));
 }

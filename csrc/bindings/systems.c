@@ -63,16 +63,16 @@ static int bind_queries(fol_py_context *context, PyObject *records)
 }
 
 /* (system, name, function, condition, kernel, queries, resources, exclusive, commands, io,
- * max_rows, takes_turns, carries); *carries gets the last. */
+ * max_rows, takes_turns, carries, budget); *carries and *budget get the last two. */
 static fol_py_context *make_context(fol_py_scheduler *scheduler, PyObject *record,
-                                    long long *carries)
+                                    long long *carries, PyObject **budget)
 {
     PyObject *system, *name, *function, *condition, *kernel, *queries, *resources;
     int is_exclusive, records_commands, does_io, takes_turns;
     unsigned int max_rows;
-    if (!PyArg_ParseTuple(record, "OUOOOO!O!pppIpL", &system, &name, &function, &condition, &kernel,
-                          &PyTuple_Type, &queries, &PyDict_Type, &resources, &is_exclusive,
-                          &records_commands, &does_io, &max_rows, &takes_turns, carries)) {
+    if (!PyArg_ParseTuple(record, "OUOOOO!O!pppIpLO", &system, &name, &function, &condition,
+                          &kernel, &PyTuple_Type, &queries, &PyDict_Type, &resources, &is_exclusive,
+                          &records_commands, &does_io, &max_rows, &takes_turns, carries, budget)) {
         return NULL;
     }
     fol_py_state *state = scheduler->state;
@@ -190,9 +190,10 @@ int fol_py_binding_init(fol_py_binding *binding, fol_py_scheduler *scheduler, fo
     binding->contexts = PyMem_Calloc(count + 1, sizeof(*binding->contexts));
     binding->systems = PyMem_Calloc(count + 1, sizeof(*binding->systems));
     binding->queries = PyMem_Calloc(count_queries(records) + 1, sizeof(*binding->queries));
+    binding->budgets = PyMem_Calloc(count + 1, sizeof(*binding->budgets));
     binding->rates = PyMem_Calloc(phases + 1, sizeof(*binding->rates));
     if (binding->contexts == NULL || binding->systems == NULL || binding->queries == NULL ||
-        binding->rates == NULL) {
+        binding->budgets == NULL || binding->rates == NULL) {
         PyErr_NoMemory();
         goto fail;
     }
@@ -200,13 +201,17 @@ int fol_py_binding_init(fol_py_binding *binding, fol_py_scheduler *scheduler, fo
     for (size_t i = 0; i < count; i++) {
         long long carries = -1;
         PyObject *record = PyList_GET_ITEM(records, (Py_ssize_t)i);
-        fol_py_context *context = make_context(scheduler, record, &carries);
+        PyObject *budget = Py_None;
+        fol_py_context *context = make_context(scheduler, record, &carries, &budget);
         if (context == NULL) {
             goto fail;
         }
         binding->contexts[i] = context;
         binding->count++;
         fill_system(&binding->systems[i], context, queries, carries);
+        if (fol_py_read_budget(budget, &binding->budgets[i], &binding->systems[i].budget) < 0) {
+            goto fail;
+        }
         queries += context->query_count;
         binding->runs_host = binding->runs_host || binding->systems[i].needs_host ||
                              binding->systems[i].condition_needs_host;
@@ -253,6 +258,7 @@ void fol_py_binding_deinit(fol_py_binding *binding)
     fol_py_contexts_release(binding->contexts, binding->count);
     PyMem_Free(binding->systems);
     PyMem_Free(binding->queries);
+    PyMem_Free(binding->budgets);
     PyMem_Free(binding->rates);
     *binding = (fol_py_binding){.count = 0};
 }

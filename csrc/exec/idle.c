@@ -404,6 +404,7 @@ void fol_worker_begin_search(fol_worker *worker)
     worker->state_start = cycles;
     worker->idle_start_ns = fol_exec_now_ns();
     worker->spin_start_ns = worker->idle_start_ns;
+    worker->rounds = 0;
     worker->may_spin = fol_worker_may_spin(worker);
     worker->yields_left = YIELDS;
     worker->is_searching = true;
@@ -453,12 +454,22 @@ static void pause_for_a_round(fol_worker *worker)
     fol_number_add(&worker->numbers.spins, 1);
 }
 
+/* Whether looking on is still worth it: as long as a policy says, else as it was lately. */
+static bool spins_on(fol_worker *worker)
+{
+    uint32_t chosen = fol_atomic_load(&worker->chosen_spins, memory_order_relaxed);
+    if (FOL_UNLIKELY(chosen != FOL_SPINS_LEARNT)) {
+        return worker->rounds++ < chosen;
+    }
+    return fol_exec_now_ns() - worker->spin_start_ns < worker->spin_limit_ns;
+}
+
 bool fol_worker_search_on(fol_worker *worker)
 {
     bool looks_again = worker->left_some;
     worker->left_some = false;
     if (worker->may_spin) {
-        if (fol_exec_now_ns() - worker->spin_start_ns < worker->spin_limit_ns) {
+        if (spins_on(worker)) {
             pause_for_a_round(worker);
             return true;
         }
@@ -507,5 +518,6 @@ void fol_worker_park(fol_worker *worker, const fol_latch *latch)
     fol_atomic_fetch_add(&team->searchers, 1, memory_order_relaxed);
     take_back(sleepers);
     worker->spin_start_ns = fol_exec_now_ns();
+    worker->rounds = 0;
     worker->yields_left = YIELDS;
 }

@@ -33,6 +33,7 @@ static int init_worker(fol_team *team, uint32_t place, const fol_team_config *co
     fol_rng_init(&worker->rng, config->seed + place);
     fol_event_count_init(&worker->joined);
     fol_atomic_init(&worker->processor, -1);
+    fol_atomic_init(&worker->chosen_spins, FOL_SPINS_LEARNT);
     return 0;
 }
 
@@ -175,6 +176,25 @@ uint32_t fol_worker_place(const fol_worker *worker)
 fol_team *fol_worker_team(const fol_worker *worker)
 {
     return worker->team;
+}
+
+void fol_team_choose_victims(fol_team *team, uint32_t place, const uint32_t *order, uint32_t count)
+{
+    FOL_ASSERT(place < team->worker_count && count < team->worker_count);
+    fol_worker *worker = &team->workers[place];
+    for (uint32_t i = 0; i < count; i++) {
+        FOL_ASSERT(order[i] < team->worker_count && order[i] != place);
+        fol_atomic_store(&worker->chosen[i], (uint8_t)order[i], memory_order_relaxed);
+    }
+    /* Release pairs with the acquire in fol_worker_order_victims: who sees the count sees the
+     * places. One that reads while they change again gets a mixture, each of which is a place. */
+    fol_atomic_store(&worker->chosen_count, count, memory_order_release);
+}
+
+void fol_team_choose_spins(fol_team *team, uint32_t place, uint32_t rounds)
+{
+    FOL_ASSERT(place < team->worker_count);
+    fol_atomic_store(&team->workers[place].chosen_spins, rounds, memory_order_relaxed);
 }
 
 bool fol_team_is_hot(const fol_team *team)

@@ -70,6 +70,12 @@ uint32_t fol_team_worker_count(const fol_team *team);
 fol_worker *fol_team_worker(fol_team *team, uint32_t place);
 uint32_t fol_worker_place(const fol_worker *worker);
 fol_team *fol_worker_team(const fol_worker *worker);
+/* What a policy wants of the worker at a place, from its next search or wake on; by the caller
+ * between waits. Victims that are not named come after, by distance; an order of 0 names none.
+ * Rounds of looking in vain before it parks; FOL_SPINS_LEARNT: as many as were worth it lately. */
+#define FOL_SPINS_LEARNT UINT32_MAX
+void fol_team_choose_victims(fol_team *team, uint32_t place, const uint32_t *order, uint32_t count);
+void fol_team_choose_spins(fol_team *team, uint32_t place, uint32_t rounds);
 /* Somebody looks for work at this moment: an answer within a microsecond is likely. The caller asks
  * between waits, so it means helpers. */
 bool fol_team_is_hot(const fol_team *team);

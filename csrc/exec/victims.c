@@ -1,4 +1,5 @@
-/* Whom to steal from: the nearest first, each distance from a random start.
+/* Whom to steal from: whom a policy named, in that order; then the nearest first, each distance
+ * from a random start.
  *
  * A thief that lost a race for an item goes on to the next victim; when a whole round brought
  * nothing and races were lost, it pauses, twice as long each time up to a bound, so that thieves
@@ -12,16 +13,40 @@
 /* A worker with jobs of its own takes from a victim that has this many batches. */
 #define PLENTY_BATCHES 4u
 
+static bool is_named(const uint64_t *named, uint32_t place)
+{
+    return (named[place / 64] >> (place % 64) & 1) != 0;
+}
+
+/* Places that a policy named, each once. */
+static uint8_t take_named(fol_worker *worker, uint64_t *named)
+{
+    /* Acquire pairs with the release in fol_team_choose_victims. */
+    uint32_t count = fol_atomic_load(&worker->chosen_count, memory_order_acquire);
+    uint8_t taken = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        uint8_t place = fol_atomic_load(&worker->chosen[i], memory_order_relaxed);
+        if (!is_named(named, place)) {
+            named[place / 64] |= UINT64_C(1) << (place % 64);
+            worker->order[taken++] = place;
+        }
+    }
+    return taken;
+}
+
 void fol_worker_order_victims(fol_worker *worker)
 {
     fol_team *team = worker->team;
     int32_t own = sched_getcpu();
-    uint8_t count = 0;
+    uint64_t named[FOL_PLACE_WORDS] = {0};
+    uint8_t count = take_named(worker, named);
+    worker->named_count = count;
     fol_atomic_store(&worker->processor, own, memory_order_relaxed);
     for (uint32_t distance = 0; distance < FOL_DISTANCES; distance++) {
         for (uint32_t place = 0; place < team->worker_count; place++) {
             int32_t other = fol_atomic_load(&team->workers[place].processor, memory_order_relaxed);
-            if (place != worker->place && fol_topology_distance(own, other) == distance) {
+            if (place != worker->place && !is_named(named, place) &&
+                fol_topology_distance(own, other) == distance) {
                 worker->order[count++] = (uint8_t)place;
             }
         }
@@ -102,7 +127,16 @@ fol_job *fol_worker_steal(fol_worker *worker)
 {
     fol_team *team = worker->team;
     bool was_contended = false;
-    uint32_t begin = 0;
+    uint32_t begin = worker->named_count;
+    for (uint32_t i = 0; i < begin; i++) {
+        bool contended;
+        fol_job *job = steal_from(worker, &team->workers[worker->order[i]], &contended);
+        if (job != NULL) {
+            worker->pauses = 0;
+            return job;
+        }
+        was_contended = was_contended || contended;
+    }
     for (uint32_t distance = 0; distance < FOL_DISTANCES; distance++) {
         uint32_t count = worker->order_ends[distance] - begin;
         uint32_t start = count > 1 ? fol_rng_below(&worker->rng, count) : 0;

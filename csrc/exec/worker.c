@@ -296,6 +296,7 @@ void fol_worker_serve(fol_worker *worker)
     /* Whoever took the place counted itself among the searchers. */
     worker->is_searching = true;
     worker->spin_start_ns = fol_exec_now_ns();
+    worker->rounds = 0;
     worker->may_spin = true;
     worker->yields_left = 1;
     fol_number_add(&worker->numbers.joins, 1);

@@ -58,12 +58,15 @@ struct fol_worker {
     uint32_t pauses; /* of the back-off after lost swaps */
     uint64_t spin_limit_ns;
     uint64_t spin_start_ns;
+    uint32_t rounds;        /* of looking in vain since then */
     uint64_t idle_start_ns; /* when work ran out last */
     uint64_t state_start;   /* cycles, when busy or idle began */
     uint64_t poll_at;       /* cycles */
     uint64_t parked_since;  /* cycles, when a helper left; 0: none did */
     fol_rng rng;
-    /* Other places, nearest first; those of distance d end at order_ends[d]. */
+    /* Other places: first named_count that a policy named, then the others, nearest first; those of
+     * distance d end at order_ends[d]. */
+    uint8_t named_count;
     uint8_t order_ends[FOL_DISTANCES];
     uint8_t order[FOL_TEAM_MAX_WORKERS];
     /* Of each place: the single job that was seen there at the last look; 0: none. */
@@ -75,6 +78,10 @@ struct fol_worker {
     alignas(FOL_CACHE_LINE) FOL_ATOMIC(fol_worker *) waits_for; /* who runs the branch, or NULL */
     FOL_ATOMIC(bool) sleeps_in_join;
     FOL_ATOMIC(int32_t) processor; /* -1: unknown */
+    /* What a policy wants; written by the caller. */
+    FOL_ATOMIC(uint32_t) chosen_spins; /* FOL_SPINS_LEARNT: it does not say */
+    FOL_ATOMIC(uint32_t) chosen_count; /* of those that follow */
+    FOL_ATOMIC(uint8_t) chosen[FOL_TEAM_MAX_WORKERS];
 };
 
 static_assert(FOL_TEAM_MAX_WORKERS <= UINT8_MAX, "places fit into the victims' order");

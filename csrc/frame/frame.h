@@ -140,6 +140,10 @@ typedef struct fol_place {
 /* What the scheduler has of I/O: io.h. */
 typedef struct fol_frame_io fol_frame_io;
 
+/* What the scheduler has of budgets and its policy, and what a program has: budget.h. */
+typedef struct fol_frame_budget fol_frame_budget;
+typedef struct fol_budget_program fol_budget_program;
+
 typedef struct fol_kept_quarantine {
     fol_place at;
     uint32_t system;
@@ -159,6 +163,7 @@ typedef struct fol_program {
     uint32_t *phase_steps;
     fol_kept_quarantine *quarantines; /* as they came; node_count of room */
     uint32_t *quarantined;            /* their systems, in order */
+    fol_budget_program *budget;       /* NULL: it is not governed */
 } fol_program;
 
 /* One worker's part of the running frame. Counters are written by the worker alone (`commands` by
@@ -206,6 +211,10 @@ typedef struct fol_frame_counters {
     _Atomic uint64_t parallel_phases;
     _Atomic uint64_t serial_phases;
     _Atomic uint64_t switches; /* of the backend */
+    _Atomic uint64_t misses;
+    _Atomic uint64_t overruns;
+    _Atomic uint64_t decisions;
+    _Atomic uint64_t policy_faults;
 } fol_frame_counters;
 
 typedef struct fol_kept_error {
@@ -225,6 +234,8 @@ struct fol_scheduler {
     fol_trace *trace; /* NULL: none */
     /* NULL until a plan has a system with I/O; set between frames, read by anybody. */
     _Atomic(fol_frame_io *) io;
+    /* NULL until a plan is governed; set between frames, read by anybody. */
+    _Atomic(fol_frame_budget *) budget;
     uint32_t first_order; /* commands are stamped with it plus the node; older stamps were recorded
                            * under an earlier program and still wait */
     uint64_t fork_generation;
@@ -294,6 +305,12 @@ static inline fol_frame_io *fol_io_of(const fol_scheduler *scheduler)
 static inline fol_frame_io *fol_io_of_any(const fol_scheduler *scheduler)
 {
     return atomic_load_explicit(&scheduler->io, memory_order_acquire);
+}
+
+/* For any thread. Acquire pairs with the release of fol_budget_ensure. */
+static inline fol_frame_budget *fol_budget_of_any(const fol_scheduler *scheduler)
+{
+    return atomic_load_explicit(&scheduler->budget, memory_order_acquire);
 }
 
 /* Nodes take the even ticks after the base, the merge behind a node the odd one after it. */
@@ -412,7 +429,7 @@ void fol_run_piece(void *state, uint32_t index, uint32_t piece, uint32_t worker)
 void fol_end_node(void *state, uint32_t index, uint32_t worker);
 double fol_node_cost(void *state, uint32_t index, uint32_t *pieces);
 /* 0: it runs whole, where it began. */
-uint32_t fol_cut_node(const fol_scheduler *scheduler, fol_node *node);
+uint32_t fol_cut_node(fol_scheduler *scheduler, fol_runner *runner, fol_node *node);
 
 /* scheduler.c: keeps a drive out while the scheduler changes. FOL_E_BUSY, FOL_E_FORKED. */
 int fol_begin_change(fol_scheduler *scheduler);

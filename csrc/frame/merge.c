@@ -223,7 +223,8 @@ void fol_begin_parallel(void *state)
     /* Here, and behind each merge: others may begin before the caller has a node to run. */
     fol_host_set_attached(scheduler, &scheduler->runners[0], false);
     scheduler->is_parallel = true;
-    scheduler->was_parallel = true;
+    /* A governed run is one of these on one worker too. */
+    scheduler->was_parallel = scheduler->worker_count > 1;
 }
 
 void fol_end_parallel(void *state)

@@ -19,9 +19,11 @@
 #include "base/assert.h"
 #include "base/cycles.h"
 #include "foliot/status.h"
+#include "frame/budget.h"
 #include "frame/frame.h"
 
-#define MAX_PIECES 256u
+#define MAX_PIECES        256u
+#define MAX_POLICY_PIECES 65536u
 
 /* A piece is never smaller: cuts stand at multiples of 16 rows of a table. */
 #define LEAST_ROWS 16u
@@ -57,18 +59,39 @@ static uint32_t pieces_of_rows(const fol_scheduler *scheduler, const fol_node *n
     return bound_pieces(scheduler, cost * scale / scheduler->target_cycles, rows);
 }
 
-uint32_t fol_cut_node(const fol_scheduler *scheduler, fol_node *node)
+/* The policy may say how many rows a piece of a governed node has, else the system itself, since a
+ * budget is looked at between pieces. The worker gives the host's lock back for that. 0: neither
+ * says. */
+static uint32_t pieces_by_policy(fol_scheduler *scheduler, fol_runner *runner, const fol_node *node,
+                                 uint64_t rows)
+{
+    fol_host_set_attached(scheduler, runner, false);
+    uint64_t chunk = fol_budget_chunk_rows(scheduler, node, rows);
+    chunk = chunk > 0 ? chunk : node->max_rows;
+    if (chunk == 0) {
+        return 0;
+    }
+    uint64_t pieces = rows / chunk + (rows % chunk != 0);
+    uint64_t most = rows / LEAST_ROWS;
+    most = most < MAX_POLICY_PIECES ? most : MAX_POLICY_PIECES;
+    pieces = pieces < most ? pieces : most;
+    return pieces > 1 ? (uint32_t)pieces : 1;
+}
+
+uint32_t fol_cut_node(fol_scheduler *scheduler, fol_runner *runner, fol_node *node)
 {
     uint64_t rows = 0;
     uint32_t count = 1;
+    bool is_governed = scheduler->program->budget != NULL;
     fol_query_iterator iterator;
     if (node->needs_host) {
         return 0;
     }
-    if (node->may_be_cut && scheduler->worker_count > 1 &&
+    if (node->may_be_cut && (scheduler->worker_count > 1 || is_governed) &&
         fol_query_begin(node->queries[0], node->last_tick, 0, &iterator) == FOL_OK) {
         rows = fol_query_row_count(node->queries[0]);
-        count = pieces_of_rows(scheduler, node, rows);
+        count = is_governed ? pieces_by_policy(scheduler, runner, node, rows) : 0;
+        count = count > 0 ? count : pieces_of_rows(scheduler, node, rows);
     }
     /* In the lane for its condition alone: whoever is free runs the rest. */
     if (count == 1 && !node->in_lane) {

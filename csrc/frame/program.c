@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "base/memory.h"
 #include "foliot/status.h"
+#include "frame/budget.h"
 #include "frame/frame.h"
 
 static void deinit_node(fol_node *node)
@@ -245,6 +246,7 @@ void fol_program_destroy(fol_program *program)
     for (uint32_t i = 0; program->nodes != NULL && i < program->node_count; i++) {
         deinit_node(&program->nodes[i]);
     }
+    fol_budget_program_destroy(program->budget);
     fol_free(program->nodes);
     fol_free(program->node_of_system);
     fol_free(program->timings);

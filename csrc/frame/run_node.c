@@ -186,7 +186,7 @@ static uint32_t begin_beside_others(fol_scheduler *scheduler, fol_runner *runner
     fol_enter_run(scheduler, runner);
     int status = begin_due_node(scheduler, runner, node, index);
     bool has_run = status > 0;
-    uint32_t pieces = has_run && may_cut ? fol_cut_node(scheduler, node) : 0;
+    uint32_t pieces = has_run && may_cut ? fol_cut_node(scheduler, runner, node) : 0;
     if (has_run && pieces == 0) {
         status = call_function(scheduler, runner, node, &code);
     }
@@ -216,7 +216,7 @@ uint32_t fol_begin_node(void *state, uint32_t index, uint32_t worker)
 {
     fol_scheduler *scheduler = state;
     fol_runner *runner = &scheduler->runners[worker];
-    runner->task.is_beside_others = true;
+    runner->task.is_beside_others = scheduler->worker_count > 1;
     uint32_t pieces = begin_beside_others(scheduler, runner, index, true);
     runner->task.is_beside_others = false;
     return pieces;

@@ -9,6 +9,7 @@
 #include "base/cycles.h"
 #include "base/fork.h"
 #include "foliot/status.h"
+#include "frame/budget.h"
 #include "frame/frame.h"
 
 /* Nanoseconds of the first measurement of the cycle counter, and between two looks at the host. */
@@ -167,14 +168,20 @@ int fol_scheduler_create(fol_world *world, const fol_plan *plan, const fol_syste
     if (status != FOL_OK) {
         goto fail_program;
     }
+    status = fol_budget_prepare(scheduler, scheduler->program, NULL, systems);
+    if (status != FOL_OK) {
+        goto fail_io;
+    }
     status = fol_io_ensure(scheduler, plan);
     if (status != FOL_OK) {
         goto fail_io;
     }
+    fol_budget_commit(scheduler, scheduler->program, NULL);
     *out = scheduler;
     return FOL_OK;
 
 fail_io:
+    fol_budget_destroy(fol_budget_of_any(scheduler));
     fol_program_destroy(scheduler->program);
 fail_program:
     fol_runners_destroy(scheduler);
@@ -201,6 +208,7 @@ void fol_scheduler_destroy(fol_scheduler *scheduler)
     }
     FOL_ASSERT(!is_driven);
     fol_io_end(scheduler);
+    fol_budget_destroy(fol_budget_of_any(scheduler));
     fol_program_destroy(scheduler->program);
     fol_backend_deinit(&scheduler->backend);
     fol_runners_destroy(scheduler);
@@ -263,12 +271,17 @@ int fol_scheduler_replan(fol_scheduler *scheduler, const fol_plan *plan, const f
         status = fol_program_create(scheduler->world, &scheduler->backend, plan, systems, rates,
                                     &program);
         if (status == FOL_OK) {
-            status = prepare_io(scheduler, program, systems);
+            status = fol_budget_prepare(scheduler, program, scheduler->program, systems);
+            if (status == FOL_OK) {
+                status = prepare_io(scheduler, program, systems);
+            }
             if (status != FOL_OK) {
+                fol_budget_abandon(scheduler, program);
                 fol_program_destroy(program);
             }
         }
         if (status == FOL_OK) {
+            fol_budget_commit(scheduler, program, scheduler->program);
             fol_program_carry(program, scheduler->program, systems);
             scheduler->first_order = next_first_order(scheduler);
             fol_program_destroy(scheduler->program);

@@ -25,6 +25,10 @@ void fol_scheduler_read_stats(const fol_scheduler *scheduler, fol_scheduler_stat
         .parallel_phases = fol_counted(&counters->parallel_phases),
         .serial_phases = fol_counted(&counters->serial_phases),
         .switches = fol_counted(&counters->switches),
+        .misses = fol_counted(&counters->misses),
+        .overruns = fol_counted(&counters->overruns),
+        .decisions = fol_counted(&counters->decisions),
+        .policy_faults = fol_counted(&counters->policy_faults),
     };
     for (uint32_t i = 0; i < scheduler->worker_count; i++) {
         const fol_runner *runner = &scheduler->runners[i];

@@ -9,6 +9,7 @@
 #include "base/cycles.h"
 #include "base/fork.h"
 #include "foliot/status.h"
+#include "frame/budget.h"
 #include "frame/frame.h"
 
 /* Of a step: far above the rounding of a sum of two times, far below what anybody can measure. */
@@ -88,7 +89,11 @@ static void run_phase_once(fol_scheduler *scheduler, fol_phase *phase)
     scheduler->was_parallel = false;
     scheduler->segment_from = start;
     fol_prepare_step(scheduler, &scheduler->runners[0]);
-    fol_backend_run(&scheduler->backend, &phase->work);
+    if (FOL_UNLIKELY(scheduler->program->budget != NULL)) {
+        fol_budget_run_phase(scheduler, phase);
+    } else {
+        fol_backend_run(&scheduler->backend, &phase->work);
+    }
     FOL_ASSERT(!scheduler->is_parallel);
     /* What happens between frames counts as later than every system of this one. */
     fol_world_set_tick(scheduler->world, scheduler->tick_base + 2 * (uint64_t)phase->count + 1);
@@ -294,6 +299,10 @@ static int run_frame(fol_scheduler *scheduler, double dt, bool is_last)
     uint64_t wall_start = is_last ? clock_now(scheduler) : 0;
     uint64_t helped = helper_cycles(scheduler);
     uint64_t end;
+    bool is_governed = scheduler->program->budget != NULL;
+    if (FOL_UNLIKELY(is_governed && is_last)) {
+        fol_budget_settle_frame(scheduler, false);
+    }
     uint64_t start = run_and_tell(scheduler, dt, &end);
     fol_host_poll(scheduler, end);
     if (is_last) {
@@ -317,6 +326,9 @@ static int run_frame(fol_scheduler *scheduler, double dt, bool is_last)
         uint64_t cpu_ns = is_last ? thread_cpu_ns() - cpu_start : wall_ns;
         cpu_ns += fol_cycles_scale(helped, helper_cycles(scheduler), scale);
         publish_result(scheduler, wall_ns, cpu_ns);
+        if (FOL_UNLIKELY(is_governed)) {
+            fol_budget_settle_frame(scheduler, true);
+        }
     }
     return status;
 }

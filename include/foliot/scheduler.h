@@ -26,7 +26,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "foliot/budget.h"
 #include "foliot/clock.h"
+#include "foliot/policy.h"
 #include "foliot/schedule.h"
 #include "foliot/system.h"
 #include "foliot/trace.h"
@@ -84,6 +86,16 @@ typedef struct fol_system_query {
     size_t count;
 } fol_system_query;
 
+/* What a system's time is charged to: a context with a budget, or a group with a share. Systems
+ * whose key is the same have the same one, which goes on from one plan to the next. */
+typedef struct fol_system_budget {
+    uint64_t key; /* not 0 */
+    bool is_group;
+    fol_context_options context; /* of a context; times in nanoseconds of the scheduler's clock */
+    uint32_t weight;             /* of a group; 1024 is one system outside of all groups */
+    uint32_t latency;            /* class, of a group */
+} fol_system_budget;
+
 /* Belongs to the plan's system of the same index. Everything but functions and user pointers is
  * copied. */
 typedef struct fol_system {
@@ -102,6 +114,7 @@ typedef struct fol_system {
                    */
     uint32_t max_rows;     /* longest run a kernel gets; 0: chosen by the scheduler */
     int64_t carries_state; /* index before a replan whose state this one continues, or -1 */
+    const fol_system_budget *budget; /* NULL: none */
 } fol_system;
 
 typedef enum fol_rate_kind {
@@ -132,6 +145,21 @@ typedef struct fol_adaptive_config {
     double least_operations; /* I/O of a frame that is worth the ring */
 } fol_adaptive_config;
 
+/* Who runs when. Without a choice nothing is decided beyond the order of the plan, unless a system
+ * has a budget: then it is FOL_POLICY_CBS. With one, or with budgets, the program is governed: see
+ * docs/architecture.md. */
+typedef struct fol_policy_choice {
+    bool is_chosen;
+    fol_policy_kind kind;
+    const fol_policy_slots *slots; /* copied; NULL: all built in */
+    uint32_t max_faults;           /* of the slots, then they are switched off; 0: 8 */
+    /* For how long slots take; NULL: they may take as long as they like. Any thread. */
+    int64_t (*stopwatch)(void *state);
+    void *stopwatch_state;
+    int64_t slot_limit;
+    uint32_t decisions; /* records kept; a power of 2; 0: 4,096 */
+} fol_policy_choice;
+
 typedef struct fol_scheduler_config {
     const char *backend; /* a name of fol_backend_names */
     uint32_t workers;    /* 0: as many as there are processors for this process */
@@ -152,6 +180,7 @@ typedef struct fol_scheduler_config {
     uint32_t max_io_threads; /* at least 1 */
     bool use_sqpoll;         /* a kernel thread looks at the ring's queue: burns a processor */
     fol_adaptive_config adaptive;
+    fol_policy_choice policy;
     fol_host host;
     fol_clock clock;
 } fol_scheduler_config;
@@ -199,6 +228,9 @@ typedef enum fol_run_state {
     FOL_RUN_QUARANTINED = 4,
     FOL_RUN_FAILED = 5,
     FOL_RUN_INTERRUPTED = 6, /* the frame stopped before it or in it */
+    FOL_RUN_DENIED = 7,      /* the policy did not admit it */
+    FOL_RUN_OVERRUN = 8,     /* its budget was used up before its end, and it is to be skipped */
+    FOL_RUN_KILLED = 9,      /* the same, and it is to be ended for good */
 } fol_run_state;
 
 typedef struct fol_system_timing {
@@ -207,6 +239,8 @@ typedef struct fol_system_timing {
     uint32_t tasks;  /* calls of its function or kernel */
     uint32_t worker; /* that began it */
     fol_run_state state;
+    uint32_t misses;   /* deadlines missed in the frame */
+    uint32_t overruns; /* times it used up its budget in the frame, its work not done */
 } fol_system_timing;
 
 typedef struct fol_frame_error {
@@ -308,6 +342,10 @@ typedef struct fol_scheduler_stats {
     uint64_t io_system_calls; /* of the driving thread, for I/O */
     uint64_t io_in_flight;
     uint64_t switches; /* of the adaptive backend */
+    uint64_t misses;   /* deadlines */
+    uint64_t overruns; /* budgets used up with the work not done */
+    uint64_t decisions;
+    uint64_t policy_faults; /* of slots */
 } fol_scheduler_stats;
 
 /* Any thread, also while a frame runs: each number is whole, together they may be an instant apart.
@@ -349,6 +387,45 @@ size_t fol_scheduler_explain_phase(const fol_scheduler *scheduler, uint32_t phas
 /* Which backend runs the frames now, and why, with the numbers of the last decision. Like snprintf.
  * Not during a frame. */
 size_t fol_scheduler_explain_backend(const fol_scheduler *scheduler, char *out, size_t room);
+
+/* Budgets and the policy, of a governed program; others have no runnables, groups or decisions. The
+ * functions may be called by any thread that does not hold the host's lock, also while a frame
+ * runs, but not by a slot of the policy: FOL_E_BUSY. */
+
+/* Takes a context away from its systems for good: they fail with FOL_E_STALE, and one that runs is
+ * stopped at its next piece. FOL_E_MISSING: no plan of this scheduler had it; FOL_E_STALE: it is
+ * gone already. */
+int fol_scheduler_revoke(fol_scheduler *scheduler, uint64_t key);
+
+typedef enum fol_account_kind {
+    FOL_ACCOUNT_SYSTEM = 0, /* id: index in the plan */
+    FOL_ACCOUNT_GROUP = 1,  /* id: key */
+    FOL_ACCOUNT_WORKER = 2, /* id: number */
+} fol_account_kind;
+
+/* Times in nanoseconds. FOL_E_MISSING when there is no such thing, or the program is not governed.
+ */
+int fol_scheduler_read_account(fol_scheduler *scheduler, fol_account_kind kind, uint64_t id,
+                               fol_account *out);
+/* FOL_E_MISSING, FOL_E_STALE. */
+int fol_scheduler_read_context(fol_scheduler *scheduler, uint64_t key, fol_context_stats *out);
+/* What happened to a context whose overrun policy is to notify since this was called last. False:
+ * nothing. */
+bool fol_scheduler_take_notice(fol_scheduler *scheduler, uint64_t key, fol_notice *out);
+
+/* Decisions are numbered from 0; those before *first are overwritten. Copies up to `room` from
+ * number *first (or the oldest that is kept, which *first then gets); returns how many. Runnables
+ * are given as indices of systems in the plan. */
+size_t fol_scheduler_read_decisions(fol_scheduler *scheduler, uint64_t *first, fol_decision *out,
+                                    size_t room);
+/* The system of a runnable, for names in slots, which know runnables: only there. UINT32_MAX: none.
+ */
+uint32_t fol_scheduler_runnable_system(const fol_scheduler *scheduler, uint32_t runnable);
+/* Why a system, or what its time is charged to (NULL: all), was last throttled, skipped and so on,
+ * as a sentence with its numbers. Like snprintf. */
+size_t fol_scheduler_explain_system(fol_scheduler *scheduler, uint32_t system, char *out,
+                                    size_t room);
+size_t fol_scheduler_explain_budget(fol_scheduler *scheduler, uint64_t key, char *out, size_t room);
 
 /* The trace, when there is one. Any thread, also while a frame runs. Copies up to `room` of the
  * newest records of a worker, oldest first; *lost gets how many older ones there were. */

@@ -70,6 +70,7 @@ from foliot._frame import (
     WorkerStats,
     quarantine,
 )
+from foliot._govern import Account, Accounts, Decision
 from foliot._include import get_include
 from foliot._native import numba_signature
 from foliot._plan import Ambiguity, Conflict, Plan, PlanChanges, SyncPoint
@@ -86,6 +87,8 @@ __version__ = "0.1.0"
 __all__ = [
     "BACKENDS",
     "AccessError",
+    "Account",
+    "Accounts",
     "Ambiguity",
     "BackendInfo",
     "Bytes",
@@ -96,6 +99,7 @@ __all__ = [
     "Config",
     "Conflict",
     "Context",
+    "Decision",
     "Depletion",
     "DuplicateSystemError",
     "Entity",

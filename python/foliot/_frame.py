@@ -88,6 +88,10 @@ class SchedulerStats:
         io_system_calls: calls into the kernel for I/O, of the thread that drives.
         io_in_flight: operations sent that have not ended, at this moment.
         switches: times the adaptive backend changed places.
+        misses: deadlines missed.
+        overruns: budgets used up before the work was done.
+        decisions: what the policy decided.
+        policy_faults: times a slot of the policy failed.
     """
 
     frames: int
@@ -111,6 +115,10 @@ class SchedulerStats:
     io_system_calls: int
     io_in_flight: int
     switches: int
+    misses: int
+    overruns: int
+    decisions: int
+    policy_faults: int
 
 
 @dataclass(frozen=True, slots=True)

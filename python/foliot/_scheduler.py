@@ -14,9 +14,11 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol, TypeAlias, cast, overload
 
 from foliot import _core
+from foliot._budget import Group, SchedulingContext
 from foliot._checks import real, whole
-from foliot._errors import CapacityError, ForkedError, WorldBusyError
+from foliot._errors import CapacityError, ForkedError, UnknownSystemError, WorldBusyError
 from foliot._frame import BackendInfo, Quarantine, RunReport, SchedulerStats, WorkerStats
+from foliot._govern import Accounts, Budgets, Decision, read_decisions
 from foliot._io import IoInfo, read_io
 from foliot._plan import Plan, PlanChanges
 from foliot._schedule import Schedule, takes_turns
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from foliot._core import World
+    from foliot._policy import Policy
 
     _ErrorPolicy: TypeAlias = Literal["raise", "continue"] | Quarantine
     _IoChoice: TypeAlias = Literal["auto", "uring", "pool"]
@@ -112,7 +115,7 @@ def _query_record(name: str | None, query: Query) -> tuple[Any, ...]:
     )
 
 
-def _record(system: System, carries: int) -> tuple[Any, ...]:
+def _record(system: System, carries: int, budgets: Budgets) -> tuple[Any, ...]:
     """A system as the core binds it."""
     default = (None, system.column_writes, system.column_reads)
     resources = dict.fromkeys(system.resource_reads, False)
@@ -134,6 +137,7 @@ def _record(system: System, carries: int) -> tuple[Any, ...]:
         system.max_rows,
         takes_turns(system),
         carries,
+        budgets.record(system.budget),
     )
 
 
@@ -166,6 +170,10 @@ class Scheduler(_core.Scheduler):
         io: what does the I/O of systems: "auto" (io_uring where the backend wants it), "uring"
             (wherever it can) or "pool" (blocking calls on threads); by default FOLIOT_IO, else
             "auto". What cannot run here falls back, and ``scheduler.io`` says why.
+        policy: who decides what runs when: "fifo", "fp" (systems declared earlier first), "rm",
+            "edf", "eevdf", "cbs" or a ``fo.Policy``. None decides nothing beyond the order of the
+            plan, unless some system has a ``budget=``: then it is "cbs", in which contexts go by
+            their deadlines and everything else shares. The world is the same under each.
 
     Close it, or use it in a ``with`` statement.
 
@@ -196,24 +204,27 @@ class Scheduler(_core.Scheduler):
         clock: Clock | None = None,
         seed: int = 0,
         io: _IoChoice | None = None,
+        policy: str | Policy | None = None,
     ) -> None:
         if not isinstance(world, _core.World):
             raise TypeError(f"a scheduler runs a fo.World, got {world!r}.")
         if not isinstance(schedule, Schedule):
             raise TypeError(f"a scheduler runs a fo.Schedule, got {schedule!r}.")
-        policy, after = _read_errors(errors)
+        error_policy, after = _read_errors(errors)
         config = world.config
         self._schedule = schedule
         self._max_systems = config.max_systems
         self._max_dt = float(config.max_dt)
         self._changes: PlanChanges | None = None
         plan = self._make_plan()
+        self._budgets = Budgets(self)
+        self._budgets.claim(plan.systems, is_new=True)
         trace_records = _read_trace(trace)
         self._trace_records = trace_records
         self._recording = Recording([(0, plan)]) if trace_records else None
         self._open(
             plan,
-            [_record(system, -1) for system in plan.systems],
+            [_record(system, -1, self._budgets) for system in plan.systems],
             _rates(plan),
             world,
             clock,
@@ -221,7 +232,7 @@ class Scheduler(_core.Scheduler):
             _read_workers(workers),
             whole(seed, "seed=", 0, 2**64 - 1),
             self._max_dt,
-            policy,
+            error_policy,
             after,
             config.max_commands,
             config.command_bytes,
@@ -242,7 +253,9 @@ class Scheduler(_core.Scheduler):
                 config.adaptive_least_gain,
                 config.adaptive_least_operations,
             ),
+            policy,
         )
+        self._set_notices(self._budgets.wants_notices)
         schedule._schedulers.add(self)
         _live.add(self)
 
@@ -282,6 +295,36 @@ class Scheduler(_core.Scheduler):
         return SchedulerStats(**self._read_stats())
 
     @property
+    def accounts(self) -> Accounts:
+        """The ledgers of systems, groups and workers, while budgets or a policy are at work.
+
+        May be read while a frame runs in another thread.
+        """
+        return self._budgets.accounts(self, self._names(), self._backend()[3])
+
+    @property
+    def decisions(self) -> list[Decision]:
+        """What the policy decided, oldest first: the newest 4,096 decisions."""
+        return read_decisions(self, self._names())
+
+    def _names(self) -> list[str]:
+        """Of the systems, by their numbers."""
+        return [system.name for system in cast("Plan", self.plan).systems]
+
+    def revoke(self, context: SchedulingContext) -> None:
+        """Take a context away from its systems for good.
+
+        One that runs is stopped at its next chunk; from then on each fails with StaleHandleError
+        when it is due. Any thread may call it, also while a frame runs.
+
+        ValueError: it pays for no system here; StaleHandleError: it was revoked or ended before.
+        """
+        self._budgets.revoke(self, context)
+
+    def _deliver_notices(self) -> list[Exception]:
+        return self._budgets.deliver(self)
+
+    @property
     def trace(self) -> Trace:
         """What each worker did when; AttributeError unless made with ``trace=True``."""
         if self._recording is None:
@@ -304,14 +347,18 @@ class Scheduler(_core.Scheduler):
     def explain(self, phase: None = None) -> dict[str, str]: ...
 
     @overload
-    def explain(self, phase: str) -> str: ...
+    def explain(self, phase: str | System | SchedulingContext | Group) -> str: ...
 
-    def explain(self, phase: str | None = None) -> str | dict[str, str]:
+    def explain(
+        self, phase: str | System | SchedulingContext | Group | None = None
+    ) -> str | dict[str, str]:
         """Where the last run of a phase went, and why; without a name, that of each phase.
 
         ``explain("backend")`` says which backend runs the frames and why, with the numbers of its
-        last decision; in a schedule that has a phase of that name, that phase is explained before
-        it. Not while a frame runs: WorldBusyError. UnknownPhaseError for what is no phase.
+        last decision. A system, its name, a context or a group: what its budget or the policy last
+        kept it from, with the rule and the numbers. What bears several of these names is explained
+        as each of them, a line each. Phases and the backend not while a frame runs:
+        WorldBusyError. UnknownPhaseError for a name of nothing.
 
         Example:
             >>> import foliot as fo
@@ -321,12 +368,23 @@ class Scheduler(_core.Scheduler):
             the blocking backend runs everything on the caller's thread
         """
         phases = cast("Plan", self.plan).phases
+        names = self._names()
+        if isinstance(phase, SchedulingContext | Group):
+            return f"{phase.name}: {self._explain_budget(False, self._budgets.key_of(phase))}"
+        if isinstance(phase, System):
+            if phase.name not in names:
+                raise UnknownSystemError(f"the plan has no system `{phase.name}`.")
+            return self._explain_budget(True, names.index(phase.name))
         if phase is None:
             return {name: self._explain_phase(name) for name in phases}
-        if phase != "backend":
-            return self._explain_phase(phase)
-        backend = self._explain_backend()
-        return f"{self._explain_phase(phase)}\n{backend}" if phase in phases else backend
+        answers = []
+        if phase in phases or phase not in ("backend", *names):
+            answers.append(self._explain_phase(phase))
+        if phase == "backend":
+            answers.append(self._explain_backend())
+        if phase in names:
+            answers.append(self._explain_budget(True, names.index(phase)))
+        return "\n".join(answers)
 
     def close(self) -> None:
         """End the scheduler; closing twice is fine. Its trace stays."""
@@ -404,12 +462,14 @@ class Scheduler(_core.Scheduler):
         old = cast("Plan", self.plan)
         plan = self._make_plan()
         changes = old.diff(plan)
+        self._budgets.claim(plan.systems, is_new=False)
         places = {system: index for index, system in enumerate(old.systems)}
         self._replan_with(
             plan,
-            [_record(system, places.get(system, -1)) for system in plan.systems],
+            [_record(system, places.get(system, -1), self._budgets) for system in plan.systems],
             _rates(plan),
         )
+        self._set_notices(self._budgets.wants_notices)
         self._changes = changes
         if self._recording is not None:
             # Each frame has at least one record in the first ring.

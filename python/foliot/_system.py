@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, overload
 
 from foliot import _core
+from foliot._budget import Group, SchedulingContext
 from foliot._checks import text, whole
 from foliot._native import read_kernel, read_user_data
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     _Components: TypeAlias = type | Iterable[type] | None
     _Names: TypeAlias = "str | System | Iterable[str | System] | None"
     _Gil: TypeAlias = Literal["hold", "release"]
+    _Budget: TypeAlias = SchedulingContext | Group | None
 
 DEFAULT_PHASE = "update"
 MAX_ROWS = 2**32 - 1
@@ -151,6 +153,7 @@ class System:
     io: bool
     gil: _Gil
     max_rows: int
+    budget: SchedulingContext | Group | None
     # Columns come in the order of writes, then reads; resources stand among them.
     column_writes: tuple[type, ...]
     column_reads: tuple[type, ...]
@@ -192,12 +195,12 @@ def _check_flag(value: object, what: str) -> bool:
     return value
 
 
-def _refuse_later(name: str, budget: object) -> None:
-    """Options of the API that this version does not have."""
-    if budget is not None:
-        raise ValueError(
-            f"system `{name}`: this version has no budgets, so budget= takes only None."
-        )
+def _check_budget(name: str, budget: object) -> _Budget:
+    if budget is None or isinstance(budget, SchedulingContext | Group):
+        return budget
+    raise TypeError(
+        f"budget= of `{name}` is a fo.SchedulingContext, a fo.Group or None, got {budget!r}."
+    )
 
 
 def _read_queries(name: str, queries: object) -> Mapping[str, Query]:
@@ -239,6 +242,7 @@ def _make_system(
     io: object,
     gil: _Gil,
     max_rows: int,
+    budget: object,
 ) -> System:
     """Check every option and make the system; nothing is made when one is wrong."""
     text(name, "a system's name")
@@ -282,6 +286,7 @@ def _make_system(
         io=_check_flag(io, f"io= of `{name}`"),
         gil=gil,
         max_rows=max_rows,
+        budget=_check_budget(name, budget),
         column_writes=write_classes,
         column_reads=read_classes,
     )
@@ -324,7 +329,7 @@ def system(
     exclusive: bool = ...,
     commands: bool = ...,
     gil: _Gil = ...,
-    budget: None = ...,
+    budget: _Budget = ...,
     io: bool = ...,
     name: str | None = ...,
 ) -> Callable[[_Function], System]: ...
@@ -349,7 +354,7 @@ def system(
     exclusive: bool = False,
     commands: bool = False,
     gil: Any = "hold",
-    budget: None = None,
+    budget: _Budget = None,
     io: bool = False,
     name: str | None = None,
 ) -> Any:
@@ -376,7 +381,8 @@ def system(
         exclusive: it runs alone and gets ``ctx.world``.
         commands: it records commands through ``ctx.commands``.
         gil: "release" when it spends its time in code that drops the interpreter lock.
-        budget: None; this version has no budgets.
+        budget: what its time is charged to: a ``fo.SchedulingContext`` bounds it, in a
+            ``fo.Group`` it shares the workers.
         io: it asks for I/O through ``ctx.io``.
         name: by default the function's name.
 
@@ -394,7 +400,6 @@ def system(
     def declare(target: Any) -> System:
         run = _check_function(target)
         shown = name if name is not None else getattr(run, "__name__", type(run).__name__)
-        _refuse_later(shown, budget)
         made = _make_system(
             name=shown,
             function=run,
@@ -416,6 +421,7 @@ def system(
             io=io,
             gil=gil,
             max_rows=0,
+            budget=budget,
         )
         for attribute in ("__doc__", "__module__", "__name__", "__qualname__"):
             if hasattr(run, attribute):
@@ -482,6 +488,7 @@ def native(
     run_if: _Function | None = None,
     commands: bool = False,
     io: bool = False,
+    budget: _Budget = None,
     name: str | None = None,
     user_data: object = None,
     signature: str | None = None,
@@ -508,6 +515,7 @@ def native(
         run_if: a Python function of the context; the system is skipped when it says no.
         commands: the kernel records commands through its chunk.
         io: the kernel asks for I/O through its chunk.
+        budget: what its time is charged to, as in ``fo.system``; looked at between chunks.
         name: by default the kernel's name where it has one.
         user_data: the kernel's last argument: an address, a cffi or ctypes pointer, or an object
             with a buffer, which is kept alive.
@@ -567,6 +575,7 @@ def native(
         io=io,
         gil="hold",
         max_rows=rows,
+        budget=budget,
     )
     _check_native_access(made)
     return made

@@ -108,9 +108,11 @@ def test_gil_is_hold_or_release():
         def move(ctx): ...
 
 
-def test_budget_is_not_in_this_version():
-    with pytest.raises(ValueError, match="no budgets"):
-        fo.system(budget=object())(lambda ctx: None)
+def test_a_budget_is_a_context_or_a_group():
+    with pytest.raises(TypeError, match=r"budget= of `move` is a fo\.SchedulingContext.* got 0\.5"):
+
+        @fo.system(budget=0.5)
+        def move(ctx): ...
 
 
 def test_io_is_true_or_false():
