@@ -50,9 +50,9 @@ class Graph:
 
     """
 
-    __slots__ = ("_core", "_lanes", "measured")
+    __slots__ = ("_handle", "_lanes", "measured")
 
-    _core: _core.SimGraph
+    _handle: _core.SimGraph
     _lanes: tuple[str, ...]
     measured: int | None
 
@@ -74,7 +74,7 @@ class Graph:
             lanes[place] = (
                 2**32 - 1 if lane is None else lane_places.setdefault(lane, len(lane_places))
             )
-        self._core = _core.SimGraph(
+        self._handle = _core.SimGraph(
             names, costs, first, np.array(after, "u4"), lanes, len(lane_places)
         )
         self._lanes = tuple(lane_places)
@@ -83,7 +83,7 @@ class Graph:
     @classmethod
     def _of_core(cls, core: _core.SimGraph, lanes: tuple[str, ...] = ()) -> Graph:
         made = cls.__new__(cls)
-        made._core, made._lanes, made.measured = core, lanes, None
+        made._handle, made._lanes, made.measured = core, lanes, None
         return made
 
     @classmethod
@@ -151,27 +151,27 @@ class Graph:
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the tasks, in their order."""
-        return self._core.names
+        return self._handle.names
 
     @property
     def edges(self) -> int:
         """How many pairs of tasks wait for each other."""
-        return self._core.edges
+        return self._handle.edges
 
     @property
     def work(self) -> int:
         """The sum of all costs: the time on one CPU."""
-        return self._core.work
+        return self._handle.work
 
     @property
     def critical_path(self) -> int:
         """The largest sum of costs along a way: the time on any number of CPUs."""
-        return self._core.critical_path
+        return self._handle.critical_path
 
     @property
     def critical_tasks(self) -> list[str]:
         """Names of the tasks along such a way, first to last."""
-        return self._core.critical_tasks()
+        return self._handle.critical_tasks()
 
     def lower_bound(self, cpus: int) -> int:
         """What no run on so many CPUs can beat, 1 to 1024.
@@ -179,17 +179,17 @@ class Graph:
         The largest of the critical path, the work over the CPUs, rounded up, and the work of the
         busiest lane.
         """
-        return self._core.lower_bound(_checks.whole(cpus, "cpus", 1, 1024))
+        return self._handle.lower_bound(_checks.whole(cpus, "cpus", 1, 1024))
 
     def __len__(self) -> int:
-        return len(self._core)
+        return len(self._handle)
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
         """The graph as plain data, from which ``Graph`` makes an equal one."""
         names = self.names
         made: dict[str, dict[str, Any]] = {}
         for place, name in enumerate(names):
-            cost, after, lane = self._core.task(place)
+            cost, after, lane = self._handle.task(place)
             made[name] = {"cost": cost}
             if after:
                 made[name]["after"] = [names[other] for other in after]

@@ -256,7 +256,7 @@ def run_graph(
         _checks.whole(migration_cost, "migration_cost", 0, 2**62),
         _checks.whole(steal_cost, "steal_cost", 0, 2**62),
     )
-    told = graph._core.run(
+    told = graph._handle.run(
         ORDERS.index(order),
         _checks.whole(cpus, "cpus", 1, _CPUS_MAX),
         _checks.whole(seed, "seed", 0, 2**64 - 1),
