@@ -502,12 +502,22 @@ int fol_dispatcher_revoke(fol_dispatcher *dispatcher, uint64_t context, int64_t 
     return 0;
 }
 
-/* What cannot be is refused by the table, which knows the bounds. */
+/* Any CPU that there is; no bit at all means all. */
+static bool has_cpu(const fol_dispatcher *dispatcher, const uint64_t *cpus)
+{
+    size_t first = fol_bits_next(cpus, FOL_CONTEXT_CPU_WORDS, 0);
+    return first < dispatcher->config.cpus || first == FOL_DISPATCHER_MAX_CPUS;
+}
+
+/* What else cannot be is refused by the table, which knows the bounds. */
 int fol_dispatcher_add_context(fol_dispatcher *dispatcher, const fol_context_options *options,
                                int64_t now, uint64_t *context)
 {
     if (dispatcher->contexts == NULL) {
         return FOL_E_CAPACITY;
+    }
+    if (!has_cpu(dispatcher, options->cpus)) {
+        return -EINVAL;
     }
     fol_context_options raised = *options;
     if (raised.minimum < dispatcher->config.least_budget) {

@@ -229,6 +229,11 @@ static int check_options(const fol_dispatcher *dispatcher, const fol_runnable_op
          fol_context_find(dispatcher->contexts, options->context) == NULL)) {
         return FOL_E_STALE;
     }
+    /* A pinned one that its context keeps away from its home could never run. */
+    if (options->context != 0 && dispatcher->config.queues == FOL_QUEUES_PINNED &&
+        !fol_context_may_run_on(dispatcher->contexts, options->context, options->cpu)) {
+        return -EINVAL;
+    }
     return 0;
 }
 
