@@ -152,8 +152,8 @@ static uint32_t first_waiting_before(const fol_sim_graph *graph, const uint32_t 
     return FOL_NO_TASK;
 }
 
-/* Walks against the edges for as many steps as there are tasks, which ends on a cycle, and then
- * once round it. */
+/* Walks against the edges for as many steps as there are tasks, which ends on a cycle; then round
+ * it to find its lowest task, with which it is told, and once more to tell it. */
 static int tell_cycle(const fol_sim_graph *graph, const uint32_t *waits, fol_sim_graph_fault *fault)
 {
     uint32_t task = 0;
@@ -163,15 +163,20 @@ static int tell_cycle(const fol_sim_graph *graph, const uint32_t *waits, fol_sim
     for (uint32_t step = 0; step < graph->count; step++) {
         task = first_waiting_before(graph, waits, task);
     }
-    *fault =
-        (fol_sim_graph_fault){.kind = FOL_GRAPH_FAULT_CYCLE, .task = task, .other = FOL_NO_TASK};
+    uint32_t lowest = task;
     uint32_t length = 0;
     uint32_t at = task;
     do {
         at = first_waiting_before(graph, waits, at);
+        lowest = at < lowest ? at : lowest;
         length++;
     } while (at != task);
+    *fault = (fol_sim_graph_fault){.kind = FOL_GRAPH_FAULT_CYCLE,
+                                   .task = lowest,
+                                   .other = FOL_NO_TASK,
+                                   .cycle_length = length};
     /* The walk sees the cycle backwards: its step k stands k places before the end. */
+    at = lowest;
     for (uint32_t step = 0; step < length; step++) {
         uint32_t place = (length - step) % length;
         if (place < FOL_GRAPH_CYCLE_SHOWN) {
@@ -179,7 +184,6 @@ static int tell_cycle(const fol_sim_graph *graph, const uint32_t *waits, fol_sim
         }
         at = first_waiting_before(graph, waits, at);
     }
-    fault->cycle_length = length;
     return FOL_E_CYCLE;
 }
 
