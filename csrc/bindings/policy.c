@@ -253,10 +253,32 @@ static PyType_Spec bound_spec = {
     .slots = bound_slots,
 };
 
+/* A tuple of the names of a table that ends with NULL. */
+static int add_names(fol_py_state *state, const char *name, const char *const *table)
+{
+    Py_ssize_t count = 0;
+    while (table[count] != NULL) {
+        count++;
+    }
+    PyObject *names = PyTuple_New(count);
+    for (Py_ssize_t i = 0; names != NULL && i < count; i++) {
+        PyObject *text = PyUnicode_InternFromString(table[i]);
+        if (text == NULL) {
+            Py_CLEAR(names);
+        } else {
+            PyTuple_SET_ITEM(names, i, text);
+        }
+    }
+    int status = names == NULL ? -1 : PyModule_AddObjectRef(state->module, name, names);
+    Py_XDECREF(names);
+    return status;
+}
+
 int fol_py_add_policy_types(fol_py_state *state)
 {
     struct fol_py_policy_types *types = &state->policy;
-    if (fol_py_add_policy_views(state) < 0 ||
+    if (add_names(state, "POLICY_NAMES", fol_policy_names) < 0 ||
+        add_names(state, "SLOT_NAMES", fol_slot_names) < 0 || fol_py_add_policy_views(state) < 0 ||
         fol_py_add_type(state, &bound_spec, NULL, &types->bound_type) < 0) {
         return -1;
     }

@@ -52,9 +52,6 @@ typedef struct fol_py_bound_policy {
     _Atomic int64_t attach_ns; /* waited for the interpreter in all calls so far */
 } fol_py_bound_policy;
 
-/* "pick" and so on. */
-const char *fol_py_policy_slot_name(fol_policy_slot slot);
-
 /* policy_python.c, policy_native.c: the slots. Each is given the bound policy as its state. */
 extern const fol_policy_slots fol_py_python_slots;
 extern const fol_policy_slots fol_py_native_slots;

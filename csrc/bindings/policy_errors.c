@@ -6,20 +6,6 @@
 #include "bindings/policy_bound.h"
 #include "bindings/scheduler.h"
 
-const char *fol_py_policy_slot_name(fol_policy_slot slot)
-{
-    switch (slot) {
-#define SLOT_NAME(slot, name)                                                                      \
-    case slot:                                                                                     \
-        return #name;
-        FOL_PY_FOR_EACH_SLOT(SLOT_NAME)
-#undef SLOT_NAME
-    case FOL_SLOT_COUNT:
-        break;
-    }
-    return "";
-}
-
 /* What a policy is called in messages: its class, or the name of a built-in one. New reference. */
 static PyObject *policy_label(fol_py_bound_policy *bound)
 {
@@ -35,7 +21,7 @@ static void add_note(fol_py_bound_policy *bound, fol_policy_slot slot, PyObject 
     PyObject *label = policy_label(bound);
     PyObject *note = label == NULL ? NULL
                                    : PyUnicode_FromFormat("in slot `%s` of the policy %S",
-                                                          fol_py_policy_slot_name(slot), label);
+                                                          fol_slot_names[slot], label);
     PyObject *done = note == NULL ? NULL : PyObject_CallMethod(error, "add_note", "O", note);
     if (done == NULL) {
         PyErr_Clear();
@@ -100,7 +86,7 @@ static PyObject *native_error(fol_py_bound_policy *bound, fol_policy_slot slot)
     PyObject *error = PyObject_CallFunction(
         fol_py_error_class(bound->state, FOL_E_KERNEL), "N",
         PyUnicode_FromFormat("the native slot `%s` returned %d, the last of %u failures",
-                             fol_py_policy_slot_name(slot), status, (unsigned)count));
+                             fol_slot_names[slot], status, (unsigned)count));
     PyObject *code = error == NULL ? NULL : PyLong_FromLong(status);
     if (code == NULL || PyObject_SetAttrString(error, "code", code) < 0) {
         Py_CLEAR(error);

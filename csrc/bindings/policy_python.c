@@ -129,8 +129,8 @@ static int fail(turn *turn)
 static int refuse(turn *turn, PyObject *error_class, PyObject *answer)
 {
     PyErr_Clear();
-    PyErr_Format(error_class, "%s returned %.200R; it returns %s",
-                 fol_py_policy_slot_name(turn->slot), answer, expected[turn->slot]);
+    PyErr_Format(error_class, "%s returned %.200R; it returns %s", fol_slot_names[turn->slot],
+                 answer, expected[turn->slot]);
     return fol_py_policy_keep_error(turn->bound, turn->slot, FOL_E_VALUE);
 }
 

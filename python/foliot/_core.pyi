@@ -624,6 +624,9 @@ class CbsServer:
     def ready(self, now: int, /) -> bool: ...
     def charge(self, used: int, /, now: int) -> bool: ...
 
+POLICY_NAMES: tuple[str, ...]
+SLOT_NAMES: tuple[str, ...]
+
 @final
 class Runnable:
     @property

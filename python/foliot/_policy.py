@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from types import EllipsisType
 from typing import TYPE_CHECKING, cast
 
-from foliot import _checks
-from foliot._policy_native import SIGNATURES, NativeSlot, is_native, native_slot, policy_signature
+from foliot import _checks, _core
+from foliot._policy_native import NativeSlot, is_native, native_slot, policy_signature
 
 if TYPE_CHECKING:
     from foliot._core import Ready, Runnable
 
-BASES = ("fifo", "fp", "rm", "edf", "eevdf", "cbs")
+BASES = _core.POLICY_NAMES
 # The deadline of a runnable that has none.
 NEVER = 2**63 - 1
 
@@ -105,7 +105,7 @@ class Policy:
     @property
     def slots(self) -> tuple[str, ...]:
         """Names of the slots that this policy fills."""
-        return tuple(name for name in SIGNATURES if _filled(self, name) is not None)
+        return tuple(name for name in _core.SLOT_NAMES if _filled(self, name) is not None)
 
     def pick(self, ready: Ready, *, cpu: int, now: int) -> Runnable | None:
         """Who runs next on the CPU: a member of ``ready``."""
@@ -207,5 +207,5 @@ def read_policy(policy: object) -> tuple[int, int, int | None, tuple[object, ...
             raise ValueError(
                 f"{what}.call_limit is above 0 and at most 1e6 seconds, or None; got {limit!r}."
             )
-    slots = tuple(_read_slot(policy, name) for name in SIGNATURES)
+    slots = tuple(_read_slot(policy, name) for name in _core.SLOT_NAMES)
     return base, faults, None if limit is None else math.ceil(limit * 1e9), slots

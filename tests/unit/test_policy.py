@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from foliot import _core
 from foliot._policy import BASES, PolicyLoad, read_policy
+from foliot._policy_native import SIGNATURES
 from policy_support import (
     ANSWERED,
     BACKENDS,
@@ -31,6 +32,12 @@ def answering(slot, answer):
 
 
 # What a policy is.
+
+
+def test_every_slot_of_the_core_is_a_method_with_a_signature():
+    assert list(_core.SLOT_NAMES) == list(QUESTIONS) == list(SIGNATURES)
+    assert all(callable(getattr(fo.Policy, name)) for name in _core.SLOT_NAMES)
+    assert BASES == ("fifo", "fp", "rm", "edf", "eevdf", "cbs")
 
 
 def test_plain_policy_fills_no_slot():
