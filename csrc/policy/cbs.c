@@ -48,23 +48,13 @@ static int64_t periods_owed(const fol_cbs *server)
     return server->budget > 0 ? 0 : -server->budget / server->full + 1;
 }
 
-static void refill(fol_cbs *server, int64_t now)
+static void refill(fol_cbs *server, int64_t periods, int64_t now)
 {
-    int64_t periods = periods_owed(server);
     server->budget += periods * server->full;
     server->deadline = later_by(server->deadline, periods, server->period);
     if (server->deadline <= now) {
         server->deadline = now + server->relative_deadline;
     }
-}
-
-/* Throttles until the debt is paid. */
-static void throttle(fol_cbs *server)
-{
-    int64_t periods = periods_owed(server);
-    FOL_ASSERT(periods > 0);
-    server->is_throttled = true;
-    server->throttled_until = later_by(next_period(server), periods - 1, server->period);
 }
 
 static void begin_anew(fol_cbs *server, int64_t now)
@@ -74,14 +64,22 @@ static void begin_anew(fol_cbs *server, int64_t now)
     server->has_begun = true;
 }
 
-/* What follows when there is nothing left. */
+/* What follows when there is nothing left. Of a hard server that is late, the period that has begun
+ * pays; those that have gone by since do not. */
 static void deplete(fol_cbs *server, int64_t now)
 {
-    if (server->is_hard) {
-        throttle(server);
-        fol_cbs_unblock(server, now);
-    } else {
-        refill(server, now);
+    if (!server->is_hard) {
+        refill(server, periods_owed(server), now);
+        return;
+    }
+    if (next_period(server) <= now) {
+        refill(server, 1, now);
+    }
+    int64_t periods = periods_owed(server);
+    server->is_throttled = periods > 0;
+    if (periods > 0) {
+        server->throttled_until = later_by(next_period(server), periods - 1, server->period);
+        FOL_ASSERT(server->throttled_until > now);
     }
 }
 
@@ -92,7 +90,7 @@ bool fol_cbs_unblock(fol_cbs *server, int64_t now)
         begin_anew(server, now);
     } else if (server->is_throttled && server->throttled_until <= now) {
         server->is_throttled = false;
-        refill(server, now);
+        refill(server, periods_owed(server), now);
     }
     FOL_CHECK_INVARIANTS(fol_cbs_invariants(server));
     return !server->is_throttled;

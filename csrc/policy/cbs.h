@@ -9,13 +9,16 @@
  *
  * Used up: a soft server gets Q at once for each T that its deadline moves away, until it has some
  * left. A hard one waits for as many periods as pay for its debt, and its deadline moves by so
- * many. A deadline that is over by then is moved to now + D; what is left, and with it the debt
- * that was paid from it, stays. Deadlines never move closer.
+ * many; when it is so late that its next period has begun, that one pays at once. A deadline that
+ * is over by then is moved to now + D; what is left, and with it the debt that was paid from it,
+ * stays. Deadlines never move closer.
  *
- * Bound of a hard server: a window of length w >= Q sees at most 2Q + (w - Q) * Q / T of use, one
- * more c when runs exceed what was left by at most c. For the server begins anew from time to time,
- * and uses at most Q, and at most Q / T of the time until it does so again; a window sees what is
- * left of one such stretch, however late, those that begin in it, and of the last of them up to Q.
+ * Bound of a hard server: a window of length w sees at most 3Q + (w - 2Q) * Q / T of use, one more
+ * c when runs exceed what was left by at most c. For the server begins anew from time to time, and
+ * uses at most Q, and at most Q / T of the time until it does so again, of each such stretch,
+ * however late it runs. A window sees what is left of those that began before it, which are at most
+ * two; those that begin in it; and of the last of them up to Q. When it never runs past a deadline,
+ * one began before, and 2Q + (w - 2Q) * Q / T bounds it.
  *
  * Sources: Abeni and Buttazzo, "Integrating multimedia applications in hard real-time systems"
  * (RTSS 1998); Abeni, Lipari, Parri and Sun, "Multicore CPU reclaiming: parallel or sequential?"

@@ -9,21 +9,17 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass
 from fractions import Fraction
 from math import ceil, floor, isfinite
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal
 
 from foliot._checks import real, text, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-Overrun = Literal["throttle", "skip", "kill", "demote", "notify"]
-Kind = Literal["sporadic", "cbs", "cbs-soft"]
-Latency = Literal["interactive", "normal", "batch"]
-
 # In the order of fol_overrun, fol_context_kind and the latency classes of the core.
-OVERRUNS: tuple[str, ...] = get_args(Overrun)
-KINDS: tuple[str, ...] = get_args(Kind)
-LATENCIES: tuple[str, ...] = get_args(Latency)
+OVERRUNS = ("throttle", "skip", "kill", "demote", "notify")
+KINDS = ("sporadic", "cbs", "cbs-soft")
+LATENCIES = ("interactive", "normal", "batch")
 
 MAX_PERIOD_NS = 2**60
 MAX_WEIGHT = 1_000_000
@@ -115,9 +111,9 @@ class SchedulingContext:
     budget: float
     period: float
     deadline: float | None = None
-    overrun: Overrun = "throttle"
+    overrun: Literal["throttle", "skip", "kill", "demote", "notify"] = "throttle"
     name: str = "context"
-    kind: Kind = "sporadic"
+    kind: Literal["sporadic", "cbs", "cbs-soft"] = "sporadic"
     cpus: Iterable[int] | None = None
     refills: int = 8
     on_depletion: Callable[[Depletion], object] | None = None
@@ -224,7 +220,7 @@ class Group:
     name: str
     _: KW_ONLY
     weight: int = 1024
-    latency: Latency = "normal"
+    latency: Literal["interactive", "normal", "batch"] = "normal"
 
     def __post_init__(self) -> None:
         text(self.name, "the name of a group")

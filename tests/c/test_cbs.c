@@ -140,6 +140,17 @@ static void test_hard_server_charged_after_its_next_period_began_goes_on(void)
     CHECK_EQ(server.deadline, 20);
 }
 
+static void test_periods_that_went_by_unused_pay_no_debt(void)
+{
+    fol_cbs server = make(1, 4, 4, true);
+    fol_cbs_wake(&server, 0);
+    CHECK(fol_cbs_unblock(&server, 20));
+    /* Of a debt of five one is paid by the period that has begun; those to come pay the rest. */
+    CHECK(fol_cbs_charge(&server, 6, 26));
+    CHECK_EQ(server.throttled_until, 26 + 5 * 4);
+    CHECK_EQ(server.budget, -4);
+}
+
 static void test_constrained_wake_cuts_the_budget_to_its_share(void)
 {
     fol_cbs server = make(4, 20, 10, true);
@@ -245,11 +256,13 @@ typedef struct scene {
     int64_t least;
     int64_t most;   /* that any window is ahead */
     int64_t excess; /* of runs */
+    bool may_be_late;
 } scene;
 
-static void open_scene(scene *scene, uint64_t seed, int64_t excess, bool is_hard)
+static void open_scene(scene *scene, uint64_t seed, bool is_hard)
 {
-    *scene = (struct scene){.seed = seed, .least = INT64_MAX, .excess = excess};
+    scene->seed = seed;
+    scene->least = INT64_MAX;
     int64_t period = 1 + draw_below(&scene->seed, 60);
     int64_t budget = 1 + draw_below(&scene->seed, (uint32_t)period);
     int64_t deadline = period;
@@ -280,6 +293,9 @@ static bool run_once(scene *scene)
     if (left == available) {
         left += draw_below(&scene->seed, (uint32_t)scene->excess + 1);
     }
+    if (!scene->may_be_late && left > server->deadline - scene->now) {
+        left = server->deadline - scene->now;
+    }
     scene->least = ahead(scene) < scene->least ? ahead(scene) : scene->least;
     while (left > 0) {
         int64_t piece = 1 + draw_below(&scene->seed, (uint32_t)left);
@@ -303,13 +319,13 @@ static bool pass_time(scene *scene)
     fol_cbs *server = &scene->server;
     int64_t deadline = server->deadline;
     uint32_t choice = draw_below(&scene->seed, 4);
-    if (choice == 0) {
+    if (choice == 0 || (choice == 2 && draw_below(&scene->seed, 2) == 0)) {
         scene->now += draw_below(&scene->seed, (uint32_t)(2 * server->period));
     } else if (choice == 1 && server->deadline > scene->now) {
         scene->now = server->deadline;
     }
-    bool may_run =
-        choice == 2 ? fol_cbs_unblock(server, scene->now) : fol_cbs_wake(server, scene->now);
+    bool may_run = choice == 2 && scene->may_be_late ? fol_cbs_unblock(server, scene->now)
+                                                     : fol_cbs_wake(server, scene->now);
     if (!may_run) {
         int64_t late = choice == 3 ? draw_below(&scene->seed, 10) : 0;
         if (fol_cbs_ready(server, server->throttled_until - 1)) {
@@ -325,16 +341,17 @@ static bool pass_time(scene *scene)
 static bool is_within_bandwidth(const scene *scene)
 {
     const fol_cbs *server = &scene->server;
-    return scene->most <= 2 * server->full * server->period - server->full * server->full +
-                              scene->excess * server->period;
+    int64_t budgets = scene->may_be_late ? 3 : 2;
+    return scene->most <= budgets * server->full * server->period -
+                              2 * server->full * server->full + scene->excess * server->period;
 }
 
-static void check_random_runs(int64_t excess, uint32_t scenes, bool is_hard)
+static void check_random_runs(int64_t excess, uint32_t scenes, bool is_hard, bool may_be_late)
 {
     const uint64_t seed = setting("FOLIOT_SEED", 1);
     for (uint32_t number = 0; number < budget_rounds(scenes); number++) {
-        scene scene;
-        open_scene(&scene, mix(seed, number), excess, is_hard);
+        scene scene = {.excess = excess, .may_be_late = may_be_late};
+        open_scene(&scene, mix(seed, number), is_hard);
         bool is_fine = true;
         for (int step = 0; step < 1000 && is_fine; step++) {
             is_fine =
@@ -349,19 +366,24 @@ static void check_random_runs(int64_t excess, uint32_t scenes, bool is_hard)
 
 static void test_hard_server_keeps_every_window_within_its_bandwidth(void)
 {
-    check_random_runs(0, 1500, true);
+    check_random_runs(0, 1500, true, false);
+}
+
+static void test_late_server_costs_a_window_one_budget_more(void)
+{
+    check_random_runs(0, 1500, true, true);
 }
 
 static void test_overruns_cost_a_window_no_more_than_themselves(void)
 {
-    check_random_runs(7, 1500, true);
-    check_random_runs(200, 500, true);
+    check_random_runs(7, 1500, true, true);
+    check_random_runs(200, 500, true, true);
 }
 
 static void test_soft_server_never_waits_and_never_has_an_earlier_deadline(void)
 {
-    check_random_runs(0, 500, false);
-    check_random_runs(50, 500, false);
+    check_random_runs(0, 500, false, true);
+    check_random_runs(50, 500, false, true);
 }
 
 int main(void)
@@ -377,6 +399,7 @@ int main(void)
     RUN(test_soft_server_goes_on_with_a_later_deadline);
     RUN(test_deadline_that_is_over_restarts_from_now);
     RUN(test_hard_server_charged_after_its_next_period_began_goes_on);
+    RUN(test_periods_that_went_by_unused_pay_no_debt);
     RUN(test_constrained_wake_cuts_the_budget_to_its_share);
     RUN(test_constrained_wake_with_no_share_left_waits_for_the_period);
     RUN(test_constrained_wake_past_the_deadline_waits_for_the_period);
@@ -386,6 +409,7 @@ int main(void)
     RUN(test_debt_beyond_the_end_of_time_shuts_out_for_good);
     RUN(test_arguments_out_of_bounds_are_refused);
     RUN(test_hard_server_keeps_every_window_within_its_bandwidth);
+    RUN(test_late_server_costs_a_window_one_budget_more);
     RUN(test_overruns_cost_a_window_no_more_than_themselves);
     RUN(test_soft_server_never_waits_and_never_has_an_earlier_deadline);
     CHECK_MAIN_END();

