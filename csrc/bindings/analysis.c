@@ -48,7 +48,8 @@ static int read_buffer(PyObject *object, Py_ssize_t item, size_t alignment, Py_b
     if (PyObject_GetBuffer(object, out, PyBUF_C_CONTIGUOUS) < 0) {
         return -1;
     }
-    if (out->len % item != 0 || (uintptr_t)out->buf % alignment != 0) {
+    /* What is empty may be anywhere. */
+    if (out->len % item != 0 || (out->len > 0 && (uintptr_t)out->buf % alignment != 0)) {
         PyErr_Format(PyExc_ValueError,
                      "a buffer holds whole, aligned items of %zd bytes, got %zd bytes", item,
                      out->len);

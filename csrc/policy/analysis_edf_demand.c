@@ -33,6 +33,8 @@
 #define ERROR_PER_TASK 0x1p-50
 /* A horizon that is at most so many times the last deadline is not worth a shorter one. */
 #define HORIZON_SHORT 64.0
+/* Looks at a task to find the first excess of a set that is known to have one. */
+#define OVERLOAD_STEPS (UINT64_C(1) << 22)
 
 typedef struct look {
     int64_t demand;   /* with blocking */
@@ -170,27 +172,28 @@ static int find_first(fol_analysis *analysis, int64_t after, int64_t *t)
 }
 
 /* *t is -1 when everything up to the horizon fits. What does not is often early, so the first one
- * is looked for in stretches that double in length. */
-static int search(fol_analysis *analysis, int64_t horizon, int64_t *t)
+ * is looked for in stretches that double in length; at once, when it is known that there is one. */
+static int search(fol_analysis *analysis, int64_t horizon, bool is_over, int64_t *t)
 {
     int64_t clear = analysis->first_due - 1;
-    int status = find_any(analysis, clear, horizon, t);
-    if (status < 0 || *t < 0) {
-        return status;
+    int64_t end = horizon;
+    if (!is_over) {
+        int status = find_any(analysis, clear, horizon, &end);
+        if (status < 0 || end < 0) {
+            *t = -1;
+            return status;
+        }
     }
-    while (clear < *t / 2) {
-        int64_t found;
-        status = find_any(analysis, clear, 2 * clear + 1, &found);
+    *t = -1;
+    while (clear < end && *t < 0) {
+        int64_t to = clear < end / 2 ? 2 * clear + 1 : end;
+        int status = find_any(analysis, clear, to, t);
         if (status < 0) {
             return status;
         }
-        if (found >= 0) {
-            *t = found;
-            break;
-        }
-        clear = 2 * clear + 1;
+        clear = *t < 0 ? to : clear;
     }
-    return find_first(analysis, clear, t);
+    return *t < 0 ? FOL_OK : find_first(analysis, clear, t);
 }
 
 static void sum_up(const fol_analysis *analysis, fol_dense_sums *out)
@@ -261,7 +264,9 @@ int fol_analysis_demand(fol_analysis *analysis, fol_demand_verdict *out)
     int64_t horizon = 0;
     int status = FOL_OK;
     if (compared > 0) {
+        /* The answer is known, and only its witness looked for. */
         horizon = FOL_ANALYSIS_HORIZON_MAX;
+        analysis->steps = FOL_ANALYSIS_STEPS_MAX - OVERLOAD_STEPS;
     } else if (analysis->has_slack) {
         status = find_horizon(analysis, &sums, compared, &horizon);
     }
@@ -270,7 +275,7 @@ int fol_analysis_demand(fol_analysis *analysis, fol_demand_verdict *out)
     }
     int64_t t = -1;
     if (status == FOL_OK) {
-        status = search(analysis, horizon, &t);
+        status = search(analysis, horizon, compared > 0, &t);
     }
     if (status == FOL_OK && t >= 0) {
         report(analysis, t, out);

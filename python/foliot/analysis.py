@@ -492,12 +492,14 @@ def _partitioned(tasks: TaskSet, cpus: int) -> Verdict:
         what = "" if sentences else " to do"
         work = refusal["demand"] + found[4]
         sentences.append(f"CPU {cpu}{verb} {work}{what} within {t}")
-    where = f"on none of {cpus} CPUs" if task.cpu is None else "on the CPU it is pinned to"
+    where = f"fits on none of {cpus} CPUs"
+    if task.cpu is not None:
+        where = "does not fit on the CPU it is pinned to"
     return Verdict(
         False,
         "partitioned",
         {"task": name, "assignment": assignment, "cpus": refusals},
-        f"`{name}` fits {where}: {', '.join(sentences)}.",
+        f"`{name}` {where}: {', '.join(sentences)}.",
     )
 
 
