@@ -16,8 +16,9 @@
 #define DEFAULT_FAULTS    8u
 #define DEFAULT_DECISIONS 4096u
 
-/* Dispatches that are timed to learn what one costs. */
+/* Dispatches that are timed to learn what one costs, and the most that is believed. */
 #define TIMED_DISPATCHES 64u
+#define MOST_DISPATCH_NS INT64_C(2500)
 
 static bool is_governed(const fol_scheduler *scheduler, const fol_program *program,
                         const fol_system *systems)
@@ -90,7 +91,8 @@ static int64_t time_dispatch(const fol_dispatcher_config *wanted)
     }
     uint64_t end = fol_clock_monotonic.now_ns(NULL);
     fol_dispatcher_destroy(dispatcher);
-    return (int64_t)((end - start) / TIMED_DISPATCHES);
+    int64_t taken = (int64_t)((end - start) / TIMED_DISPATCHES);
+    return taken < MOST_DISPATCH_NS ? taken : MOST_DISPATCH_NS;
 }
 
 void fol_budget_destroy(fol_frame_budget *budget)
@@ -203,9 +205,30 @@ fol_budget_entry *fol_budget_find(const fol_frame_budget *budget, uint64_t key)
     return NULL;
 }
 
+/* -ERANGE: no run would fit into the budget; -ENODEV: no worker may run it. */
+static int check_context(const fol_frame_budget *budget, const fol_context_options *options,
+                         uint32_t workers)
+{
+    bool is_restricted = false;
+    bool has_worker = false;
+    for (uint32_t i = 0; i < FOL_CONTEXT_CPU_WORDS; i++) {
+        uint64_t word = options->cpus[i];
+        uint32_t first = 64 * i;
+        uint64_t there = workers >= first + 64 ? UINT64_MAX
+                         : workers > first     ? (UINT64_C(1) << (workers - first)) - 1
+                                               : 0;
+        is_restricted = is_restricted || word != 0;
+        has_worker = has_worker || (word & there) != 0;
+    }
+    if (is_restricted && !has_worker) {
+        return -ENODEV;
+    }
+    return options->budget < budget->least_budget ? -ERANGE : FOL_OK;
+}
+
 /* The entry of a key, made when there is none. */
 static int take_entry(fol_frame_budget *budget, const fol_system_budget *given, int64_t now,
-                      fol_budget_entry **out)
+                      uint32_t workers, fol_budget_entry **out)
 {
     fol_dispatcher *dispatcher = fol_governor_dispatcher(budget->governor);
     *out = fol_budget_find(budget, given->key);
@@ -221,10 +244,10 @@ static int take_entry(fol_frame_budget *budget, const fol_system_budget *given, 
         const fol_group_options options = {.weight = given->weight, .latency = given->latency};
         status = fol_dispatcher_add_group(dispatcher, &options, &entry.group);
     } else {
-        fol_context_options options = given->context;
-        int64_t least = budget->least_budget < options.budget ? budget->least_budget : 0;
-        options.minimum = options.minimum > least ? options.minimum : least;
-        status = fol_dispatcher_add_context(dispatcher, &options, now, &entry.context);
+        status = check_context(budget, &given->context, workers);
+        if (status == FOL_OK) {
+            status = fol_dispatcher_add_context(dispatcher, &given->context, now, &entry.context);
+        }
     }
     if (status == FOL_OK) {
         *out = &budget->entries[budget->entry_count++];
@@ -270,7 +293,8 @@ static int fill_node(fol_scheduler *scheduler, fol_program *program, const fol_p
     fol_governed_node *node = &own->governed.nodes[index];
     const fol_system_budget *given = system->budget;
     fol_budget_entry *entry = NULL;
-    int status = given == NULL ? FOL_OK : take_entry(budget, given, now, &entry);
+    int status =
+        given == NULL ? FOL_OK : take_entry(budget, given, now, scheduler->worker_count, &entry);
     if (status != FOL_OK) {
         return status;
     }

@@ -34,10 +34,12 @@ struct fol_frame_budget {
     bool asks_chunk_rows;
 };
 
-/* What a node had missed and overrun when it was looked at last. */
+/* What a node had missed and overrun, when it was looked at last. */
 typedef struct fol_budget_mark {
     uint64_t misses;
     uint64_t overruns;
+    uint32_t new_misses; /* between the last two looks */
+    uint32_t new_overruns;
 } fol_budget_mark;
 
 struct fol_budget_program {
@@ -64,9 +66,9 @@ fol_budget_entry *fol_budget_find(const fol_frame_budget *budget, uint64_t key);
 
 /* Runs a phase of a governed program. */
 void fol_budget_run_phase(fol_scheduler *scheduler, const fol_phase *phase);
-/* Before and, with is_end, after a frame whose result is published: counts misses and overruns, and
- * puts those of the frame into its timings. Of a governed program. */
-void fol_budget_settle_frame(fol_scheduler *scheduler, bool is_end);
+/* Before and after a frame whose result is published: counts misses and overruns; afterwards the
+ * marks tell what is new. Of a governed program. Detaches the caller. */
+void fol_budget_settle_frame(fol_scheduler *scheduler);
 /* What the chunk_rows slot says for a node; 0: nothing. The worker holds no host's lock. */
 uint64_t fol_budget_chunk_rows(const fol_scheduler *scheduler, const fol_node *node, uint64_t rows);
 /* Orders and limits that the policy gives to the workers of a team; before a run of frames. */

@@ -363,38 +363,33 @@ static fol_budget_mark mark_node(const fol_frame_budget *budget, const fol_budge
     return mark;
 }
 
-/* Counts what came since the node was looked at last, and notes it in its timing. */
-static void settle_node(fol_scheduler *scheduler, const fol_frame_budget *budget, uint32_t index,
-                        bool is_end)
+/* Counts what came since the node was looked at last. */
+static void settle_node(fol_scheduler *scheduler, const fol_frame_budget *budget, uint32_t index)
 {
-    const fol_program *program = scheduler->program;
     fol_frame_counters *counters = &scheduler->counters;
-    fol_budget_mark *mark = &program->budget->marks[index];
-    fol_budget_mark now = mark_node(budget, program->budget, index);
-    uint64_t misses = now.misses - mark->misses;
-    uint64_t overruns = now.overruns - mark->overruns;
+    fol_budget_program *program = scheduler->program->budget;
+    fol_budget_mark *mark = &program->marks[index];
+    fol_budget_mark now = mark_node(budget, program, index);
+    now.new_misses = (uint32_t)(now.misses - mark->misses);
+    now.new_overruns = (uint32_t)(now.overruns - mark->overruns);
     *mark = now;
-    fol_count(&counters->misses, misses);
-    fol_count(&counters->overruns, overruns);
-    if (is_end) {
-        fol_system_timing *timing = &program->timings[program->nodes[index].system];
-        timing->misses = (uint32_t)misses;
-        timing->overruns = (uint32_t)overruns;
-    }
+    fol_count(&counters->misses, now.new_misses);
+    fol_count(&counters->overruns, now.new_overruns);
 }
 
-void fol_budget_settle_frame(fol_scheduler *scheduler, bool is_end)
+void fol_budget_settle_frame(fol_scheduler *scheduler)
 {
     fol_frame_counters *counters = &scheduler->counters;
     fol_frame_budget *budget = NULL;
     int64_t now;
     uint64_t oldest;
     uint64_t end;
+    fol_host_set_attached(scheduler, &scheduler->runners[0], false);
     if (enter(scheduler, &budget, &now) != FOL_OK) {
         return;
     }
     for (uint32_t i = 0; i < scheduler->program->node_count; i++) {
-        settle_node(scheduler, budget, i, is_end);
+        settle_node(scheduler, budget, i);
     }
     fol_dispatcher_records(dispatcher_of(budget), &oldest, &end);
     uint64_t faults = fol_dispatcher_faults(dispatcher_of(budget));

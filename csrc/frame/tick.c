@@ -162,6 +162,10 @@ static void publish_result(fol_scheduler *scheduler, uint64_t wall_ns, uint64_t 
                                 .tasks = frame->tasks,
                                 .worker = frame->worker,
                                 .state = (fol_run_state)frame->state};
+        if (FOL_UNLIKELY(program->budget != NULL)) {
+            program->timings[node->system].misses = program->budget->marks[i].new_misses;
+            program->timings[node->system].overruns = program->budget->marks[i].new_overruns;
+        }
     }
     for (uint32_t i = 0; i < program->phase_count; i++) {
         program->phase_ns[i] = fol_cycles_scale(0, program->phase_cycles[i], scale);
@@ -301,10 +305,13 @@ static int run_frame(fol_scheduler *scheduler, double dt, bool is_last)
     uint64_t end;
     bool is_governed = scheduler->program->budget != NULL;
     if (FOL_UNLIKELY(is_governed && is_last)) {
-        fol_budget_settle_frame(scheduler, false);
+        fol_budget_settle_frame(scheduler);
     }
     uint64_t start = run_and_tell(scheduler, dt, &end);
     fol_host_poll(scheduler, end);
+    if (FOL_UNLIKELY(is_governed)) {
+        fol_budget_settle_frame(scheduler);
+    }
     if (is_last) {
         fol_host_set_attached(scheduler, &scheduler->runners[0], true);
     }
@@ -326,9 +333,6 @@ static int run_frame(fol_scheduler *scheduler, double dt, bool is_last)
         uint64_t cpu_ns = is_last ? thread_cpu_ns() - cpu_start : wall_ns;
         cpu_ns += fol_cycles_scale(helped, helper_cycles(scheduler), scale);
         publish_result(scheduler, wall_ns, cpu_ns);
-        if (FOL_UNLIKELY(is_governed)) {
-            fol_budget_settle_frame(scheduler, true);
-        }
     }
     return status;
 }
