@@ -19,18 +19,19 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define FOL_FAIR_TREE_NONE UINT32_MAX
+#define FOL_FAIR_TREE_NONE  UINT32_MAX
+#define FOL_FAIR_TREE_LEFT  0
+#define FOL_FAIR_TREE_RIGHT 1
 
 __extension__ typedef __int128 fol_int128;
 
 typedef struct fol_fair_node {
     uint64_t deadline;
-    uint64_t start;   /* eligible from here on */
-    uint64_t least;   /* start of the subtree */
-    int64_t request;  /* time that it asks for */
-    int64_t shortest; /* request of the subtree */
-    uint32_t left;
-    uint32_t right;
+    uint64_t start;    /* eligible from here on */
+    uint64_t least;    /* start of the subtree */
+    int64_t request;   /* time that it asks for */
+    int64_t shortest;  /* request of the subtree */
+    uint32_t child[2]; /* FOL_FAIR_TREE_LEFT, FOL_FAIR_TREE_RIGHT */
     uint32_t parent;
     uint32_t weight;    /* the owner's */
     uint32_t remainder; /* the owner's */
