@@ -176,7 +176,7 @@ static int module_exec(PyObject *module)
         fol_py_add_batch_types(state) < 0 || fol_py_add_resource_type(state) < 0 ||
         fol_py_add_world_type(state) < 0 || fol_py_add_fair_type(state) < 0 ||
         fol_py_add_budget_types(state) < 0 || fol_py_add_analysis(state) < 0 ||
-        fol_py_add_graph_type(state) < 0) {
+        fol_py_add_graph_type(state) < 0 || fol_py_add_sim_types(state) < 0) {
         return -1;
     }
 #ifdef HAS_CENSUS

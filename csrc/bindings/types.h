@@ -21,6 +21,7 @@ int fol_py_add_world_type(fol_py_state *state);
 int fol_py_add_fair_type(fol_py_state *state);
 int fol_py_add_analysis(fol_py_state *state);
 int fol_py_add_graph_type(fol_py_state *state);
+int fol_py_add_sim_types(fol_py_state *state);
 int fol_py_add_budget_types(fol_py_state *state);
 
 #endif

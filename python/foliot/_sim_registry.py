@@ -18,8 +18,10 @@ def simulate(workload: object, options: Mapping[str, Any]) -> Any:
     known = sorted(
         kind.__name__ for kind in simulate.registry if kind not in (object, str)
     )  # text is the path of a file
+    asked = f", with {', '.join(options)}" if options else ""
     raise TypeError(
-        f"fo.sim.run takes a workload of one of these types: {', '.join(known)}; got {workload!r}."
+        f"fo.sim.run takes a workload of one of these types: {', '.join(known)}; got "
+        f"{workload!r}{asked}."
     )
 
 
