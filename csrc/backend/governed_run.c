@@ -194,6 +194,14 @@ static void free_lane(fol_governor *governor)
     governor->blocked_count = 0;
 }
 
+/* A node has begun, and so gives the host's lock back. */
+static void end_turn(fol_governor *governor, uint32_t index)
+{
+    if (fol_governed_takes_turns(governor, index)) {
+        free_lane(governor);
+    }
+}
+
 /* The job that was granted cannot run. True: it was dealt with. */
 static bool refuse_grant(fol_governor *governor, uint32_t worker, uint32_t id)
 {
@@ -282,8 +290,8 @@ static void go_on(fol_governor *governor, uint32_t worker, uint32_t id, const un
     uint32_t index = lane->node;
     fol_governed_node *node = &governor->nodes[index];
     lane->has_job = ran == FOL_RAN_ON || ran == FOL_RAN_OFF;
-    if (part->is_begin && fol_governed_takes_turns(governor, index)) {
-        free_lane(governor);
+    if (part->is_begin) {
+        end_turn(governor, index);
     }
     if (ran == FOL_RAN_DROPPED) {
         fol_governed_drop(governor, index, worker, id);
@@ -292,8 +300,6 @@ static void go_on(fol_governor *governor, uint32_t worker, uint32_t id, const un
             calls->end_node(calls->state, index, worker);
         }
         fol_governed_finish(governor, index);
-    } else if (part->is_begin) {
-        fol_governed_call_lanes(governor, index);
     }
     fol_governed_release_queued(governor, worker);
 }
@@ -309,23 +315,30 @@ static void serve_grant(fol_governor *governor, uint32_t worker, fol_grant *gran
     }
     uint32_t index = governor->lanes[id].node;
     fol_governed_node *node = &governor->nodes[index];
+    int64_t used = 0;
     while (ran == FOL_RAN_ON) {
         unit part = take_unit(node);
         uint32_t pieces = 0;
-        int64_t used = 0;
         node->running++;
         governor->running++;
         if (part.is_begin || part.is_piece) {
             stir(governor);
-            used = run_unit(governor, worker, index, &part, &pieces);
+            used += run_unit(governor, worker, index, &part, &pieces);
         }
         bool is_last = note_unit(node, &part, pieces);
+        node->running--;
+        governor->running--;
+        if (part.is_begin && !is_last) {
+            /* The budget has just been looked at, so the first piece comes without asking. */
+            end_turn(governor, index);
+            fol_governed_call_lanes(governor, index);
+            continue;
+        }
         bool has_more = node->next_piece < node->pieces;
         fol_dispatcher_advance(governor->dispatcher, governor->now);
         ran = fol_dispatcher_ran(governor->dispatcher, worker, used, governor->now,
                                  has_more ? FOL_POINT_MORE : FOL_POINT_DONE, grant);
-        node->running--;
-        governor->running--;
+        used = 0;
         go_on(governor, worker, id, &part, is_last, ran);
     }
 }

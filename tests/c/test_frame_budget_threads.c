@@ -1,5 +1,5 @@
-/* Governed frames on real threads: one result whatever waits, readers, revokes, interrupts, a policy
- * that needs the host.
+/* Governed frames on real threads: one result whatever waits, readers, revokes, interrupts, a
+ * policy that needs the host.
  *
  * A case is a set of systems and a world made from a seed, twice. One copy runs on the blocking
  * backend without budgets, the other governed on eight workers with a drawn policy and drawn
@@ -154,8 +154,8 @@ static void run_case(uint64_t seed)
     for (uint32_t frame = 0; frame < FRAMES; frame++) {
         double dt = (double)draw_below(&random, 30) * 0.01;
         if (draw_below(&random, 2) == 0) {
-            CHECK_EQ(
-                fol_scheduler_replan(other.scheduler, other.plan, other.systems, model_rates), 0);
+            CHECK_EQ(fol_scheduler_replan(other.scheduler, other.plan, other.systems, model_rates),
+                     0);
         }
         CHECK_EQ(model_tick(&own, dt), 0);
         CHECK_EQ(model_tick(&other, dt), 0);
