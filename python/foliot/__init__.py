@@ -23,7 +23,7 @@ This file only re-exports. What computes is the compiled ``_core``; what declare
 and what it tells), ``_trace``, ``_gantt`` and ``plot`` (what each worker did when), ``_errors``.
 """
 
-from foliot import analysis, io, plot, policy
+from foliot import analysis, io, plot, policy, sim
 from foliot._budget import Depletion, Group, SchedulingContext
 from foliot._component import (
     Bytes,
@@ -156,6 +156,7 @@ __all__ = [
     "policy_signature",
     "quarantine",
     "resource",
+    "sim",
     "system",
     "tag",
     "u1",

@@ -291,7 +291,7 @@ class Result:
             job,
             None if cpu == NONE else cpu,
             self._name(other) if name in ("pick", "preempt") else None if other == NONE else other,
-            tuple(numbers),
+            tuple(numbers.tolist()),
             self._core.explain(row.tobytes()),
         )
 
