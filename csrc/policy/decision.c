@@ -11,6 +11,7 @@
 
 #include "base/assert.h"
 #include "foliot/policy.h"
+#include "foliot/scheduler.h"
 #include "foliot/status.h"
 
 const char *const fol_policy_names[] = {"fifo", "fp", "rm", "edf", "eevdf", "cbs", NULL};
@@ -156,7 +157,8 @@ static void tell_preempt(text *text, const fol_decision *decision)
 static void tell_migrate(text *text, const fol_decision *decision)
 {
     open(text, decision, "moved");
-    add(text, " from CPU %" PRIu32 " to CPU %" PRIu32 ": that one had nothing better to run (%s)",
+    add(text,
+        " from CPU %" PRIu32 " to CPU %" PRIu32 ", where it was the first that may run there (%s)",
         decision->other, decision->cpu, rules[decision->policy]);
 }
 
@@ -259,12 +261,29 @@ static void tell_revoke(text *text, const fol_decision *decision)
     add(text, ": its context is gone, and whoever uses it fails from here on (no budget, no run)");
 }
 
+/* A backend by its place among the names, which end with NULL. */
+static void add_backend(text *text, int64_t place)
+{
+    int64_t known = 0;
+    while (known < place && fol_backend_names[known] != NULL) {
+        known += 1;
+    }
+    if (place >= 0 && known == place && fol_backend_names[place] != NULL) {
+        add(text, "%s", fol_backend_names[place]);
+    } else {
+        add(text, "number %" PRId64, place);
+    }
+}
+
 static void tell_switch(text *text, const fol_decision *decision)
 {
     add(text, "the backend was switched at ");
     add_time(text, decision->now);
-    add(text, " from number %" PRId64 " to number %" PRId64 " (adaptive)", decision->numbers[0],
-        decision->numbers[1]);
+    add(text, " from ");
+    add_backend(text, decision->numbers[0]);
+    add(text, " to ");
+    add_backend(text, decision->numbers[1]);
+    add(text, " (adaptive)");
 }
 
 static const char *slot_of(const fol_decision *decision)
