@@ -134,6 +134,9 @@ static int raise_open(fol_py_scheduler *self, int status, const fol_py_binding *
     if (status == FOL_E_VALUE) {
         return raise_wide_query(self, binding);
     }
+    if (status == -ERANGE || status == -ENODEV) {
+        return fol_py_raise_budget(self, status, binding);
+    }
     if (status > -4096 && status != -ENOMEM) {
         return fol_py_raise(self->state, status,
                             "the system refused the threads that Config.require_workers asks for: "

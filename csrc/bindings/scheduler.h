@@ -226,6 +226,8 @@ PyObject *fol_py_trace_kinds(void);
 /* scheduler_budget.c */
 /* A system's budget as the Python side gives it; *budget gets NULL or `out`. */
 int fol_py_read_budget(PyObject *given, fol_system_budget *out, const fol_system_budget **budget);
+/* Raises for the first context that cannot be had: -ERANGE, or -ENODEV. */
+int fol_py_raise_budget(fol_py_scheduler *self, int status, const fol_py_binding *binding);
 /* None, a name or a fo.Policy. */
 int fol_py_choose_policy(fol_py_scheduler *self, PyObject *policy, fol_scheduler_config *config);
 PyObject *fol_py_scheduler_revoke(PyObject *self, PyObject *key);

@@ -61,6 +61,39 @@ int fol_py_read_budget(PyObject *given, fol_system_budget *out, const fol_system
     return 0;
 }
 
+/* Whether a context leaves worker 0 out; every scheduler has that one. */
+static bool is_restricted(const fol_system_budget *budget)
+{
+    return !budget->is_group && (budget->context.cpus[0] & 1) == 0;
+}
+
+int fol_py_raise_budget(fol_py_scheduler *self, int status, const fol_py_binding *binding)
+{
+    const fol_py_context *found = NULL;
+    int64_t least = INT64_MAX;
+    for (uint32_t i = 0; i < binding->count; i++) {
+        const fol_system_budget *budget = binding->systems[i].budget;
+        bool is_candidate = budget != NULL && !budget->is_group &&
+                            (status == -ERANGE ? budget->context.budget < least
+                                               : found == NULL && is_restricted(budget));
+        if (is_candidate) {
+            found = binding->contexts[i];
+            least = budget->context.budget;
+        }
+    }
+    PyObject *name = found == NULL ? Py_None : found->name;
+    if (status == -ERANGE) {
+        return fol_py_raise(self->state, FOL_E_VALUE,
+                            "the budget of system `%S` is %lld ns, less than what two decisions "
+                            "take on this machine: no run would fit in",
+                            name, (long long)least);
+    }
+    return fol_py_raise(self->state, FOL_E_VALUE,
+                        "cpus= of the context of system `%S` names no worker that the scheduler "
+                        "has",
+                        name);
+}
+
 /* The name of a runnable's system; called by slots, under the governor's lock. */
 static PyObject *name_runnable(void *state, uint32_t id)
 {
@@ -128,7 +161,7 @@ static PyObject *refuse(fol_py_scheduler *self, int status)
     return NULL;
 }
 
-/* _revoke(key) -> None; LookupError by its Python side for what it does not have */
+/* _revoke(key) */
 PyObject *fol_py_scheduler_revoke(PyObject *object, PyObject *given)
 {
     fol_py_scheduler *self = (fol_py_scheduler *)object;
