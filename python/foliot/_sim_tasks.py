@@ -278,7 +278,26 @@ def _read_slices(tasks: TaskSet, given: object) -> tuple[int, ...]:
     return max(1, normal // 4), normal, min(TIME_MAX, 4 * normal)
 
 
-def _read_tasks(tasks: TaskSet, groups: _Groups, contexts: _Contexts, places: list[int]) -> Any:
+def _read_priorities(tasks: TaskSet, policy: Any) -> tuple[Any, Sequence[int]]:
+    """The policy and the priorities that the core is given.
+
+    Its ties are decided in favour of what runs already; those of the theory, by the place in the
+    set. So where a policy of fixed priorities has ties, tasks get their ranks as priorities.
+    """
+    given = [index if task.priority is None else task.priority for index, task in enumerate(tasks)]
+    keys = [task.period for task in tasks] if policy == "rm" else given
+    if policy not in ("fp", "rm") or len(set(keys)) == len(keys):
+        return policy, given
+    return "fp", tasks.priorities(policy)
+
+
+def _read_tasks(
+    tasks: TaskSet,
+    priorities: Sequence[int],
+    groups: _Groups,
+    contexts: _Contexts,
+    places: list[int],
+) -> list[tuple[Any, ...]]:
     """What the core takes of each task."""
     rows = []
     for index, task in enumerate(tasks):
@@ -290,7 +309,7 @@ def _read_tasks(tasks: TaskSet, groups: _Groups, contexts: _Contexts, places: li
                 costs if isinstance(costs, tuple) else (task.wcet if costs is None else costs,),
                 *(task.weight, LATENCIES.index(task.latency), groups.number(task.group)),
                 *(contexts.number(index), places[index]),
-                index if task.priority is None else task.priority,
+                priorities[index],
             )
         )
     return rows
@@ -331,12 +350,13 @@ def simulate_tasks(tasks: TaskSet, options: Mapping[str, Any]) -> Result:
     jobs = _check_memory(tasks, until)
     groups, contexts = _Groups(tasks), _Contexts(tasks, base, cpus)
     places = [0] * len(tasks) if queues == "global" else _place(tasks, cpus)
+    bound, priorities = _read_priorities(tasks, policy)
     core = TaskSimulation(
         names=tasks.names,
-        tasks=_read_tasks(tasks, groups, contexts, places),
+        tasks=_read_tasks(tasks, priorities, groups, contexts, places),
         groups=groups.values,
         contexts=contexts.values,
-        policy=policy,
+        policy=bound,
         cpus=cpus,
         queues=QUEUES.index(queues),
         preemption=_choice(preemption, "preemption=", PREEMPTIONS),
