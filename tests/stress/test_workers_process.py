@@ -65,6 +65,10 @@ scheduler = open_scheduler(crowd)
 def drive():
     while not stop.is_set():
         scheduler.tick(0.1)
+        if len(crowd.log) > 3000:
+            # A child's collector goes over all of it.
+            crowd.check()
+            crowd.log.clear()
 
 def check_child(number):
     signal.alarm(30)
