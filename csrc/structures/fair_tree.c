@@ -188,23 +188,25 @@ static uint32_t balance(fol_fair_tree *tree, fol_fair_node *nodes, uint32_t inde
     return rotate(tree, nodes, index, RIGHT - higher);
 }
 
-/* Up from the parent of a new leaf, as long as subtrees have grown. */
-static void grow(fol_fair_tree *tree, fol_fair_node *nodes, uint32_t index)
+/* Up from the parent of a new leaf, which hangs on `below`, as long as subtrees have grown. */
+static void grow(fol_fair_tree *tree, fol_fair_node *nodes, uint32_t index, uint32_t below)
 {
+    int32_t height = 1;
     while (index != NONE) {
         fol_fair_node *node = &nodes[index];
-        const int32_t left = height_of(nodes, node->child[LEFT]);
-        const int32_t right = height_of(nodes, node->child[RIGHT]);
-        if (left - right > 1 || right - left > 1) {
+        /* The other side is as high already, so nothing grows. */
+        if (node->height > height) {
+            return;
+        }
+        const uint32_t side = node->child[LEFT] == below ? LEFT : RIGHT;
+        if (height - height_of(nodes, node->child[RIGHT - side]) > 1) {
             /* After an insertion one rotation gives the subtree its old height. */
-            balance(tree, nodes, index, left > right ? LEFT : RIGHT);
+            balance(tree, nodes, index, side);
             return;
         }
-        const int32_t height = (left > right ? left : right) + 1;
-        if (height == node->height) {
-            return;
-        }
+        height++;
         node->height = (uint8_t)height;
+        below = index;
         index = node->parent;
     }
 }
@@ -248,7 +250,7 @@ void fol_fair_tree_insert(fol_fair_tree *tree, fol_fair_node *nodes, uint32_t in
     } else {
         nodes[parent].child[side] = index;
     }
-    grow(tree, nodes, parent);
+    grow(tree, nodes, parent, index);
 }
 
 /* Up from where a node was taken, as long as something changes, and at least past `through`.
