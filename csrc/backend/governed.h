@@ -11,7 +11,7 @@
  * predecessors have not ended are not in the dispatcher.
  *
  * Time is the scheduler's clock, in nanoseconds. On the machine's clock what a worker spent without
- * a processor is found by the thread's CPU clock every millisecond, and not charged.
+ * a processor is found by the thread's CPU clock now and then, and not charged.
  *
  * Who may call what: create and destroy as for any object; run by the caller of the backend's team,
  * one at a time; lock, unlock and what stands between them by any thread that holds no host's lock.

@@ -36,7 +36,7 @@
 #include "backend/governed_state.h"
 #include "foliot/status.h"
 
-#define CALIBRATE_NS INT64_C(1000000)
+#define CALIBRATE_NS INT64_C(250000)
 #define POLL_NS      INT64_C(2000000)
 
 static void lock(fol_governor *governor)
