@@ -83,8 +83,9 @@ class Verdict:
         witness: the numbers that prove the answer.
 
             - "edf", refused: ``t``, the first length of time that cannot hold what is released and
-              due within it, and that ``demand`` (and ``blocking`` where there is some). Accepted:
-              ``until``, up to where deadlines had to be looked at.
+              due within it, and that ``demand`` (and ``blocking`` where there is some). With a
+              utilisation above 1 by next to nothing, ``t`` may be a later one. Accepted: ``until``,
+              up to where deadlines had to be looked at.
             - "rta": ``task``, its ``response`` (None: unbounded) and its ``deadline``; of the first
               task that misses, else of the one with the least time to spare.
             - "ll": ``utilisation``, the sum of ``wcet / min(deadline, period)``, and the ``bound``
