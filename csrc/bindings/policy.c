@@ -8,8 +8,6 @@
 
 #include <string.h>
 
-#include "foliot/clock.h"
-
 static inline fol_py_bound_policy *as_bound(PyObject *bound)
 {
     return (fol_py_bound_policy *)bound;
@@ -38,14 +36,6 @@ int fol_py_policy_kind_from_name(fol_py_state *state, PyObject *name, fol_policy
     *out = (fol_policy_kind)PyLong_AsLong(number);
     Py_DECREF(number);
     return 0;
-}
-
-/* Monotonic time less what calls waited for the interpreter, which is not theirs. */
-static int64_t read_stopwatch(void *state)
-{
-    fol_py_bound_policy *bound = state;
-    int64_t now = (int64_t)fol_clock_monotonic.now_ns(fol_clock_monotonic.state);
-    return now - atomic_load_explicit(&bound->attach_ns, memory_order_relaxed);
 }
 
 static void take_native(fol_py_bound_policy *bound, fol_policy_slot slot, uintptr_t address)
@@ -117,7 +107,7 @@ static int take_parts(fol_py_bound_policy *bound)
     }
     if (bound->is_live && limit != Py_None && bound->facts.slots != NULL) {
         bound->facts.slot_limit = PyLong_AsLongLong(limit);
-        bound->facts.stopwatch = read_stopwatch;
+        bound->facts.stopwatch = fol_py_policy_stopwatch;
         bound->facts.stopwatch_state = bound;
     }
     return PyErr_Occurred() ? -1 : 0;

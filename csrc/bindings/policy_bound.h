@@ -49,12 +49,20 @@ typedef struct fol_py_bound_policy {
     uint32_t error_count;
     PyObject *interrupt;
     atomic_bool is_interrupted;
-    _Atomic int64_t attach_ns; /* waited for the interpreter in all calls so far */
+    _Atomic int64_t excused_ns; /* of all calls so far that is not counted as theirs */
 } fol_py_bound_policy;
 
 /* policy_python.c, policy_native.c: the slots. Each is given the bound policy as its state. */
 extern const fol_policy_slots fol_py_python_slots;
 extern const fol_policy_slots fol_py_native_slots;
+
+/* policy_watch.c. All on any thread. */
+int64_t fol_py_policy_clock_ns(void);
+/* Nanoseconds that run on while a slot does what it is answerable for; its difference over a call
+ * is what the call took. */
+int64_t fol_py_policy_stopwatch(void *bound);
+/* A slot runs on this thread since the stopwatch was read. */
+void fol_py_policy_note_call(void);
 
 /* policy_errors.c */
 /* Keeps the pending error, with a note that names the slot; the status to answer with. */

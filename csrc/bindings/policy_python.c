@@ -9,8 +9,6 @@
 
 #include <string.h>
 
-#include "foliot/clock.h"
-
 /* Arguments of one call, with room in front for a method's object and for the callee. */
 typedef struct turn {
     fol_py_bound_policy *bound;
@@ -32,9 +30,18 @@ static const char *const expected[FOL_SLOT_COUNT] = {
     [FOL_SLOT_BACKEND] = "the name of a backend, or None",
 };
 
-static int64_t now_ns(void)
+/* Attached from here on. */
+static bool attach(fol_py_bound_policy *bound)
 {
-    return (int64_t)fol_clock_monotonic.now_ns(fol_clock_monotonic.state);
+    fol_py_policy_note_call();
+    if (PyGILState_Check()) {
+        return true;
+    }
+    int64_t start = fol_py_policy_clock_ns();
+    fol_py_enter_host();
+    atomic_fetch_add_explicit(&bound->excused_ns, fol_py_policy_clock_ns() - start,
+                              memory_order_relaxed);
+    return false;
 }
 
 /* False: the policy is not to be asked. Otherwise attached. */
@@ -45,9 +52,7 @@ static bool begin(turn *turn, fol_py_bound_policy *bound, fol_policy_slot slot)
     }
     *turn = (struct turn){.bound = bound, .slot = slot, .was_attached = true};
     if (bound->is_live) {
-        int64_t start = now_ns();
-        turn->was_attached = fol_py_enter_host();
-        atomic_fetch_add_explicit(&bound->attach_ns, now_ns() - start, memory_order_relaxed);
+        turn->was_attached = attach(bound);
     }
     return true;
 }

@@ -1,6 +1,7 @@
 """What policies in Python are shown: for how long it lives, and on which threads."""
 
 import gc
+import time
 import weakref
 
 import foliot as fo
@@ -219,6 +220,29 @@ def test_calls_are_timed_live_and_never_in_simulations():
     first = live.stopwatch()
     live.ask("spin_limit", 0)
     assert live.stopwatch() >= first
+
+
+def test_what_a_call_computes_counts_as_its_own():
+    def compute(worker):
+        start = time.thread_time_ns()
+        while time.thread_time_ns() - start < 3_000_000:
+            pass
+
+    probe = _core.PolicyProbe(policy(spin_limit=compute), live=True)
+    for _ in range(5):
+        first = probe.stopwatch()
+        probe.ask("spin_limit", 0)
+        assert probe.stopwatch() - first >= 3_000_000
+
+
+def test_stopwatch_never_goes_back():
+    probe = _core.PolicyProbe(policy(spin_limit=lambda worker: 1), live=True)
+    last = probe.stopwatch()
+    for _ in range(1000):
+        probe.ask("spin_limit", 0)
+        now = probe.stopwatch()
+        assert now >= last
+        last = now
 
 
 def test_policy_without_a_limit_is_not_timed():
