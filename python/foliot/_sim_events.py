@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
 from foliot._sim_log import DENIED, DONE, NONE
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+
     from foliot._sim_result import Result
 
 # In their order within an instant.

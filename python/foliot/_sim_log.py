@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, overload
 
 import numpy as np
+
 from foliot._taskset import TaskSet
 
 T_co = TypeVar("T_co", covariant=True)

@@ -8,6 +8,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+
     from foliot._sim_result import Result
 
 _COST_FILL = "#9aa4ae"
@@ -53,7 +54,8 @@ def gantt(result: Result, ax: Any, start: int, end: int) -> Any:
             "draw a shorter part by start= and end=."
         )
     _, ax = _axes(ax, 1.4 + 0.5 * result.cpus)
-    tasks = np.where(shown["is_cost"] == 1, -1, result.jobs_array["task"][shown["job"]])
+    owners = result.jobs_array["task"][shown["job"]].astype(np.int64)
+    tasks = np.where(shown["is_cost"] == 1, -1, owners)
     names, fills = result.tasks.names, _fills(len(result.tasks))
     drawn = sorted(set(tasks.tolist()), reverse=True)
     for task in drawn:

@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
 from foliot._sim_events import EVENTS, event_rows
 from foliot._sim_log import (
     DECISION_DTYPE,
@@ -33,6 +34,7 @@ from foliot._taskset import PeriodicTask
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+
     from foliot._core import TaskSimulation
 
 

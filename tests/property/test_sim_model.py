@@ -1,5 +1,6 @@
 """The simulator against a model that steps through time unit by unit, and against analysis."""
 
+import itertools
 import os
 import random
 
@@ -98,7 +99,8 @@ def test_accounts_add_up_to_the_time_the_cpus_worked(tasks, cpus, policy, data):
     lengths = segments["end"] - segments["start"]
     assert lengths[segments["is_cost"] == 0].sum() == busy
     assert abs(sum(result.overhead) * 97 - lengths[segments["is_cost"] == 1].sum()) < 1e-6
-    assert all(0 <= use + more <= 1 for use, more in zip(result.utilisation, result.overhead))
+    shares = zip(result.utilisation, result.overhead, strict=True)
+    assert all(0 <= use + more <= 1 for use, more in shares)
     for cpu in range(cpus):
         mine = segments[segments["cpu"] == cpu]
         mine = mine[mine["start"].argsort(kind="stable")]
@@ -128,7 +130,7 @@ def test_releases_keep_to_jitter_and_gaps(tasks, seed):
         jobs = [job for job in result.jobs if job.name == name]
         nominal = [job.deadline - 20 for job in jobs]
         assert nominal[:1] in ([], [0])
-        for before, after in zip(nominal, nominal[1:], strict=False):
+        for before, after in itertools.pairwise(nominal):
             assert task.period <= after - before <= task.period + 4
         for previous, job in zip([None, *jobs], jobs, strict=False):
             least = job.deadline - 20
