@@ -39,6 +39,7 @@ typedef struct adaptive {
     uint64_t steals;        /* of all workers, when last read */
     uint64_t attempts;
     uint32_t frames_to_read; /* until they are read again */
+    uint32_t frames_to_ask;  /* until the policy is asked again */
 } adaptive;
 
 static adaptive *state_of(const fol_backend *backend)
@@ -195,6 +196,51 @@ static uint32_t mode_number(fol_mode mode)
     return i;
 }
 
+/* The mode of a backend's place, or FOL_MODE_COUNT. */
+static fol_mode mode_of_number(uint32_t number)
+{
+    uint32_t mode = 0;
+    while (mode < FOL_MODE_COUNT && mode_number((fol_mode)mode) != number) {
+        mode++;
+    }
+    return (fol_mode)mode;
+}
+
+/* Once in a window of frames a policy may say which mode it is to be. */
+static void ask_policy(const fol_backend *backend, adaptive *state)
+{
+    const fol_work_calls *calls = &backend->calls;
+    const fol_adaptive_window *window = &state->policy.window;
+    if (calls->choose_backend == NULL || state->frames_to_ask > 0) {
+        state->frames_to_ask -= state->frames_to_ask > 0;
+        return;
+    }
+    state->frames_to_ask = fol_adaptive_window_size(&state->policy.config) - 1;
+    fol_policy_load load = {.frame_ns = fol_adaptive_window_mean(window, FOL_FIGURE_CYCLES),
+                            .busy_ns = fol_adaptive_window_mean(window, FOL_FIGURE_BUSY),
+                            .parallelism = fol_adaptive_parallelism(&state->policy),
+                            .operations = fol_adaptive_window_mean(window, FOL_FIGURE_OPERATIONS),
+                            .in_flight = fol_adaptive_window_mean(window, FOL_FIGURE_IN_FLIGHT),
+                            .current = mode_number(state->policy.mode)};
+    uint32_t choice = load.current;
+    if (!calls->choose_backend(calls->state, &load, &choice)) {
+        fol_adaptive_let_go(&state->policy);
+    } else if (mode_of_number(choice) != FOL_MODE_COUNT) {
+        fol_adaptive_hold(&state->policy, mode_of_number(choice));
+    }
+}
+
+/* A governed run takes what workers it finds something for, so there is nothing to place. */
+static uint32_t adaptive_governed_workers(fol_backend *backend, const fol_work *work)
+{
+    adaptive *state = state_of(backend);
+    bool is_parallel = state->policy.mode != FOL_MODE_BLOCKING;
+    (void)work;
+    state->frame.value[FOL_FIGURE_RUNS]++;
+    state->frame.value[FOL_FIGURE_PARALLEL_RUNS] += is_parallel && backend->workers > 1;
+    return is_parallel ? backend->workers : 1;
+}
+
 static void adaptive_end_frame(fol_backend *backend, const fol_backend_frame *frame)
 {
     adaptive *state = state_of(backend);
@@ -207,7 +253,9 @@ static void adaptive_end_frame(fol_backend *backend, const fol_backend_frame *fr
     value[FOL_FIGURE_IN_FLIGHT] = frame->in_flight;
     value[FOL_FIGURE_NODES] = frame->nodes;
     read_steals(state, backend);
-    fol_mode to = fol_adaptive_learn(&state->policy, &state->frame);
+    (void)fol_adaptive_learn(&state->policy, &state->frame);
+    ask_policy(backend, state);
+    fol_mode to = state->policy.mode;
     memset(&state->frame, 0, sizeof(state->frame));
     backend->wants_ring = fol_adaptive_wants_ring(&state->policy);
     bool is_short = frame->cycles < backend->skip_cycles && frame->operations == 0;
@@ -216,6 +264,9 @@ static void adaptive_end_frame(fol_backend *backend, const fol_backend_frame *fr
         return;
     }
     backend->switches = state->policy.switches;
+    if (backend->calls.note_switch != NULL) {
+        backend->calls.note_switch(backend->calls.state, mode_number(from), mode_number(to));
+    }
     if (state->trace != NULL) {
         uint64_t now = fol_cycles_now();
         fol_trace_write(state->trace, 0, FOL_TRACE_SWITCH, mode_number(from), mode_number(to), now,
@@ -250,5 +301,6 @@ const fol_backend_ops fol_backend_adaptive = {.name = "adaptive",
                                               .unprepare = fol_stealing_unprepare,
                                               .run = adaptive_run,
                                               .explain = adaptive_explain,
+                                              .governed_workers = adaptive_governed_workers,
                                               .end_frame = adaptive_end_frame,
                                               .explain_choice = adaptive_explain_choice};

@@ -44,6 +44,12 @@ typedef struct fol_work_calls {
     /* Learnt cost of a node, cycles a run (0: never ran), and the most pieces it would be cut in.
      */
     double (*node_cost)(void *state, uint32_t node, uint32_t *pieces);
+    /* Which backend it should be from here on, as a place in fol_backend_names, for one that
+     * chooses; the caller, between frames. False: that is left to the backend. May be NULL. Times
+     * of the load are in cycles. */
+    bool (*choose_backend)(void *state, fol_policy_load *load, uint32_t *choice);
+    /* The backend changed, by places in fol_backend_names. May be NULL. */
+    void (*note_switch)(void *state, uint32_t from, uint32_t to);
 } fol_work_calls;
 
 /* What of a node holds the host's lock, and so takes turns with others that do. */

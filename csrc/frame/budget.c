@@ -139,6 +139,7 @@ static int make_budget(fol_scheduler *scheduler, uint32_t lanes, uint32_t nodes,
     config.dispatcher.least_budget = budget->least_budget;
     const fol_policy_slots *slots = config.dispatcher.slots;
     budget->asks_chunk_rows = slots != NULL && slots->chunk_rows != NULL;
+    budget->asks_workers = slots != NULL && (slots->victims != NULL || slots->spin_limit != NULL);
     status = fol_governor_create(&config, &budget->governor);
     if (status != FOL_OK) {
         goto fail;

@@ -32,6 +32,7 @@ struct fol_frame_budget {
     uint32_t *system_of;       /* by runnable; UINT32_MAX: of none */
     int64_t least_budget;
     bool asks_chunk_rows;
+    bool asks_workers; /* for victims or spin limits */
 };
 
 /* What a node had missed and overrun, when it was looked at last. */
@@ -71,8 +72,12 @@ void fol_budget_run_phase(fol_scheduler *scheduler, const fol_phase *phase);
 void fol_budget_settle_frame(fol_scheduler *scheduler);
 /* What the chunk_rows slot says for a node; 0: nothing. The worker holds no host's lock. */
 uint64_t fol_budget_chunk_rows(const fol_scheduler *scheduler, const fol_node *node, uint64_t rows);
-/* Orders and limits that the policy gives to the workers of a team; before a run of frames. */
+/* Orders and limits that the policy gives to the workers of a team; before a run of frames, of a
+ * governed program. */
 void fol_budget_set_workers(fol_scheduler *scheduler);
+/* The backend's calls of these names; the caller, between frames. */
+bool fol_budget_choose_backend(void *state, fol_policy_load *load, uint32_t *choice);
+void fol_budget_note_switch(void *state, uint32_t from, uint32_t to);
 
 /* budget_calls.c: what a governed run asks. */
 extern const fol_governed_calls fol_budget_calls;

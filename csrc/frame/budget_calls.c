@@ -1,10 +1,7 @@
 /* What a governed run asks of a frame: whether a node is due, what it is expected to cost, and what
  * it means that it ends before its end. */
 
-#include <string.h>
-
 #include "base/cycles.h"
-#include "exec/worker.h"
 #include "foliot/status.h"
 #include "frame/budget.h"
 
@@ -98,4 +95,75 @@ uint64_t fol_budget_chunk_rows(const fol_scheduler *scheduler, const fol_node *n
                                                  node->system, rows, now, &chunk);
     fol_governor_unlock(budget->governor);
     return is_answered ? chunk : 0;
+}
+
+bool fol_budget_choose_backend(void *state, fol_policy_load *load, uint32_t *choice)
+{
+    fol_scheduler *scheduler = state;
+    fol_frame_budget *budget = fol_budget_of_any(scheduler);
+    double scale = fol_ns_per_cycle(scheduler);
+    uint32_t count = 0;
+    int64_t now;
+    fol_host_set_attached(scheduler, &scheduler->runners[0], false);
+    if (budget == NULL || fol_governor_lock(budget->governor, &now) != FOL_OK) {
+        return false;
+    }
+    while (fol_backend_names[count] != NULL) {
+        count++;
+    }
+    load->frame_ns *= scale;
+    load->busy_ns *= scale;
+    bool is_answered =
+        fol_dispatcher_backend(fol_governor_dispatcher(budget->governor), load, count, now, choice);
+    fol_governor_unlock(budget->governor);
+    return is_answered;
+}
+
+void fol_budget_note_switch(void *state, uint32_t from, uint32_t to)
+{
+    fol_scheduler *scheduler = state;
+    fol_frame_budget *budget = fol_budget_of_any(scheduler);
+    int64_t now;
+    if (budget == NULL) {
+        return;
+    }
+    fol_host_set_attached(scheduler, &scheduler->runners[0], false);
+    if (fol_governor_lock(budget->governor, &now) != FOL_OK) {
+        return;
+    }
+    const fol_decision decision = {.now = now,
+                                   .kind = FOL_DECISION_SWITCH,
+                                   .runnable = FOL_NO_RUNNABLE,
+                                   .cpu = FOL_NO_CPU,
+                                   .other = FOL_NO_CPU,
+                                   .numbers = {from, to, 0}};
+    fol_dispatcher_note(fol_governor_dispatcher(budget->governor), &decision);
+    fol_governor_unlock(budget->governor);
+}
+
+void fol_budget_set_workers(fol_scheduler *scheduler)
+{
+    const fol_frame_budget *budget = fol_budget_of_any(scheduler);
+    fol_team *team = scheduler->backend.team;
+    uint32_t order[FOL_TEAM_MAX_WORKERS];
+    int64_t now;
+    fol_host_set_attached(scheduler, &scheduler->runners[0], false);
+    if (team == NULL || !budget->asks_workers ||
+        fol_governor_lock(budget->governor, &now) != FOL_OK) {
+        return;
+    }
+    fol_dispatcher *dispatcher = fol_governor_dispatcher(budget->governor);
+    for (uint32_t place = 0; place < scheduler->worker_count; place++) {
+        uint32_t count = 0;
+        uint32_t spins = FOL_SPINS_LEARNT;
+        if (!fol_dispatcher_victims(dispatcher, place, now, order, &count)) {
+            count = 0;
+        }
+        if (!fol_dispatcher_spin_limit(dispatcher, place, now, &spins)) {
+            spins = FOL_SPINS_LEARNT;
+        }
+        fol_team_choose_victims(team, place, order, count);
+        fol_team_choose_spins(team, place, spins);
+    }
+    fol_governor_unlock(budget->governor);
 }

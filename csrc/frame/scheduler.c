@@ -81,6 +81,14 @@ static int create_trace(fol_scheduler *scheduler)
                         : fol_trace_create(fol_crew_size(&wanted), records, &scheduler->trace);
 }
 
+/* NULL unless the policy has something to say, since to ask takes a lock. */
+static bool (*choose_backend(const fol_scheduler_config *config))(void *, fol_policy_load *,
+                                                                  uint32_t *)
+{
+    const fol_policy_slots *slots = config->policy.slots;
+    return slots != NULL && slots->backend != NULL ? fol_budget_choose_backend : NULL;
+}
+
 static int init_backend(fol_scheduler *scheduler)
 {
     const fol_scheduler_config *config = &scheduler->config;
@@ -101,7 +109,9 @@ static int init_backend(fol_scheduler *scheduler)
                   .poll = fol_poll,
                   .begin_parallel = fol_begin_parallel,
                   .end_parallel = fol_end_parallel,
-                  .node_cost = fol_node_cost},
+                  .node_cost = fol_node_cost,
+                  .choose_backend = choose_backend(config),
+                  .note_switch = fol_budget_note_switch},
         .poll_ns = POLL_NS,
         .trace = scheduler->trace,
         .adaptive = config->adaptive,

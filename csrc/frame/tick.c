@@ -366,6 +366,9 @@ static int begin_drive(fol_scheduler *scheduler, double dt)
     }
     scheduler->runners[0].is_attached = true;
     scheduler->last_poll = fol_cycles_now();
+    if (FOL_UNLIKELY(scheduler->program->budget != NULL)) {
+        fol_budget_set_workers(scheduler);
+    }
     fol_frame_io *io = fol_io_of(scheduler);
     status = io == NULL ? FOL_OK : fol_io_begin_drive(io);
     if (status != FOL_OK) {

@@ -437,6 +437,25 @@ static void return_to_best(fol_adaptive *adaptive)
     switch_mode(adaptive, FOL_ADAPTIVE_FAMILIAR, load->best, load->cost[load->best]);
 }
 
+void fol_adaptive_hold(fol_adaptive *adaptive, fol_mode mode)
+{
+    adaptive->is_held = true;
+    if (mode == adaptive->mode) {
+        if (adaptive->decision.reason != FOL_ADAPTIVE_CHOSEN) {
+            record(adaptive, FOL_ADAPTIVE_CHOSEN, mode, 0.0);
+        }
+    } else if (adaptive->cooldown_left == 0) {
+        /* What the load was tried for is not found out. */
+        adaptive->load->is_trial = false;
+        switch_mode(adaptive, FOL_ADAPTIVE_CHOSEN, mode, 0.0);
+    }
+}
+
+void fol_adaptive_let_go(fol_adaptive *adaptive)
+{
+    adaptive->is_held = false;
+}
+
 bool fol_adaptive_wants_ring(const fol_adaptive *adaptive)
 {
     bool does_none = adaptive->window.sum[FOL_FIGURE_OPERATIONS] == 0;
@@ -462,7 +481,7 @@ fol_mode fol_adaptive_learn(fol_adaptive *adaptive, const fol_adaptive_sample *s
         keep_load(adaptive);
     }
     adaptive->load->last_seen = adaptive->frames;
-    if (adaptive->cooldown_left > 0) {
+    if (adaptive->cooldown_left > 0 || adaptive->is_held) {
         return adaptive->mode;
     }
     if (adaptive->load->is_settled) {

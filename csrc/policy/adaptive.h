@@ -58,6 +58,7 @@ typedef enum fol_adaptive_reason {
     FOL_ADAPTIVE_RECOGNISED,     /* stays: the same, in the mode that suits it */
     FOL_ADAPTIVE_SETTLED,        /* stays: nothing promises a gain */
     FOL_ADAPTIVE_CHANGED,        /* stays for now: the load has changed */
+    FOL_ADAPTIVE_CHOSEN,         /* somebody else's choice: fol_adaptive_hold */
 } fol_adaptive_reason;
 
 /* One load that was met. */
@@ -100,6 +101,7 @@ typedef struct fol_adaptive {
     uint64_t switches;
     uint64_t changes;  /* of the load */
     uint64_t ids;      /* given to loads */
+    bool is_held;      /* somebody else chooses */
     bool prefers_ring; /* the last load with I/O was better off with the ring */
     uint32_t cooldown_left;
     uint32_t warming;           /* frames after a switch that are not judged */
@@ -131,6 +133,13 @@ void fol_adaptive_init(fol_adaptive *adaptive, const fol_adaptive_config *config
                        double overhead_cycles, fol_adaptive_sample *samples);
 /* After each frame, which ran in adaptive->mode; the next one runs in the mode returned. */
 fol_mode fol_adaptive_learn(fol_adaptive *adaptive, const fol_adaptive_sample *sample);
+
+/* Between frames: the mode is somebody else's choice from here on, and nothing is decided here
+ * until it is let go. Within the cool-down of a switch the mode stays, so the choice is asked for
+ * again.
+ */
+void fol_adaptive_hold(fol_adaptive *adaptive, fol_mode mode);
+void fol_adaptive_let_go(fol_adaptive *adaptive);
 
 /* Whether the next frame's I/O should go to the ring: in uring; and in the others while their load,
  * settled, does none, if that is what suited the last load with I/O, so that I/O which comes back

@@ -98,6 +98,10 @@ static void add_decision(text *text, const fol_adaptive *adaptive, double us)
             "frame",
             (unsigned long long)decision->frame, decision->other_cycles * us);
         break;
+    case FOL_ADAPTIVE_CHOSEN:
+        add(text, "since frame %llu, as the scheduler's policy says",
+            (unsigned long long)decision->frame);
+        break;
     case FOL_ADAPTIVE_CHANGED:
         add(text,
             "and stays for now: at frame %llu %s changed, and a load that is new is watched "
