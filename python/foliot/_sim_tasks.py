@@ -23,6 +23,7 @@ PREEMPTIONS = ("full", "chunk", "none")
 MAX_CPUS = 1024
 _SEED_MAX = 2**64 - 1
 _RECORDS_MAX = 2**26
+_SLICE_MAX = 2**38
 _DEFAULT_RECORDS = 65_536
 _SEGMENTS_AUTO = 100_000
 # Of a hyperperiod, by default; past this somebody says how far the simulation goes.
@@ -106,7 +107,7 @@ def _times(given: object, what: str, names: Sequence[str]) -> tuple[int, ...]:
             )
     else:
         values = (given,) * len(names)
-    return tuple(whole(value, what, 1, TIME_MAX) for value in values)
+    return tuple(whole(value, what, 1, _SLICE_MAX) for value in values)
 
 
 class _Groups:
@@ -168,6 +169,11 @@ class _Contexts:
     def number(self, task: int) -> int:
         return self._of[task]
 
+    def cpus(self, task: int, cpus: int) -> Sequence[int]:
+        """Where a task may run."""
+        number = self._of[task]
+        return (number and self.values[number - 1][-1]) or range(cpus)
+
 
 def _read_context(task: str, context: object, cpus: int) -> tuple[str, tuple[Any, ...]]:
     if isinstance(context, Budget):
@@ -199,19 +205,26 @@ def _server_of(name: str, task: PeriodicTask) -> tuple[str, tuple[Any, ...]]:
     return name, (*kinds, task.wcet, task.period, deadline, 1, ())
 
 
-def _place(tasks: TaskSet, cpus: int) -> list[int]:
+def _place(tasks: TaskSet, contexts: _Contexts, cpus: int) -> list[int]:
     """A CPU for each task: its own, or the first that it does not overload, or the least loaded."""
     loads = [Fraction(0)] * cpus
     places = [0] * len(tasks)
     for index, task in enumerate(tasks):
         if task.cpu is not None:
+            allowed = contexts.cpus(index, cpus)
+            if task.cpu not in allowed:
+                raise ValueError(
+                    f"task `{tasks.names[index]}` has cpu {task.cpu}, which its context does not "
+                    f"allow; that allows {', '.join(map(str, allowed))}."
+                )
             places[index] = task.cpu
             loads[task.cpu] += task.utilisation
     free = [index for index, task in enumerate(tasks) if task.cpu is None]
     for index in sorted(free, key=lambda index: (-tasks[index].utilisation, index)):
         use = tasks[index].utilisation
-        fits = (cpu for cpu in range(cpus) if loads[cpu] + use <= 1)
-        place = next(fits, loads.index(min(loads)))
+        allowed = contexts.cpus(index, cpus)
+        least = min(allowed, key=lambda cpu: (loads[cpu], cpu))
+        place = next((cpu for cpu in allowed if loads[cpu] + use <= 1), least)
         places[index] = place
         loads[place] += use
     return places
@@ -274,8 +287,8 @@ def _read_records(given: int | None, jobs: int) -> int:
 def _read_slices(tasks: TaskSet, given: object) -> tuple[int, ...]:
     if given is not None:
         return _times(given, "slices=", LATENCIES)
-    normal = max(1, min(task.period for task in tasks) // 10)
-    return max(1, normal // 4), normal, min(TIME_MAX, 4 * normal)
+    normal = min(_SLICE_MAX // 4, max(1, min(task.period for task in tasks) // 10))
+    return max(1, normal // 4), normal, 4 * normal
 
 
 def _read_priorities(tasks: TaskSet, policy: Any) -> tuple[Any, Sequence[int]]:
@@ -349,7 +362,7 @@ def simulate_tasks(tasks: TaskSet, options: Mapping[str, Any]) -> Result:
     )
     jobs = _check_memory(tasks, until)
     groups, contexts = _Groups(tasks), _Contexts(tasks, base, cpus)
-    places = [0] * len(tasks) if queues == "global" else _place(tasks, cpus)
+    places = [0] * len(tasks) if queues == "global" else _place(tasks, contexts, cpus)
     bound, priorities = _read_priorities(tasks, policy)
     core = TaskSimulation(
         names=tasks.names,

@@ -318,6 +318,16 @@ def test_cpu_of_a_task_is_kept_to_or_refused():
     assert fo.sim.run(pinned, cpus=2, until=10).jobs[0].cpu == 1
 
 
+def test_placement_keeps_to_the_cpus_of_contexts():
+    context = fo.SchedulingContext(budget=2e-9, period=10e-9, cpus={1})
+    result = fo.sim.run(one(context=context), cpus=2, queues="partitioned", until=10)
+    assert result.jobs[0].cpu == 1
+    with pytest.raises(ValueError, match="has cpu 0, which its context does not allow; that"):
+        fo.sim.run(one(context=context, cpu=0), cpus=2, until=10)
+    with pytest.raises(ValueError, match="a CPU of context `context` is from 0 to 0, got 1"):
+        fo.sim.run(one(context=context), until=10)
+
+
 def test_workload_of_no_known_type_is_refused():
     with pytest.raises(TypeError, match=r"of one of these types: .*TaskSet.*; got 5"):
         fo.sim.run(5)
@@ -400,7 +410,8 @@ def test_pictures_are_drawn():
     assert result.plot_responses().get_xlabel() == "response time"
     assert result.plot_utilisation().get_xlim() == (0, 1)
     assert len(result.plot_lag().get_lines()) == 3
-    line = result.plot_budget().get_lines()[0]
+    plain = fo.sim.run(tasks, cpus=2, policy="eevdf", until=70)
+    line = plain.plot_budget().get_lines()[0]
     assert line.get_ydata().max() == 2
     assert line.get_ydata().min() >= 0
     plt.close("all")
