@@ -173,11 +173,11 @@ def add_doctor(commands: argparse._SubParsersAction[Parser]) -> None:
 
 
 def add_sim(commands: argparse._SubParsersAction[Parser]) -> None:
-    """Add ``sim``, which takes its arguments only to say that it is not here."""
-    command = add_command(commands, "sim", "simulate a workload (not in this version)", [])
-    command.add_argument("file", metavar="FILE.toml", nargs="?")
-    command.add_argument("--policy", metavar="P")
-    command.add_argument("--cpus", metavar="N")
+    """Add ``sim``."""
+    from foliot import _cli_sim
+
+    command = add_command(commands, "sim", "simulate a workload on virtual CPUs", _cli_sim.EXAMPLES)
+    _cli_sim.add_arguments(command)
 
 
 def add_program(command: Parser) -> None:
@@ -288,9 +288,14 @@ def doctor_command(options: argparse.Namespace) -> int:
     return _doctor.main(as_json=options.json)
 
 
-def sim_command(_: argparse.Namespace) -> int:
-    """Do ``sim``: say that it is not here."""
-    raise CommandError("the simulator is not in this version")
+def sim_command(options: argparse.Namespace) -> int:
+    """Do ``sim``."""
+    from foliot import _cli_sim
+
+    try:
+        return _cli_sim.main(options)
+    except _cli_sim.SimError as error:
+        raise CommandError(str(error)) from error
 
 
 def load(target: str) -> tuple[fo.World, fo.Schedule]:

@@ -5,17 +5,17 @@ The compiled core simulates; this module reads options and gives the answer name
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from html import escape
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from foliot import _checks
 from foliot._graph import Graph
 from foliot._policy import Policy
+from foliot._sim_log import LazySequence, PerTask
 from foliot._sim_registry import refuse_options, simulate
 
 if TYPE_CHECKING:
@@ -29,8 +29,9 @@ _CPUS_MAX = 1024
 _OPTIONS = ("cpus", "policy", "queues", "seed", "switch_cost", "migration_cost", "steal_cost")
 
 
-class GraphJob(NamedTuple):
-    """One task as it ran.
+@dataclass(frozen=True, slots=True)
+class GraphJob:
+    """One task as it ran: what ``Job`` is for a task set.
 
     Attributes:
         name: of the task.
@@ -46,8 +47,13 @@ class GraphJob(NamedTuple):
     release: int
     start: int
     finish: int
-    deadline: int | None
+    deadline: None
     cpu: int
+
+    @property
+    def response(self) -> int:
+        """Time from release to finish."""
+        return self.finish - self.release
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -84,38 +90,33 @@ class GraphResult:
     finish: npt.NDArray[np.int64] = field(repr=False)
     cpu: npt.NDArray[np.uint32] = field(repr=False)
 
-    @cached_property
-    def jobs(self) -> list[GraphJob]:
+    @property
+    def jobs(self) -> LazySequence[GraphJob]:
         """All tasks as they ran, by release, those of one instant by number."""
-        order = np.lexsort((np.arange(len(self.release)), self.release))
-        names = self.graph.names
-        return [
-            GraphJob(names[task], release, start, finish, None, cpu)
-            for task, release, start, finish, cpu in zip(
-                order.tolist(),
-                self.release[order].tolist(),
-                self.start[order].tolist(),
-                self.finish[order].tolist(),
-                self.cpu[order].tolist(),
-                strict=True,
-            )
-        ]
+        return LazySequence(np.argsort(self.release, kind="stable"), self._job)
+
+    def _job(self, task: int) -> GraphJob:
+        arrays = (self.release, self.start, self.finish, self.cpu)
+        release, start, finish, cpu = (int(array[task]) for array in arrays)
+        return GraphJob(self.graph.names[task], release, start, finish, None, cpu)
 
     @property
-    def misses(self) -> list[GraphJob]:
+    def misses(self) -> LazySequence[GraphJob]:
         """Missed deadlines: none, for tasks of a graph have no deadlines."""
-        return []
+        return LazySequence((), self._job)
 
     @property
-    def response_times(self) -> dict[str, list[int]]:
-        """Of each task, the time from its release to its finish."""
+    def response_times(self) -> PerTask[list[int]]:
+        """For each task, the time from its release to its finish."""
         spans = (self.finish - self.release).tolist()
-        return {name: [span] for name, span in zip(self.graph.names, spans, strict=True)}
+        return PerTask(self.graph.names, [[span] for span in spans])
 
     @property
-    def utilisation(self) -> float:
-        """The part of all CPUs' time, from 0 to the makespan, that went into tasks."""
-        return self.graph.work / (self.cpus * self.makespan) if self.makespan else 0.0
+    def utilisation(self) -> list[float]:
+        """For each CPU the part of the time, from 0 to the makespan, that it worked on tasks."""
+        busy = np.zeros(self.cpus, "i8")
+        np.add.at(busy, self.cpu, self.finish - self.start)
+        return (busy / self.makespan).tolist() if self.makespan else [0.0] * self.cpus
 
     @property
     def lower_bound(self) -> int:
@@ -147,6 +148,24 @@ class GraphResult:
             f"makespan {self.makespan:,}, {above:.1%} above the lower bound{measured}>"
         )
 
+    def gantt(self, ax: Any = None, *, start: int = 0, end: int | None = None) -> Any:
+        """Draw who ran where (matplotlib, the extra ``plot``): a lane for each CPU.
+
+        Args:
+            ax: a matplotlib Axes to draw on; by default one of a new figure.
+            start: of the part of time to draw.
+            end: of that part; None: the makespan.
+
+        Returns:
+            The Axes.
+
+        Errors: ValueError for an empty part or one of too many tasks; ImportError without
+        matplotlib.
+        """
+        from foliot._graph_plot import gantt
+
+        return gantt(self, ax, start, max(1, self.makespan) if end is None else end)
+
     def _repr_html_(self) -> str:
         """A table for notebooks."""
         policy = self.policy if isinstance(self.policy, str) else type(self.policy).__name__
@@ -156,7 +175,7 @@ class GraphResult:
             ("makespan", f"{self.makespan:,}"),
             ("lower bound", f"{self.lower_bound:,}"),
             ("speedup", f"{self.speedup:.2f}"),
-            ("utilisation", f"{self.utilisation:.1%}"),
+            ("utilisation", ", ".join(f"{share:.1%}" for share in self.utilisation)),
             ("migrations", f"{self.migrations:,}"),
             ("steals", f"{self.steals:,}"),
         ]
@@ -215,7 +234,7 @@ def run_graph(
     switch_cost: int = 0,
     migration_cost: int = 0,
     steal_cost: int = 0,
-    progress: Callable[[int], object] | None = None,
+    progress: bool = False,
 ) -> GraphResult:
     """Run a task graph on virtual CPUs; each task stays where it starts until it finishes.
 
@@ -235,7 +254,7 @@ def run_graph(
         switch_cost: what a CPU spends before each task.
         migration_cost: what it spends more for one that became ready on another CPU.
         steal_cost: and more for one that it stole.
-        progress: called now and then with the tasks done.
+        progress: show a progress bar (needs tqdm); list scheduling starts it anew in each pass.
 
     The same arguments give the same run. A run takes O((n + e) log n) steps.
 
@@ -256,15 +275,16 @@ def run_graph(
         _checks.whole(migration_cost, "migration_cost", 0, 2**62),
         _checks.whole(steal_cost, "steal_cost", 0, 2**62),
     )
-    told = graph._handle.run(
+    options = (
         ORDERS.index(order),
         _checks.whole(cpus, "cpus", 1, _CPUS_MAX),
         _checks.whole(seed, "seed", 0, 2**64 - 1),
-        costs,
-        (*whole, cpu),
-        policy if isinstance(policy, Policy) else None,
-        progress,
     )
+    slots = policy if isinstance(policy, Policy) else None
+    from foliot._sim_tasks import _progress_bar as progress_bar
+
+    with progress_bar(progress, count) as on_progress:
+        told = graph._handle.run(*options, costs, (*whole, cpu), slots, on_progress)
     for array in (*whole, cpu):
         array.flags.writeable = False
     return GraphResult(

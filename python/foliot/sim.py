@@ -19,6 +19,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from foliot._graph import Graph
+from foliot._graph_run import GraphJob, GraphResult
 from foliot._sim_log import Account, BudgetUse, Decision, Event, Job
 from foliot._sim_registry import simulate
 from foliot._sim_result import Result
@@ -31,7 +33,19 @@ if TYPE_CHECKING:
 
     from foliot._policy import Policy
 
-__all__ = ["Account", "Budget", "BudgetUse", "Decision", "Event", "Job", "Result", "run"]
+__all__ = [
+    "Account",
+    "Budget",
+    "BudgetUse",
+    "Decision",
+    "Event",
+    "Graph",
+    "GraphJob",
+    "GraphResult",
+    "Job",
+    "Result",
+    "run",
+]
 
 
 def run(

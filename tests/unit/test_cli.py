@@ -368,11 +368,6 @@ def test_ctrl_c_ends_a_run_with_130_and_the_summary(program):
     assert "frames" in out
 
 
-def test_simulator_says_that_it_is_not_here(command):
-    line = refused(command("sim", "tasks.toml", "--policy", "edf", "--cpus", "2"))
-    assert line == "python -m foliot sim: the simulator is not in this version"
-
-
 def test_doctor_reports(command):
     status, out, _ = command("doctor")
     assert status == 0
