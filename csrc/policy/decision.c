@@ -143,6 +143,18 @@ static void tell_pick(text *text, const fol_decision *decision)
         rules[decision->policy]);
 }
 
+/* Under shares the order is by lag; a rank that is the greatest there is means none. */
+static void add_rank(text *text, const fol_decision *decision, int64_t rank)
+{
+    if (rank == INT64_MAX) {
+        add(text, "none");
+    } else if (decision->policy == FOL_POLICY_EEVDF) {
+        add_time(text, rank);
+    } else {
+        add(text, "%" PRId64, rank);
+    }
+}
+
 static void tell_preempt(text *text, const fol_decision *decision)
 {
     open(text, decision, "gave way");
@@ -150,8 +162,11 @@ static void tell_preempt(text *text, const fol_decision *decision)
     add_name(text, decision->other);
     add(text, " after ");
     add_time(text, decision->numbers[0]);
-    add(text, " of its job: its rank is %" PRId64 ", that of the other is %" PRId64 " (%s)",
-        decision->numbers[1], decision->numbers[2], rules[decision->policy]);
+    add(text, " of its job: its %s is ", decision->policy == FOL_POLICY_EEVDF ? "lag" : "rank");
+    add_rank(text, decision, decision->numbers[1]);
+    add(text, ", that of the other is ");
+    add_rank(text, decision, decision->numbers[2]);
+    add(text, " (%s)", rules[decision->policy]);
 }
 
 static void tell_migrate(text *text, const fol_decision *decision)

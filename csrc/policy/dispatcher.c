@@ -142,6 +142,7 @@ static void start(fol_dispatcher *dispatcher, fol_runnable *runnable, uint32_t c
     place->last = id;
     fol_bits_reset(dispatcher->idle, cpu);
     dispatcher->idle_count -= 1;
+    fol_band_begin(dispatcher, cpu, now);
     fol_budget_begin(dispatcher, runnable, now);
     give_slices(dispatcher, runnable, cpu, true, now);
     *grant = (fol_grant){.runnable = id,
@@ -248,12 +249,14 @@ static void free_cpu(fol_dispatcher *dispatcher, fol_runnable *runnable, uint32_
     runnable->cpu = FOL_NO_CPU;
 }
 
-/* The runnable leaves its CPU for a state in which it is not ready. */
+/* The runnable leaves its CPU for a state in which it is not ready. That it stays counted in the
+ * fair band is told when it left by itself; else the reason was told already. */
 static void rest(fol_dispatcher *dispatcher, fol_runnable *runnable, uint32_t cpu,
-                 fol_runnable_state state, int64_t now)
+                 fol_runnable_state state, bool is_by_itself, int64_t now)
 {
-    if (runnable->band == FOL_BAND_FAIR) {
-        fol_band_sleep(dispatcher, runnable, now);
+    if (runnable->band == FOL_BAND_FAIR && fol_band_sleep(dispatcher, runnable) && is_by_itself) {
+        fol_tell(dispatcher, FOL_DECISION_DELAY, runnable, cpu, FOL_NO_RUNNABLE, now,
+                 fol_band_lag(dispatcher, runnable), 0, 0);
     }
     free_cpu(dispatcher, runnable, cpu);
     runnable->state = (uint8_t)state;
@@ -269,11 +272,11 @@ static fol_ran end_job(fol_dispatcher *dispatcher, fol_runnable *runnable, uint3
                        int64_t now)
 {
     const fol_budget *budget = fol_budget_of(dispatcher, runnable);
-    fol_ledger_ended(dispatcher, runnable, cpu, now);
+    bool is_told = fol_ledger_ended(dispatcher, runnable, cpu, now);
     if (budget != NULL && runnable->view.release >= 0) {
         fol_context_finish(dispatcher->contexts, budget->handle, runnable->view.release, now);
     }
-    rest(dispatcher, runnable, cpu, FOL_RUNNABLE_ASLEEP, now);
+    rest(dispatcher, runnable, cpu, FOL_RUNNABLE_ASLEEP, !is_told, now);
     return FOL_RAN_ENDED;
 }
 
@@ -281,7 +284,7 @@ static fol_ran drop_job(fol_dispatcher *dispatcher, fol_runnable *runnable, uint
                         int64_t now)
 {
     FOL_COUNT(dispatcher, runnable, cpu, skipped);
-    rest(dispatcher, runnable, cpu, FOL_RUNNABLE_ASLEEP, now);
+    rest(dispatcher, runnable, cpu, FOL_RUNNABLE_ASLEEP, false, now);
     return FOL_RAN_DROPPED;
 }
 
@@ -332,8 +335,10 @@ static void move_in_line(fol_dispatcher *dispatcher, fol_runnable *runnable, uin
     fol_queue_rank(dispatcher, runnable, now);
     bool is_fair = runnable->band == FOL_BAND_FAIR;
     if (was_fair && !is_fair) {
-        fol_band_sleep(dispatcher, runnable, now);
+        fol_band_sleep(dispatcher, runnable);
     } else if (is_fair && !was_fair) {
+        fol_band_begin(dispatcher, cpu, now);
+        fol_band_catch_up(dispatcher, runnable->queue, now);
         fol_band_join(dispatcher, runnable);
         fol_band_take(dispatcher, runnable);
     }
@@ -374,7 +379,7 @@ static fol_ran exhaust(fol_dispatcher *dispatcher, fol_runnable *runnable, uint3
         give_slices(dispatcher, runnable, cpu, true, now);
         return keep_or_leave(dispatcher, runnable, cpu, true, now, grant);
     case FOL_OUTCOME_WAITS:
-        rest(dispatcher, runnable, cpu, FOL_RUNNABLE_THROTTLED, now);
+        rest(dispatcher, runnable, cpu, FOL_RUNNABLE_THROTTLED, false, now);
         return FOL_RAN_OFF;
     case FOL_OUTCOME_DROPPED:
         return drop_job(dispatcher, runnable, cpu, now);
@@ -412,7 +417,7 @@ static fol_spent charge(fol_dispatcher *dispatcher, fol_runnable *runnable, uint
     }
     if (runnable->band == FOL_BAND_FAIR) {
         place->fair_left -= used;
-        fol_band_charge(dispatcher, runnable, used);
+        fol_band_ran(dispatcher, runnable, used, now);
     }
     return fol_budget_charge(dispatcher, runnable, used, now);
 }
@@ -434,7 +439,7 @@ fol_ran fol_dispatcher_ran(fol_dispatcher *dispatcher, uint32_t cpu, int64_t use
     }
     if (point == FOL_POINT_BLOCKED) {
         FOL_COUNT(dispatcher, runnable, cpu, blocks);
-        rest(dispatcher, runnable, cpu, FOL_RUNNABLE_BLOCKED, now);
+        rest(dispatcher, runnable, cpu, FOL_RUNNABLE_BLOCKED, true, now);
         return FOL_RAN_OFF;
     }
     fol_displace_unmark(dispatcher, cpu);

@@ -135,7 +135,7 @@ static void rank_members(fol_dispatcher *dispatcher, fol_budget *budget, int64_t
         if (member->state == FOL_RUNNABLE_READY && member->band == FOL_BAND_ORDERED &&
             member->rank != fol_budget_deadline(dispatcher, member)) {
             int64_t since = member->view.since;
-            fol_queue_leave(dispatcher, member, now);
+            fol_queue_leave(dispatcher, member);
             fol_queue_rank(dispatcher, member, now);
             fol_queue_enter(dispatcher, member, now);
             member->view.since = since;
@@ -232,7 +232,7 @@ bool fol_budget_allows(fol_dispatcher *dispatcher, fol_runnable *runnable, uint3
         if (budget->holder == dispatcher->cpus[cpu].running) {
             return true;
         }
-        fol_queue_leave(dispatcher, runnable, now);
+        fol_queue_leave(dispatcher, runnable);
         runnable->state = FOL_RUNNABLE_HELD;
         budget->held += 1;
         return false;
@@ -240,7 +240,7 @@ bool fol_budget_allows(fol_dispatcher *dispatcher, fol_runnable *runnable, uint3
     if (has_budget(dispatcher, budget, now)) {
         return true;
     }
-    fol_queue_leave(dispatcher, runnable, now);
+    fol_queue_leave(dispatcher, runnable);
     fol_ledger_waited(dispatcher, runnable, now);
     do_without(dispatcher, runnable, now);
     return false;
@@ -342,7 +342,7 @@ void fol_budget_detach(fol_dispatcher *dispatcher, fol_runnable *runnable, int64
     switch (runnable->state) {
     case FOL_RUNNABLE_READY:
         fol_ledger_waited(dispatcher, runnable, now);
-        fol_queue_leave(dispatcher, runnable, now);
+        fol_queue_leave(dispatcher, runnable);
         break;
     case FOL_RUNNABLE_THROTTLED:
         end_throttle(dispatcher, runnable);
@@ -427,11 +427,19 @@ void fol_budget_kill(fol_dispatcher *dispatcher, fol_runnable *runnable, int64_t
     bury_members(dispatcher, budget, now);
 }
 
-bool fol_budget_is_back(const fol_dispatcher *dispatcher, const fol_runnable *runnable, int64_t now)
+bool fol_budget_is_back(fol_dispatcher *dispatcher, const fol_runnable *runnable, int64_t now)
 {
     const fol_budget *budget = fol_budget_of(dispatcher, runnable);
-    return budget != NULL && runnable->standing != FOL_STANDING_FULL &&
-           has_budget(dispatcher, budget, now);
+    if (budget == NULL || runnable->standing == FOL_STANDING_FULL) {
+        return false;
+    }
+    if (has_budget(dispatcher, budget, now)) {
+        return true;
+    }
+    /* A sibling may have used up the refill for which it was to be asked. */
+    fol_heap_update(&dispatcher->refills, refill_of(dispatcher, budget), runnable->context);
+    find_next_refill(dispatcher);
+    return false;
 }
 
 void fol_budget_promote(fol_dispatcher *dispatcher, fol_runnable *runnable, int64_t now)
@@ -451,7 +459,7 @@ static void give_back(fol_dispatcher *dispatcher, fol_runnable *runnable, int64_
         return;
     } else if (runnable->state == FOL_RUNNABLE_READY) {
         int64_t since = runnable->view.since;
-        fol_queue_leave(dispatcher, runnable, now);
+        fol_queue_leave(dispatcher, runnable);
         fol_budget_promote(dispatcher, runnable, now);
         fol_dispatcher_arrive(dispatcher, runnable, now);
         runnable->view.since = since;

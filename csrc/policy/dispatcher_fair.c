@@ -83,16 +83,13 @@ void fol_band_join(fol_dispatcher *dispatcher, fol_runnable *runnable)
     settle_group(dispatcher, runnable->queue, runnable->view.group);
 }
 
-void fol_band_sleep(fol_dispatcher *dispatcher, fol_runnable *runnable, int64_t now)
+bool fol_band_sleep(fol_dispatcher *dispatcher, fol_runnable *runnable)
 {
     fol_fair_queue *home = home_of(dispatcher, runnable);
     int status = fol_fair_queue_sleep(home, runnable->view.id);
     FOL_ASSERT(status == 0);
-    if (fol_fair_queue_state(home, runnable->view.id) == FOL_FAIR_DELAYED) {
-        fol_tell(dispatcher, FOL_DECISION_DELAY, runnable, runnable->cpu, FOL_NO_RUNNABLE, now,
-                 fol_band_lag(dispatcher, runnable), 0, 0);
-    }
     settle_group(dispatcher, runnable->queue, runnable->view.group);
+    return fol_fair_queue_state(home, runnable->view.id) == FOL_FAIR_DELAYED;
 }
 
 void fol_band_leave(fol_dispatcher *dispatcher, fol_runnable *runnable)
@@ -153,12 +150,48 @@ static void charge(fol_fair_queue *queue, uint32_t id, int64_t used)
     FOL_ASSERT(status == 0 || status == -EOVERFLOW);
 }
 
-void fol_band_charge(fol_dispatcher *dispatcher, fol_runnable *runnable, int64_t used)
+static void charge_both(fol_dispatcher *dispatcher, fol_runnable *runnable, int64_t used)
 {
     charge(home_of(dispatcher, runnable), runnable->view.id, used);
     if (runnable->view.group != 0) {
         charge(&dispatcher->queues[runnable->queue].fair,
                entity_of(dispatcher, runnable->queue, runnable->view.group), used);
+    }
+}
+
+void fol_band_begin(fol_dispatcher *dispatcher, uint32_t cpu, int64_t now)
+{
+    dispatcher->cpus[cpu].charged_at = now;
+    dispatcher->cpus[cpu].ahead = 0;
+}
+
+/* The clock and what ran says of use may differ: what was charged beyond is taken from what is
+ * charged next. */
+void fol_band_ran(fol_dispatcher *dispatcher, fol_runnable *runnable, int64_t used, int64_t now)
+{
+    fol_cpu *place = &dispatcher->cpus[runnable->cpu];
+    int64_t counted = used > place->ahead ? used - place->ahead : 0;
+    place->ahead -= used < place->ahead ? used : place->ahead;
+    place->charged_at = now;
+    charge_both(dispatcher, runnable, counted);
+}
+
+void fol_band_catch_up(fol_dispatcher *dispatcher, uint32_t queue, int64_t now)
+{
+    bool is_shared = dispatcher->queue_count == 1;
+    uint32_t first = is_shared ? 0 : queue;
+    uint32_t end = is_shared ? dispatcher->config.cpus : queue + 1;
+    for (uint32_t cpu = first; cpu < end; cpu++) {
+        fol_cpu *place = &dispatcher->cpus[cpu];
+        if (place->running == FOL_NO_RUNNABLE || place->charged_at >= now) {
+            continue;
+        }
+        fol_runnable *running = fol_runnable_of(dispatcher, place->running);
+        if (running->band == FOL_BAND_FAIR) {
+            charge_both(dispatcher, running, now - place->charged_at);
+            place->ahead += now - place->charged_at;
+            place->charged_at = now;
+        }
     }
 }
 

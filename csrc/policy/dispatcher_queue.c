@@ -118,6 +118,7 @@ void fol_queue_enter(fol_dispatcher *dispatcher, fol_runnable *runnable, int64_t
 {
     FOL_ASSERT_HOT(runnable->cpu == FOL_NO_CPU);
     if (runnable->band == FOL_BAND_FAIR) {
+        fol_band_catch_up(dispatcher, runnable->queue, now);
         fol_band_join(dispatcher, runnable);
     } else {
         fol_heap_push(heap_of(dispatcher, runnable), runnable->rank, runnable->view.id);
@@ -145,11 +146,11 @@ void fol_queue_take(fol_dispatcher *dispatcher, fol_runnable *runnable)
     }
 }
 
-void fol_queue_leave(fol_dispatcher *dispatcher, fol_runnable *runnable, int64_t now)
+void fol_queue_leave(fol_dispatcher *dispatcher, fol_runnable *runnable)
 {
     count_out(dispatcher, runnable);
     if (runnable->band == FOL_BAND_FAIR) {
-        fol_band_sleep(dispatcher, runnable, now);
+        fol_band_sleep(dispatcher, runnable);
     } else {
         fol_heap_remove(heap_of(dispatcher, runnable), runnable->view.id);
     }

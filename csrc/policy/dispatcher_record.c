@@ -97,7 +97,7 @@ static void keep_longest(fol_account *account, uint64_t response)
         response > account->longest_response ? response : account->longest_response;
 }
 
-void fol_ledger_ended(fol_dispatcher *dispatcher, fol_runnable *runnable, uint32_t cpu, int64_t now)
+bool fol_ledger_ended(fol_dispatcher *dispatcher, fol_runnable *runnable, uint32_t cpu, int64_t now)
 {
     const fol_runnable_view *view = &runnable->view;
     uint64_t response = (uint64_t)(now - view->release);
@@ -106,11 +106,13 @@ void fol_ledger_ended(fol_dispatcher *dispatcher, fol_runnable *runnable, uint32
     keep_longest(&runnable->account, response);
     keep_longest(&dispatcher->groups[view->group].account, response);
     keep_longest(&dispatcher->cpus[cpu].account, response);
-    if (now > view->deadline) {
+    bool is_miss = now > view->deadline;
+    if (is_miss) {
         FOL_COUNT(dispatcher, runnable, cpu, misses);
         fol_tell(dispatcher, FOL_DECISION_MISS, runnable, cpu, FOL_NO_RUNNABLE, now, view->deadline,
                  now, now - view->deadline);
     }
+    return is_miss;
 }
 
 void fol_dispatcher_records(const fol_dispatcher *dispatcher, uint64_t *first, uint64_t *end)

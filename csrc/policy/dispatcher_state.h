@@ -70,6 +70,8 @@ typedef struct fol_cpu {
     uint64_t chosen_among; /* arrivals by then */
     int64_t slice;         /* left of what a slot gave; FOL_TIME_NEVER: no end */
     int64_t fair_left;     /* until the fair queue is asked again; FOL_TIME_NEVER: not fair */
+    int64_t charged_at;    /* time up to which the fair queue was charged */
+    int64_t ahead;         /* charged there, and not told of by ran yet */
     int64_t fair_point;    /* time from which on an arrival in the fair band may take its place */
     fol_account account;
 } fol_cpu;
@@ -193,8 +195,8 @@ void fol_dispatcher_fault(void *dispatcher, fol_policy_slot slot, int status,
 /* What ran on the CPU used so much. */
 void fol_ledger_ran(fol_dispatcher *dispatcher, fol_runnable *runnable, uint32_t cpu, int64_t used);
 void fol_ledger_waited(fol_dispatcher *dispatcher, fol_runnable *runnable, int64_t now);
-/* The job ended at a time: its response, and whether its deadline was missed. */
-void fol_ledger_ended(fol_dispatcher *dispatcher, fol_runnable *runnable, uint32_t cpu,
+/* The job ended at a time: its response, and whether its deadline was missed. True: it was. */
+bool fol_ledger_ended(fol_dispatcher *dispatcher, fol_runnable *runnable, uint32_t cpu,
                       int64_t now);
 
 /* Records cost nothing when none are kept. */
@@ -218,14 +220,20 @@ static inline void fol_tell(fol_dispatcher *dispatcher, fol_decision_kind kind,
 /* dispatcher_fair.c: the fair band of each queue, with groups. */
 
 void fol_band_join(fol_dispatcher *dispatcher, fol_runnable *runnable);
-/* It is queued no more, and keeps its lag. */
-void fol_band_sleep(fol_dispatcher *dispatcher, fol_runnable *runnable, int64_t now);
+/* It is queued no more, and keeps its lag. True: it stays counted until that is paid. */
+bool fol_band_sleep(fol_dispatcher *dispatcher, fol_runnable *runnable);
+/* What runs in the fair band of the queue is charged up to now, before somebody joins: who joins is
+ * placed by the average of all. */
+void fol_band_catch_up(fol_dispatcher *dispatcher, uint32_t queue, int64_t now);
+/* What runs on the CPU begins, or begins anew, to be charged to the fair queue. */
+void fol_band_begin(fol_dispatcher *dispatcher, uint32_t cpu, int64_t now);
+/* It ran for so long since it was asked last. */
+void fol_band_ran(fol_dispatcher *dispatcher, fol_runnable *runnable, int64_t used, int64_t now);
 /* It is gone. */
 void fol_band_leave(fol_dispatcher *dispatcher, fol_runnable *runnable);
 uint32_t fol_band_pick(fol_dispatcher *dispatcher, uint32_t queue);
 void fol_band_take(fol_dispatcher *dispatcher, fol_runnable *runnable);
 void fol_band_put_back(fol_dispatcher *dispatcher, fol_runnable *runnable);
-void fol_band_charge(fol_dispatcher *dispatcher, fol_runnable *runnable, int64_t used);
 /* Who should run in place of a running one, or FOL_NO_RUNNABLE. */
 uint32_t fol_band_rival(fol_dispatcher *dispatcher, fol_runnable *runnable);
 int64_t fol_band_until(const fol_dispatcher *dispatcher, const fol_runnable *runnable);
@@ -245,7 +253,7 @@ void fol_queue_enter(fol_dispatcher *dispatcher, fol_runnable *runnable, int64_t
 void fol_queue_put_back(fol_dispatcher *dispatcher, fol_runnable *runnable, int64_t now);
 /* It is ready no more: to run, or else. */
 void fol_queue_take(fol_dispatcher *dispatcher, fol_runnable *runnable);
-void fol_queue_leave(fol_dispatcher *dispatcher, fol_runnable *runnable, int64_t now);
+void fol_queue_leave(fol_dispatcher *dispatcher, fol_runnable *runnable);
 /* One that is ready goes to another queue. */
 void fol_queue_move(fol_dispatcher *dispatcher, fol_runnable *runnable, uint32_t queue);
 /* The first one that may run on the CPU now, or FOL_NO_RUNNABLE. Those that their context keeps
@@ -321,8 +329,7 @@ void fol_budget_kill(fol_dispatcher *dispatcher, fol_runnable *runnable, int64_t
  * if it runs. */
 void fol_budget_detach(fol_dispatcher *dispatcher, fol_runnable *runnable, int64_t now);
 /* One that runs demoted or on slack has budget again. */
-bool fol_budget_is_back(const fol_dispatcher *dispatcher, const fol_runnable *runnable,
-                        int64_t now);
+bool fol_budget_is_back(fol_dispatcher *dispatcher, const fol_runnable *runnable, int64_t now);
 void fol_budget_promote(fol_dispatcher *dispatcher, fol_runnable *runnable, int64_t now);
 int64_t fol_budget_deadline(const fol_dispatcher *dispatcher, const fol_runnable *runnable);
 

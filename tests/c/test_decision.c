@@ -126,6 +126,17 @@ static void test_switches_between_runnables_are_told_with_both(void)
     check_sentence(&decision, &plain_words,
                    "hog gave way at 12 on CPU 3 to audio after 5 of its job: its rank is 100, that "
                    "of the other is 30 (the earliest deadline first)");
+    decision.policy = FOL_POLICY_EEVDF;
+    decision.numbers[1] = -100;
+    check_sentence(&decision, &ns_words,
+                   "hog gave way at 12 ns on CPU 3 to audio after 5 ns of its job: its lag is -100 "
+                   "ns, that of the other is 30 ns (the earliest eligible virtual deadline first)");
+    decision.policy = FOL_POLICY_EDF;
+    decision.numbers[1] = INT64_MAX;
+    check_sentence(
+        &decision, &plain_words,
+        "hog gave way at 12 on CPU 3 to audio after 5 of its job: its rank is none, that "
+        "of the other is 30 (the earliest deadline first)");
     decision.kind = FOL_DECISION_MIGRATE;
     check_sentence(&decision, &plain_words,
                    "hog moved at 12 from CPU 1 to CPU 3, where it was the first that may run there "
