@@ -21,6 +21,15 @@ STEPS = st.one_of(
     st.tuples(st.just("forget"), IDS),
     st.tuples(st.just("reweight"), IDS, WEIGHTS),
 )
+# Few runnables of like weights that run, sleep and wake in short turns: most rules meet here.
+BUSY_IDS = st.integers(0, 3)
+BUSY_STEPS = st.one_of(
+    st.tuples(st.just("run"), st.integers(1, 9)),
+    st.tuples(
+        st.just("join"), BUSY_IDS, st.sampled_from([1024, 1024, 700]), st.sampled_from([1, 5, 20])
+    ),
+    st.tuples(st.just("leave"), BUSY_IDS),
+)
 
 
 def close(value, exact):
@@ -73,7 +82,7 @@ def take(queue, model, now, step):
     slice_=st.integers(1, 20),
     tick=st.integers(0, 5),
     textbook=st.booleans(),
-    steps=st.lists(STEPS, max_size=80),
+    steps=st.one_of(st.lists(STEPS, max_size=60), st.lists(BUSY_STEPS, min_size=40, max_size=120)),
 )
 def test_every_answer_is_that_of_the_rules(slice_, tick, textbook, steps):
     mode = "textbook" if textbook else "linux"
