@@ -41,7 +41,7 @@ export TSAN_OPTIONS ?= halt_on_error=1:second_deadlock_stack=1
 .PHONY: lib tests run-c-tests bench
 lib: $(LIBRARY)
 tests: $(TESTS)
-bench: $(patsubst benchmarks/c/%.c,build/bench/c_%,$(filter-out %kernels.c,$(wildcard $(foreach start,add exec io,benchmarks/c/$(start)_*.c))))
+bench: $(patsubst benchmarks/c/%.c,build/bench/c_%,$(filter-out %kernels.c,$(wildcard $(foreach start,add exec io policy,benchmarks/c/$(start)_*.c))))
 
 # The archive is made anew, so that an object whose source has gone does not stay in it.
 $(LIBRARY): $(OBJECTS) $(OUT)/sources.list
