@@ -12,6 +12,7 @@ import sys
 from dataclasses import asdict
 
 import build_io
+import counts
 import harness
 import io_checks
 import io_files
@@ -73,13 +74,13 @@ def main() -> int:
         results = measure(options)
         if results is None:
             return 2
-    outcomes = [io_checks.Outcome(**entry) for entry in results["counts"]]
+    outcomes = [counts.Outcome(**entry) for entry in results["counts"]]
     if outcomes:
-        print(io_checks.render_text(outcomes), end="\n\n")
+        print(counts.render_text(outcomes), end="\n\n")
     print(render_text(results))
     if options.markdown is not None:
-        counts = "\n" + io_checks.render_markdown(outcomes) if outcomes else ""
-        options.markdown.write_text(render_markdown(results) + counts, encoding="utf-8")
+        counted = "\n" + counts.render_markdown(outcomes) if outcomes else ""
+        options.markdown.write_text(render_markdown(results) + counted, encoding="utf-8")
     return 0
 
 

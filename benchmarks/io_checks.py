@@ -17,6 +17,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from counts import Outcome
+
 HERE = Path(__file__).resolve().parent
 TIMEOUT_SECONDS = 45
 # Completions that a ring of 256 entries has room for; more are not in flight at a time.
@@ -40,17 +42,6 @@ class Check:
     what: str
     limit: float
     unit: str
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """A check that was run; ``missing`` says why there is no number."""
-
-    what: str
-    limit: float
-    unit: str
-    value: float | None
-    missing: str | None
 
 
 CHECKS = (
@@ -215,40 +206,6 @@ def run_checks(words: Sequence[str]) -> list[Outcome]:
     if chosen:
         print("counts …", file=sys.stderr, flush=True)
     return [run_check(check) for check in chosen]
-
-
-def cells_of(outcome: Outcome) -> list[str]:
-    """What, goal, measured, met."""
-    if outcome.value is None:
-        return [outcome.what, f"≤ {outcome.limit:.4g} {outcome.unit}", "not measured", "—"]
-    met = "yes" if outcome.value <= outcome.limit else "no"
-    return [
-        outcome.what,
-        f"≤ {outcome.limit:.4g} {outcome.unit}",
-        f"{outcome.value:.4g} {outcome.unit}",
-        met,
-    ]
-
-
-HEADER = ["what", "goal", "measured", "met?"]
-
-
-def render_text(outcomes: Sequence[Outcome]) -> str:
-    """The counts, aligned for a terminal."""
-    lines = [HEADER, *map(cells_of, outcomes)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(HEADER))]
-    rows = [
-        "  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    ]
-    missing = [f"{o.what!r} not measured: {o.missing}" for o in outcomes if o.missing is not None]
-    return "\n".join([*rows, *missing])
-
-
-def render_markdown(outcomes: Sequence[Outcome]) -> str:
-    """The counts as a table for the documentation."""
-    lines = [HEADER, ["---"] * len(HEADER), *map(cells_of, outcomes)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
 def main() -> int:
