@@ -42,6 +42,8 @@ typedef struct fol_governed_calls {
     bool (*is_due)(void *state, uint32_t node);
     /* Of a run of the node; 0: unknown. */
     int64_t (*expected_ns)(void *state, uint32_t node);
+    /* A decision was made, not earlier than when this worker asked last; NULL: nobody listens. */
+    void (*decided)(void *state, uint32_t worker, const fol_decision *decision);
     /* It ends here; has_begun: begin_node was called and said so many pieces, of which none runs.
      */
     void (*drop)(void *state, uint32_t node, uint32_t worker, uint32_t pieces, bool has_begun,

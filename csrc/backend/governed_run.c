@@ -304,6 +304,23 @@ static void go_on(fol_governor *governor, uint32_t worker, uint32_t id, const un
     fol_governed_release_queued(governor, worker);
 }
 
+/* Passes on what was decided since. Under the lock. */
+static void tell_decisions(fol_governor *governor, uint32_t worker)
+{
+    const fol_governed_calls *calls = &governor->calls;
+    uint64_t first;
+    uint64_t end;
+    if (calls->decided == NULL) {
+        return;
+    }
+    fol_dispatcher_records(governor->dispatcher, &first, &end);
+    governor->told = governor->told > first ? governor->told : first;
+    for (; governor->told < end; governor->told++) {
+        calls->decided(calls->state, worker,
+                       fol_dispatcher_record(governor->dispatcher, governor->told));
+    }
+}
+
 /* Runs what was granted for as long as it is. Under the lock, which it leaves meanwhile. */
 static void serve_grant(fol_governor *governor, uint32_t worker, fol_grant *grant)
 {
@@ -340,11 +357,13 @@ static void serve_grant(fol_governor *governor, uint32_t worker, fol_grant *gran
                                  has_more ? FOL_POINT_MORE : FOL_POINT_DONE, grant);
         used = 0;
         go_on(governor, worker, id, &part, is_last, ran);
+        tell_decisions(governor, worker);
     }
 }
 
 static void settle(fol_governor *governor, uint32_t worker)
 {
+    tell_decisions(governor, worker);
     if (governor->calls.is_interrupted(governor->calls.state)) {
         fol_governed_give_up(governor, worker);
     }

@@ -55,6 +55,7 @@ struct fol_governor {
     int64_t now;             /* never goes back */
     bool has_gone;           /* contexts are */
     uint32_t sleepers;
+    uint64_t told;      /* decisions that were passed on */
     uint32_t leftovers; /* lanes with a job that is of no use any more */
     /* The run. */
     fol_backend *backend;

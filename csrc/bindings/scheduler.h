@@ -222,6 +222,8 @@ PyObject *fol_py_scheduler_trace_scale(PyObject *self, PyObject *unused);
 PyObject *fol_py_scheduler_clear_trace(PyObject *self, PyObject *unused);
 /* The names of the kinds of trace records, by number; a tuple. */
 PyObject *fol_py_trace_kinds(void);
+/* The names of the kinds of decisions, by number; a tuple. */
+PyObject *fol_py_decision_kinds(void);
 
 /* scheduler_budget.c */
 /* A system's budget as the Python side gives it; *budget gets NULL or `out`. */

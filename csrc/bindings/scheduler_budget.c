@@ -161,6 +161,20 @@ static PyObject *refuse(fol_py_scheduler *self, int status)
     return NULL;
 }
 
+PyObject *fol_py_decision_kinds(void)
+{
+    PyObject *kinds = PyTuple_New(FOL_DECISION_KINDS);
+    for (int kind = 0; kinds != NULL && kind < FOL_DECISION_KINDS; kind++) {
+        PyObject *name = PyUnicode_FromString(fol_decision_names[kind]);
+        if (name == NULL) {
+            Py_CLEAR(kinds);
+            break;
+        }
+        PyTuple_SET_ITEM(kinds, kind, name);
+    }
+    return kinds;
+}
+
 /* _revoke(key) */
 PyObject *fol_py_scheduler_revoke(PyObject *object, PyObject *given)
 {

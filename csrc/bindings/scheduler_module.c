@@ -77,7 +77,10 @@ int fol_py_scheduler_exec(PyObject *module, fol_py_state *state)
     if (add_tuple(module, "BACKEND_NAMES", backend_names()) < 0) {
         return -1;
     }
-    return add_tuple(module, "TRACE_KINDS", fol_py_trace_kinds());
+    if (add_tuple(module, "TRACE_KINDS", fol_py_trace_kinds()) < 0) {
+        return -1;
+    }
+    return add_tuple(module, "DECISION_KINDS", fol_py_decision_kinds());
 }
 
 #define FOR_EACH_REFERENCE(X)                                                                      \

@@ -131,6 +131,7 @@ static int make_budget(fol_scheduler *scheduler, uint32_t lanes, uint32_t nodes,
                                   .clock = scheduler->config.clock,
                                   .calls = fol_budget_calls};
     config.calls.state = scheduler;
+    config.calls.decided = scheduler->trace == NULL ? NULL : fol_budget_trace_decision;
     config.dispatcher.capacity = budget->runnable_room;
     config.dispatcher.groups = budget->entry_room;
     config.dispatcher.contexts = budget->entry_room;

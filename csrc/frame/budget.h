@@ -80,6 +80,7 @@ bool fol_budget_choose_backend(void *state, fol_policy_load *load, uint32_t *cho
 void fol_budget_note_switch(void *state, uint32_t from, uint32_t to);
 
 /* budget_calls.c: what a governed run asks. */
+void fol_budget_trace_decision(void *state, uint32_t worker, const fol_decision *decision);
 extern const fol_governed_calls fol_budget_calls;
 
 #endif

@@ -73,6 +73,18 @@ static void drop(void *state, uint32_t index, uint32_t worker, uint32_t pieces, 
     }
 }
 
+void fol_budget_trace_decision(void *state, uint32_t worker, const fol_decision *decision)
+{
+    const fol_scheduler *scheduler = state;
+    const fol_frame_budget *budget = fol_budget_of_any(scheduler);
+    if (decision->kind == FOL_DECISION_PICK || decision->runnable >= budget->runnable_room) {
+        return;
+    }
+    uint64_t now = fol_cycles_now();
+    fol_trace_write(scheduler->trace, worker, FOL_TRACE_DECISION,
+                    budget->system_of[decision->runnable], decision->kind, now, now);
+}
+
 const fol_governed_calls fol_budget_calls = {
     .is_interrupted = is_interrupted, .is_due = is_due, .expected_ns = expected_ns, .drop = drop};
 

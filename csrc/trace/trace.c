@@ -54,8 +54,8 @@ struct fol_trace {
 const char *fol_trace_kind_name(fol_trace_kind kind)
 {
     static const char *const names[FOL_TRACE_KINDS] = {
-        "frame", "phase", "segment", "system", "piece", "condition",
-        "merge", "steal", "park",    "host",   "io",    "switch",
+        "frame", "phase", "segment", "system", "piece",  "condition", "merge",
+        "steal", "park",  "host",    "io",     "switch", "decision",
     };
     return kind < FOL_TRACE_KINDS ? names[kind] : "unknown";
 }

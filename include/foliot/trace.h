@@ -21,7 +21,8 @@ typedef enum fol_trace_kind {
     FOL_TRACE_HOST = 9,      /* waiting for the host's lock */
     FOL_TRACE_IO = 10,       /* subject: phase; detail: operations; from sending to delivery */
     FOL_TRACE_SWITCH = 11,   /* subject: backend from, detail: to, as in fol_backend_names */
-    FOL_TRACE_KINDS = 12,
+    FOL_TRACE_DECISION = 12, /* subject: system; detail: fol_decision_kind, but for picks */
+    FOL_TRACE_KINDS = 13,
 } fol_trace_kind;
 
 typedef struct fol_trace_record {

@@ -145,6 +145,7 @@ class World:
 
 BACKEND_NAMES: tuple[str, ...]
 TRACE_KINDS: tuple[str, ...]
+DECISION_KINDS: tuple[str, ...]
 
 def begin_exit() -> None: ...
 def end_threads() -> None: ...

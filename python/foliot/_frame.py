@@ -179,8 +179,8 @@ class Span:
     Attributes:
         name: the system, the phase, or what was done.
         kind: "frame", "phase", "segment", "system", "piece", "condition", "merge", "io" (from
-            sending to delivery), "steal", "park", "switch" (of the adaptive backend) or "host"
-            (waiting for the interpreter).
+            sending to delivery), "steal", "park", "switch" (of the adaptive backend), "host"
+            (waiting for the interpreter) or "decision" (of the policy).
         worker: the worker; 0 is the thread that calls ``tick``.
         start_ns: nanoseconds from the beginning of the frame.
         end_ns: the same, of its end.

@@ -145,10 +145,12 @@ def _names_of(plan: Plan) -> _Names:
     return _Names([system.name for system in plan.systems], plan.phases)
 
 
-def _name(kind: str, subject: int, frame: int, names: _Names) -> str:
+def _name(kind: str, subject: int, detail: int, frame: int, names: _Names) -> str:
     """What a record is called in pictures."""
     if kind in ("system", "piece"):
         return _named(subject, names.systems)
+    if kind == "decision":
+        return f"{_named(detail, list(_core.DECISION_KINDS))} {_named(subject, names.systems)}"
     if kind == "condition":
         return f"run_if of {_named(subject, names.systems)}"
     if kind in ("phase", "segment"):
@@ -181,9 +183,14 @@ def _decode(
     places = np.maximum(np.searchsorted(starts, frames, side="right") - 1, 0).tolist()
     names = [_names_of(plan) for _, plan in plans]
     made["name"] = [
-        _name(kind, subject, frame, names[place])
-        for kind, subject, frame, place in zip(
-            kinds, raw["subject"].tolist(), frames.tolist(), places, strict=True
+        _name(kind, subject, detail, frame, names[place])
+        for kind, subject, detail, frame, place in zip(
+            kinds,
+            raw["subject"].tolist(),
+            raw["detail"].tolist(),
+            frames.tolist(),
+            places,
+            strict=True,
         )
     ]
     return made
@@ -222,9 +229,9 @@ class Trace:
         """All records, ordered by their beginning.
 
         Fields: ``kind`` ("frame", "phase", "segment", "system", "piece", "condition", "merge",
-        "steal", "park", "host", "io" or "switch"), ``name``, ``worker``, ``frame``, ``start_ns``
-        and ``end_ns`` on the monotonic clock, ``subject`` and ``detail`` as foliot/trace.h has
-        them: of a system its number in the plan and its rows, of a piece its system and its number,
+        "steal", "park", "host", "io", "switch" or "decision"), ``name``, ``worker``, ``frame``,
+        ``start_ns`` and ``end_ns`` on the monotonic clock, ``subject`` and ``detail`` as
+        foliot/trace.h has them: of a system its number in the plan and its rows, of a piece its system and its number,
         of a merge its phase and the commands applied, of a steal the victim and the pieces of work
         taken, of I/O its phase and how many operations were sent, of a switch of the adaptive
         backend what it ran as and what it runs as now, as numbers of ``BACKENDS``.
