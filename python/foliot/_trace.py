@@ -231,10 +231,11 @@ class Trace:
         Fields: ``kind`` ("frame", "phase", "segment", "system", "piece", "condition", "merge",
         "steal", "park", "host", "io", "switch" or "decision"), ``name``, ``worker``, ``frame``,
         ``start_ns`` and ``end_ns`` on the monotonic clock, ``subject`` and ``detail`` as
-        foliot/trace.h has them: of a system its number in the plan and its rows, of a piece its system and its number,
-        of a merge its phase and the commands applied, of a steal the victim and the pieces of work
-        taken, of I/O its phase and how many operations were sent, of a switch of the adaptive
-        backend what it ran as and what it runs as now, as numbers of ``BACKENDS``.
+        foliot/trace.h has them: of a system its number in the plan and its rows, of a piece its
+        system and its number, of a merge its phase and the commands applied, of a steal the victim
+        and the pieces of work taken, of I/O its phase and how many operations were sent, of a
+        switch of the adaptive backend what it ran as and what it runs as now, as numbers of
+        ``BACKENDS``, of a decision its system and its kind.
         """
         recording = self._scheduler._recording
         assert recording is not None
