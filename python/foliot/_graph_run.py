@@ -17,6 +17,7 @@ from foliot._graph import Graph
 from foliot._policy import Policy
 from foliot._sim_log import LazySequence, PerTask
 from foliot._sim_registry import refuse_options, simulate
+from foliot._trace import Trace
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -303,3 +304,9 @@ def run_graph(
 def _(graph: Graph, options: Mapping[str, Any]) -> GraphResult:
     refuse_options(options, (*_OPTIONS, "progress"), "a task graph")
     return run_graph(graph, **options)
+
+
+@simulate.register
+def _(trace: Trace, options: Mapping[str, Any]) -> GraphResult:
+    refuse_options(options, (*_OPTIONS, "progress"), "a trace")
+    return run_graph(Graph.from_trace(trace), **options)

@@ -245,23 +245,32 @@ def _dispatch_gap(blocks: list[Block]) -> int:
 
 
 def _runs_of(block: Block) -> list[Record]:
-    """What ran in a segment, by beginnings: of a system that was cut, its pieces."""
+    """What ran in a segment, by beginnings.
+
+    Of a system that was cut that is its pieces. The record of one that ran whole, or was skipped,
+    has its condition in it.
+    """
     cut = {record.name for record in block.records if record.kind == "piece"}
-    return sorted(
-        (
-            record
-            for record in block.records
-            if not (record.kind == "system" and record.name in cut)
-        ),
-        key=lambda record: record.start,
-    )
+    whole = {record.name for record in block.records if record.kind == "system"} - cut
+    shown = [
+        record
+        for record in block.records
+        if not (record.kind == "system" and record.name in cut)
+        and not (record.kind == "condition" and _asked_for(record) in whole)
+    ]
+    return sorted(shown, key=lambda record: record.start)
+
+
+def _asked_for(condition: Record) -> str:
+    """The system that a condition belongs to."""
+    return condition.name.removeprefix("run_if of ")
 
 
 def _add_segment(builder: _Builder, block: Block, plan: Plan, gap: int) -> None:
     """The systems of a segment, also those that did not run, for the order that goes by them."""
     runs: dict[str, list[Record]] = {}
     for record in _runs_of(block):
-        name = record.name.removeprefix("run_if of ") if record.kind == "condition" else record.name
+        name = _asked_for(record) if record.kind == "condition" else record.name
         runs.setdefault(name, []).append(record)
     before: dict[str, list[str]] = {}
     for first, second, _ in plan.edges(block.phase):
@@ -285,11 +294,11 @@ def _add_system(
 ) -> int:
     """A system's condition, then its pieces, then what stands for all of it; returns the last."""
     lane = PYTHON_LANE if holds else None
+    parts = [record for record in runs if record.kind != "condition"]
     for record in runs:
         if record.kind == "condition":
             cost = record.end - record.start + gap
             after = [builder.add(f"run_if of {name}", cost, after, lane=PYTHON_LANE)]
-    parts = [record for record in runs if record.kind != "condition"]
     if len(parts) == 1:
         return builder.add(name, parts[0].end - parts[0].start + gap, after, lane=lane)
     ends = [

@@ -17,6 +17,7 @@ from typing import Any
 from foliot._errors import FoliotError
 from foliot._graph import Graph
 from foliot._rtapp import read_rtapp
+from foliot._sim_registry import simulate
 from foliot._taskset import TaskSet
 
 SUFFIXES = (".toml", ".json", ".stg")
@@ -176,3 +177,11 @@ def _graph_of(value: object, where: str) -> Graph:
             error.args = (f"{where}: `graph`: {error}",)
             raise
         raise type(error)(f"{where}: `graph`: {error}") from None
+
+
+@simulate.register(str)
+@simulate.register(os.PathLike)
+def _(path: str | os.PathLike[str], options: Mapping[str, Any]) -> Any:
+    """The workload of a file; what the caller says goes before what the file says."""
+    workload = load_workload(path)
+    return simulate(workload.what, workload.options | dict(options))

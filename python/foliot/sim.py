@@ -27,6 +27,7 @@ from foliot._sim_result import Result
 
 # Importing what simulates a kind of workload puts it into the table.
 from foliot._sim_tasks import Budget
+from foliot._workload import Workload, load_workload
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,6 +45,8 @@ __all__ = [
     "GraphResult",
     "Job",
     "Result",
+    "Workload",
+    "load_workload",
     "run",
 ]
 
