@@ -219,6 +219,23 @@ static void test_one_that_notifies_runs_on_slack_only(void)
     end(&self);
 }
 
+static void test_a_job_released_without_budget_runs_on_slack_when_it_only_notifies(void)
+{
+    fixture self;
+    begin(&self, FOL_POLICY_EDF, FOL_OVERRUN_NOTIFY);
+    release_due(self.dispatcher, self.hog, 0, 5);
+    pick_on(self.dispatcher, 0, 0);
+    CHECK_EQ(ran_on(self.dispatcher, 0, 2, 2, FOL_POINT_DONE), FOL_RAN_ENDED);
+    CHECK_EQ(release_due(self.dispatcher, self.hog, 3, 5), FOL_RELEASE_TAKEN);
+    release_due(self.dispatcher, self.other, 3, 99);
+    CHECK_EQ(pick_on(self.dispatcher, 0, 3), self.other);
+    CHECK_EQ(ran_on(self.dispatcher, 0, 1, 4, FOL_POINT_DONE), FOL_RAN_ENDED);
+    CHECK_EQ(pick_on(self.dispatcher, 0, 4), self.hog);
+    CHECK_EQ(ran_on(self.dispatcher, 0, 6, 10, FOL_POINT_MORE), FOL_RAN_ON);
+    CHECK_EQ(last_grant.time, 2);
+    end(&self);
+}
+
 static void test_a_blocked_one_without_budget_waits_after_its_wake(void)
 {
     fixture self;
@@ -321,7 +338,8 @@ static void test_a_soft_server_goes_on_with_a_later_deadline(void)
     CHECK_EQ(pick_on(dispatcher, 0, 3), other);
     CHECK_EQ(ran_on(dispatcher, 0, 3, 6, FOL_POINT_MORE), FOL_RAN_OFF);
     CHECK_EQ(pick_on(dispatcher, 0, 6), soft);
-    CHECK_EQ(ran_on(dispatcher, 0, 3, 9, FOL_POINT_MORE), FOL_RAN_ON);
+    CHECK_EQ(ran_on(dispatcher, 0, 2, 8, FOL_POINT_MORE), FOL_RAN_ON);
+    CHECK_EQ(last_grant.time, 1);
     CHECK_EQ(fol_dispatcher_account(dispatcher, soft)->overruns, 0);
     CHECK(fol_dispatcher_invariants(dispatcher));
     fol_dispatcher_destroy(dispatcher);
@@ -531,6 +549,7 @@ int main(void)
     RUN(test_a_demoted_one_goes_on_after_all_others_until_its_refill);
     RUN(test_a_demoted_one_that_waits_is_promoted_at_its_refill);
     RUN(test_one_that_notifies_runs_on_slack_only);
+    RUN(test_a_job_released_without_budget_runs_on_slack_when_it_only_notifies);
     RUN(test_a_blocked_one_without_budget_waits_after_its_wake);
     RUN(test_a_budget_is_spent_by_one_at_a_time);
     RUN(test_a_sibling_that_is_first_takes_the_place_of_the_holder);

@@ -174,6 +174,24 @@ static void test_who_leaves_ahead_of_its_share_is_delayed_and_that_is_recorded(v
     fol_dispatcher_destroy(dispatcher);
 }
 
+static void test_who_joins_is_placed_by_what_the_running_one_has_used_by_then(void)
+{
+    fol_dispatcher_config config = config_of(FOL_POLICY_EEVDF, 1);
+    fol_dispatcher *dispatcher = new_dispatcher(&config);
+    uint32_t a = add_weighted(dispatcher, 1024, 0);
+    uint32_t b = add_plain(dispatcher);
+    CHECK_EQ(pick_on(dispatcher, 0, 0), a);
+    release_at(dispatcher, b, 30);
+    CHECK_EQ(fol_dispatcher_lag(dispatcher, a), 0);
+    CHECK_EQ(fol_dispatcher_lag(dispatcher, b), 0);
+    /* What was charged by then is not charged again; ahead of its share, it is not protected. */
+    CHECK_EQ(ran_on(dispatcher, 0, 34, 34, FOL_POINT_MORE), FOL_RAN_OFF);
+    CHECK_EQ(fol_dispatcher_lag(dispatcher, a), -2);
+    CHECK_EQ(fol_dispatcher_lag(dispatcher, b), 2);
+    CHECK_EQ(runtime_of(dispatcher, a), 34);
+    fol_dispatcher_destroy(dispatcher);
+}
+
 static void test_what_is_ordered_displaces_what_shares(void)
 {
     fol_dispatcher_config config = config_of(FOL_POLICY_CBS, 1);
@@ -298,6 +316,7 @@ int main(void)
     RUN(test_several_cpus_share_one_queue_by_weight);
     RUN(test_a_short_sleeper_runs_soon_after_it_wakes);
     RUN(test_who_leaves_ahead_of_its_share_is_delayed_and_that_is_recorded);
+    RUN(test_who_joins_is_placed_by_what_the_running_one_has_used_by_then);
     RUN(test_what_is_ordered_displaces_what_shares);
     RUN(test_a_pinned_one_runs_at_home_only);
     RUN(test_an_idle_cpu_takes_from_the_next_queue_in_the_circle);
