@@ -48,6 +48,10 @@ def _caption(frame: FrameResult) -> str:
     commands = [f"{count:,} {kind}" for kind, count in frame.commands.items() if count]
     if commands:
         parts.append(f"commands: {', '.join(commands)}, merged in {_time_text(frame.merge_ns)}")
+    for what, counts in (("missed deadlines", frame.misses), ("overruns", frame.overruns)):
+        if counts:
+            told = ", ".join(f"{name} {count:,}" for name, count in counts.items())
+            parts.append(f"{what}: {told}")
     if frame.dropped_steps:
         parts.append(f"{frame.dropped_steps:,} steps given up")
     return html.escape("; ".join(parts))

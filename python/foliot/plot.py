@@ -9,8 +9,10 @@ from foliot._trace import spans_of
 
 if TYPE_CHECKING:
     from foliot._core import FrameResult
+    from foliot._scheduler import Scheduler
+    from foliot._sim_result import Result
 
-__all__ = ["gantt"]
+__all__ = ["budget", "gantt"]
 
 
 def gantt(frame: FrameResult, ax: Any = None) -> Any:
@@ -68,3 +70,43 @@ def gantt(frame: FrameResult, ax: Any = None) -> Any:
     if handles:
         ax.legend(handles=handles, loc="upper right", fontsize=8, ncols=len(handles))
     return ax
+
+
+def budget(source: Scheduler | Result, ax: Any = None) -> Any:
+    """Draw what is left of each context's budget: less what was used within the last period.
+
+    Args:
+        source: a scheduler made with ``trace=True``, drawn as far back as its trace goes, in
+            milliseconds; or the result of a simulation, in its units.
+        ax: a matplotlib Axes to draw on; by default one of a new figure.
+
+    Returns:
+        The Axes.
+
+    ValueError: nothing there has a context. AttributeError: the scheduler keeps no trace.
+    ImportError: matplotlib is not installed.
+
+    Example:
+        >>> import matplotlib
+        >>> matplotlib.use("Agg")
+        >>> import foliot as fo
+        >>> audio = fo.SchedulingContext(budget=2e-3, period=10e-3, name="audio")
+        >>> step = fo.system(name="step", budget=audio)(lambda ctx: None)
+        >>> with fo.Scheduler(fo.World(), fo.Schedule(step), trace=True) as scheduler:
+        ...     frame = scheduler.tick(0.1)
+        ...     axes = fo.plot.budget(scheduler)
+        >>> axes.get_ylabel()
+        'budget left, milliseconds'
+        >>> import matplotlib.pyplot
+        >>> matplotlib.pyplot.close(axes.figure)
+    """
+    from foliot._scheduler import Scheduler
+    from foliot._sim_result import Result
+
+    if isinstance(source, Result):
+        return source.plot_budget(ax)
+    if not isinstance(source, Scheduler):
+        raise TypeError(f"a fo.Scheduler or the result of fo.sim.run is wanted, got {source!r}.")
+    from foliot._budget_plot import scheduler_budget
+
+    return scheduler_budget(source, ax)

@@ -92,3 +92,11 @@ def test_page_of_many_systems_is_bounded():
     assert "and 100 more systems" in text
     assert "s199" in text
     assert "s200" not in text
+
+
+def test_page_tells_missed_deadlines():
+    clock = fo.VirtualClock()
+    context = fo.SchedulingContext(budget=1e-3, period=10e-3, deadline=1e-3, overrun="notify")
+    late = make("late", lambda ctx: clock.advance(5e-3), budget=context)
+    text = read(run(late, clock=clock, workers=1))
+    assert "missed deadlines: late 1" in text
