@@ -84,7 +84,8 @@ class Decision:
         policy: name of the built-in policy in force.
         system: whose name; None when it is about none.
         worker: on which; None: none.
-        other: the system, worker or slot it has to do with, by its number; None: none.
+        other: the system that ran before ("pick") or runs instead ("preempt"), by name; the worker
+            or slot it has to do with, by number; None: none.
         job: number of the system's job.
         numbers: what it rests on, as ``foliot/policy.h`` says for each kind.
     """
@@ -95,7 +96,7 @@ class Decision:
     policy: str
     system: str | None
     worker: int | None
-    other: int | None
+    other: str | int | None
     job: int
     numbers: tuple[int, int, int]
 
@@ -133,8 +134,11 @@ def read_decisions(scheduler: Scheduler, names: Sequence[str]) -> list[Decision]
     first = 0
     while records := scheduler._read_decisions(first):
         for number, now, kind, policy, system, *rest in records:
+            worker, other, job, numbers = rest
+            if kind in ("pick", "preempt") and other is not None:
+                other = names[other]
             name = None if system is None else names[system]
-            found.append(Decision(number, now, kind, policy, name, *rest))
+            found.append(Decision(number, now, kind, policy, name, worker, other, job, numbers))
         first = found[-1].number + 1
     return found
 
