@@ -10,7 +10,8 @@
 #include "bindings/policy.h"
 #include "bindings/types.h"
 
-/* Instants of one slice: about a hundredth of a second. A Python policy takes longer for each. */
+/* Instants and releases of one slice: about a hundredth of a second. A Python policy takes longer
+ * for each. */
 #define SLICE        16384u
 #define SLICE_PYTHON 64u
 

@@ -239,9 +239,12 @@ static void end(fol_sim *sim)
     sim->is_over = true;
 }
 
-int fol_sim_step(fol_sim *sim, uint64_t instants)
+int fol_sim_step(fol_sim *sim, uint64_t events)
 {
-    for (uint64_t count = 0; count < instants && !sim->is_over && sim->status == 0; count++) {
+    /* One instant may release a job of each task, so releases count as well. */
+    uint64_t before = sim->job_count;
+    uint64_t instants = 0;
+    while (instants + (sim->job_count - before) < events && !sim->is_over && sim->status == 0) {
         int64_t next = next_instant(sim);
         FOL_ASSERT(next >= sim->now);
         if (next >= sim->until) {
@@ -250,6 +253,7 @@ int fol_sim_step(fol_sim *sim, uint64_t instants)
             sim->now = next;
             do_instant(sim);
         }
+        instants += 1;
         FOL_CHECK_INVARIANTS(FOL_ASSERT(sim->job_count > 4096 || fol_sim_invariants(sim)));
     }
     return sim->status < 0 ? sim->status : sim->is_over ? 1 : 0;

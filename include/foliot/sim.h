@@ -141,9 +141,10 @@ uint64_t fol_sim_jobs_bound(const fol_sim_task *tasks, uint32_t count, int64_t u
 int fol_sim_create(const fol_sim_config *config, fol_sim **out);
 void fol_sim_destroy(fol_sim *sim);
 
-/* Goes on for so many instants at most. 1: the simulation is over; 0: there is more; -ENOMEM: it
- * cannot go on, and only destroying it is left. */
-int fol_sim_step(fol_sim *sim, uint64_t instants);
+/* Goes on for so many instants and releases, at least one, and the instant at which that is reached
+ * to its end. 1: the simulation is over; 0: there is more; -ENOMEM: it cannot go on, and only
+ * destroying it is left. */
+int fol_sim_step(fol_sim *sim, uint64_t events);
 int64_t fol_sim_now(const fol_sim *sim);
 
 /* The log, in the order of (release, task). Complete when the simulation is over; until then the

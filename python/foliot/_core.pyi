@@ -776,6 +776,8 @@ class SimGraph:
         progress: Callable[[int], object] | None = None,
     ) -> dict[str, Any]: ...
 
+@final
+@disjoint_base
 class TaskSimulation:
     def __new__(
         cls,
