@@ -15,7 +15,8 @@
  *
  * Budgets hold under every policy: a runnable with a context is dispatched only while the context
  * has budget, and is granted at most what is left. What it used is charged to the context, its
- * runtime to itself.
+ * runtime to itself. Runnables that share a context spend it in turn: it is worth one CPU at most,
+ * and while one of them runs the others are held.
  */
 #ifndef FOL_POLICY_DISPATCHER_H
 #define FOL_POLICY_DISPATCHER_H
