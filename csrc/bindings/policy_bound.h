@@ -62,7 +62,7 @@ int64_t fol_py_policy_clock_ns(void);
  * is what the call took. */
 int64_t fol_py_policy_stopwatch(void *bound);
 /* A slot runs on this thread since the stopwatch was read. */
-void fol_py_policy_note_call(void);
+void fol_py_policy_note_call(const fol_py_bound_policy *bound);
 
 /* policy_errors.c */
 /* Keeps the pending error, with a note that names the slot; the status to answer with. */

@@ -6,7 +6,7 @@
 /* What the core is told; a status that is neither answer is kept for whoever asks. */
 static inline int finish(fol_py_bound_policy *bound, fol_policy_slot slot, int status)
 {
-    fol_py_policy_note_call();
+    fol_py_policy_note_call(bound);
     if (status == FOL_POLICY_ANSWERED || status == FOL_POLICY_DEFAULT) {
         return status;
     }

@@ -33,7 +33,7 @@ static const char *const expected[FOL_SLOT_COUNT] = {
 /* Attached from here on. */
 static bool attach(fol_py_bound_policy *bound)
 {
-    fol_py_policy_note_call();
+    fol_py_policy_note_call(bound);
     if (PyGILState_Check()) {
         return true;
     }

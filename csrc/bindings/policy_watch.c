@@ -6,8 +6,9 @@
  * call waited for the interpreter is therefore left out, and a call that is late by the clock while
  * its thread was taken off its processor counts with the processor time it used.
  *
- * The stopwatch is read before and after each call, on one thread. Asking the system costs far more
- * than reading the clock, so it is asked once in a while, and after calls that are late.
+ * The stopwatch is read before and after each call, on one thread. Where a slot drives something
+ * that has a policy with a limit itself, its own call counts by the clock. Asking the system costs
+ * far more than reading the clock, so it is asked once in a while, and after calls that are late.
  */
 #include "bindings/policy_bound.h"
 
@@ -28,8 +29,9 @@ typedef struct thread_use {
 static _Thread_local struct {
     thread_use use; /* at known_ns */
     int64_t known_ns;
-    int64_t start_ns; /* of the call */
-    bool is_asked;    /* a slot ran since */
+    int64_t start_ns;                 /* of the call */
+    const fol_py_bound_policy *bound; /* whose call it is */
+    bool is_asked;                    /* its slot ran since */
 } watch;
 
 /* The processor time of getrusage is as old as the last tick, so that comes from the clock. */
@@ -48,9 +50,11 @@ int64_t fol_py_policy_clock_ns(void)
     return (int64_t)fol_clock_monotonic.now_ns(fol_clock_monotonic.state);
 }
 
-void fol_py_policy_note_call(void)
+void fol_py_policy_note_call(const fol_py_bound_policy *bound)
 {
-    watch.is_asked = true;
+    if (watch.bound == bound) {
+        watch.is_asked = true;
+    }
 }
 
 /* Nanoseconds of a late call that are not its own: all it was without a processor, if it was taken
@@ -71,7 +75,7 @@ int64_t fol_py_policy_stopwatch(void *state)
     int64_t limit = bound->facts.slot_limit;
     int64_t excused = atomic_load_explicit(&bound->excused_ns, memory_order_relaxed);
     int64_t reading = fol_py_policy_clock_ns() - excused;
-    if (watch.is_asked) {
+    if (watch.is_asked && watch.bound == bound) {
         watch.is_asked = false;
         int64_t taken = reading - watch.start_ns;
         if (taken > limit) {
@@ -88,5 +92,7 @@ int64_t fol_py_policy_stopwatch(void *state)
         reading = fol_py_policy_clock_ns() - excused;
     }
     watch.start_ns = reading;
+    watch.bound = bound;
+    watch.is_asked = false;
     return reading;
 }

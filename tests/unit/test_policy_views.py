@@ -245,6 +245,21 @@ def test_stopwatch_never_goes_back():
         last = now
 
 
+def test_calls_of_other_policies_are_not_taken_for_its_own():
+    timed = _core.PolicyProbe(policy(spin_limit=lambda worker: 1), live=True)
+    other = _core.PolicyProbe(policy(spin_limit=lambda worker: 2), live=True)
+    free = policy(spin_limit=lambda worker: 3)
+    free.call_limit = None
+    untimed = _core.PolicyProbe(free, live=True)
+    last = timed.stopwatch()
+    for _ in range(300):
+        for probe in (untimed, other, timed, untimed):
+            probe.ask("spin_limit", 0)
+        now = timed.stopwatch()
+        assert now >= last
+        last = now
+
+
 def test_policy_without_a_limit_is_not_timed():
     made = policy(spin_limit=lambda worker: 1)
     made.call_limit = None
