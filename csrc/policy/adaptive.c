@@ -210,8 +210,10 @@ static void change_load(fol_adaptive *adaptive, fol_feature feature, const fol_f
         before->mean[adaptive->mode].count = 0;
     }
     adaptive->changes++;
-    record(adaptive, FOL_ADAPTIVE_CHANGED, adaptive->mode, 0.0);
-    adaptive->decision.feature = feature;
+    if (!adaptive->is_held) {
+        record(adaptive, FOL_ADAPTIVE_CHANGED, adaptive->mode, 0.0);
+        adaptive->decision.feature = feature;
+    }
     restart(adaptive);
     if (load == NULL) {
         adaptive->fresh =

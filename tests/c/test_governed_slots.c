@@ -1,11 +1,9 @@
 /* Slots that are not the dispatcher's own, live: victims and spin limits of workers, and which
  * backend the adaptive one is. */
 
-#include "budget_fixture.h"
 #include "exec/worker.h"
 #include "frame/budget.h"
-
-static piece_log pieces;
+#include "frame_fixture.h"
 
 /* What the slots answer, and what they were told. */
 typedef struct answers {
@@ -45,24 +43,23 @@ static int choose_backend(void *state, const fol_policy_load *load, uint32_t *ch
     return own->is_silent ? FOL_POLICY_DEFAULT : FOL_POLICY_ANSWERED;
 }
 
-static void start_with(fixture *f, costly *c, const char *backend, const fol_policy_slots *slots)
+static void start_with(fixture *f, const char *backend, const fol_policy_slots *slots)
 {
     setup(f);
-    pieces.count = 0;
     f->config.backend = backend;
     f->config.workers = 4;
     f->config.policy =
         (fol_policy_choice){.is_chosen = true, .kind = FOL_POLICY_EEVDF, .slots = slots};
-    add_costly(f, c, &pieces, "one", 0, 10, NULL);
-    start_costly(f);
+    add_system(f, "move", 0, 1, false)->columns_kernel = kernel_move;
+    spawn_floats(f, 100, 0.0f, 1.0f);
+    start(f);
 }
 
 static void test_workers_look_at_the_victims_a_policy_names_first(void)
 {
     fixture f;
-    costly c;
     const fol_policy_slots slots = {.victims = name_victims, .spin_limit = limit_spins};
-    start_with(&f, &c, "stealing", &slots);
+    start_with(&f, "stealing", &slots);
     CHECK_EQ(fol_scheduler_tick(f.scheduler, 0.0), 0);
     fol_team *team = f.scheduler->backend.team;
     fol_worker *caller = fol_team_worker(team, 0);
@@ -82,11 +79,10 @@ static void test_workers_look_at_the_victims_a_policy_names_first(void)
 static void test_a_policy_says_which_backend_the_adaptive_one_is(void)
 {
     fixture f;
-    costly c;
     answers own = {.backend = 3};
     const fol_policy_slots slots = {.state = &own, .backend = choose_backend};
     char text[512];
-    start_with(&f, &c, "adaptive", &slots);
+    start_with(&f, "adaptive", &slots);
     for (int frame = 0; frame < 40; frame++) {
         CHECK_EQ(fol_scheduler_tick(f.scheduler, 0.0), 0);
     }
