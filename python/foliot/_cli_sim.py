@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from foliot._errors import FoliotError
 
 if TYPE_CHECKING:
@@ -109,7 +111,7 @@ def tell(workload: Workload, result: Any) -> dict[str, Any]:
     told = {"notes": list(workload.notes), "unit": workload.unit}
     if isinstance(workload.what, Graph):
         return told | _tell_graph(result)
-    return told | _tell_tasks(workload, result)
+    return told | _tell_tasks(result)
 
 
 def _tell_graph(result: Any) -> dict[str, Any]:
@@ -138,28 +140,23 @@ def _tell_graph(result: Any) -> dict[str, Any]:
     }
 
 
-def _tell_tasks(workload: Workload, result: Any) -> dict[str, Any]:
-    missed: dict[str, int] = {}
-    for job in result.misses:
-        missed[job.name] = missed.get(job.name, 0) + 1
-    responses: dict[str, list[int]] = {}
-    released: dict[str, int] = {}
-    for job in result.jobs:
-        released[job.name] = released.get(job.name, 0) + 1
-        if job.finish is not None:
-            responses.setdefault(job.name, []).append(job.finish - job.release)
+def _tell_tasks(result: Any) -> dict[str, Any]:
+    tasks = result.tasks
+    # Counted over the log itself, for it may be long.
+    places = result.jobs_array["task"]
+    released = np.bincount(places, minlength=len(tasks)).tolist()
+    missed = np.bincount(places[result._missed], minlength=len(tasks)).tolist()
     rows = []
-    assert not hasattr(workload.what, "lower_bound")
-    for name, task in zip(workload.what.names, workload.what, strict=True):
-        own = responses.get(name, [])
+    for place, (name, task) in enumerate(zip(tasks.names, tasks, strict=True)):
+        responses = result.response_times[place]
         rows.append(
             {
                 "name": name,
-                "jobs": released.get(name, 0),
-                "finished": len(own),
-                "misses": missed.get(name, 0),
-                "worst": max(own, default=None),
-                "mean": sum(own) / len(own) if own else None,
+                "jobs": released[place],
+                "finished": len(responses),
+                "misses": missed[place],
+                "worst": max(responses, default=None),
+                "mean": sum(responses) / len(responses) if responses else None,
                 "deadline": task.relative_deadline,
             }
         )
@@ -168,7 +165,7 @@ def _tell_tasks(workload: Workload, result: Any) -> dict[str, Any]:
         "policy": result.policy,
         "cpus": result.cpus,
         "until": result.until,
-        "misses": len(result.misses),
+        "misses": sum(missed),
         "utilisation": result.utilisation,
         "tasks": rows,
     }

@@ -134,7 +134,11 @@ class Graph:
     ) -> Graph:
         """A graph of what ran in one frame of a recorded trace, with measured costs in nanoseconds.
 
-        ``fo.sim.run`` of it predicts the frame's time on other workers, or in another order.
+        ``fo.sim.run`` of it predicts the frame's time on other workers, or in another order;
+        ``prediction_error`` of a run on as many workers as there were is how far the prediction is
+        off. A cost is the time that a piece of work took, and what it took as a rule to get from
+        one to the next. Systems that hold the interpreter's lock have one lane. A phase that the
+        scheduler kept on the caller is spread over all CPUs here.
 
         Args:
             trace: ``scheduler.trace``, or the path of a file that it saved.
