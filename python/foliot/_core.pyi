@@ -777,7 +777,6 @@ class SimGraph:
     ) -> dict[str, Any]: ...
 
 @final
-@disjoint_base
 class TaskSimulation:
     def __new__(
         cls,
