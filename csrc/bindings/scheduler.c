@@ -134,6 +134,11 @@ static int raise_open(fol_py_scheduler *self, int status, const fol_py_binding *
     if (status == FOL_E_VALUE) {
         return raise_wide_query(self, binding);
     }
+    if (status == -ENOSPC) {
+        return fol_py_raise(self->state, FOL_E_CAPACITY,
+                            "the new plan has far more systems or budgets than the one that the "
+                            "scheduler made room for: make a new scheduler");
+    }
     if (status == -ERANGE || status == -ENODEV) {
         return fol_py_raise_budget(self, status, binding);
     }

@@ -207,6 +207,12 @@ fol_budget_entry *fol_budget_find(const fol_frame_budget *budget, uint64_t key)
     return NULL;
 }
 
+/* What the dispatcher refused, as fol_budget_prepare says it. */
+static int as_told(int status)
+{
+    return status == -EINVAL ? FOL_E_VALUE : status == FOL_E_CAPACITY ? -ENOSPC : status;
+}
+
 /* -ERANGE: no run would fit into the budget; -ENODEV: no worker may run it. */
 static int check_context(const fol_frame_budget *budget, const fol_context_options *options,
                          uint32_t workers)
@@ -238,7 +244,7 @@ static int take_entry(fol_frame_budget *budget, const fol_system_budget *given, 
         return FOL_OK;
     }
     if (budget->entry_count == budget->entry_room) {
-        return FOL_E_CAPACITY;
+        return -ENOSPC;
     }
     fol_budget_entry entry = {.key = given->key, .is_group = given->is_group};
     int status;
@@ -255,7 +261,7 @@ static int take_entry(fol_frame_budget *budget, const fol_system_budget *given, 
         *out = &budget->entries[budget->entry_count++];
         **out = entry;
     }
-    return status == -EINVAL ? FOL_E_VALUE : status;
+    return as_told(status);
 }
 
 static bool is_gone(const fol_frame_budget *budget, const fol_budget_entry *entry)
@@ -326,7 +332,7 @@ static int fill_node(fol_scheduler *scheduler, fol_program *program, const fol_p
             status = fol_dispatcher_add(dispatcher, &options, lane);
         }
         if (status != FOL_OK) {
-            return status == -EINVAL ? FOL_E_VALUE : status;
+            return as_told(status);
         }
         own->lane_count++;
     }
@@ -393,6 +399,29 @@ void fol_budget_abandon(fol_scheduler *scheduler, fol_program *program)
     fol_governor_unlock(budget->governor);
 }
 
+/* Contexts that no node has any more go, so that others find room. Those that were revoked or ended
+ * stay known, or they would come back to life. */
+static void drop_unused_contexts(fol_frame_budget *budget, const fol_budget_program *program,
+                                 int64_t now)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < budget->entry_count; i++) {
+        const fol_budget_entry entry = budget->entries[i];
+        bool is_used = entry.is_group || is_gone(budget, &entry);
+        for (uint32_t k = 0; !is_used && program != NULL && k < program->governed.node_count; k++) {
+            is_used = program->governed.nodes[k].context == entry.context;
+        }
+        if (is_used) {
+            budget->entries[kept++] = entry;
+        } else {
+            int status = fol_dispatcher_revoke(fol_governor_dispatcher(budget->governor),
+                                               entry.context, now);
+            FOL_ASSERT(status == FOL_OK);
+        }
+    }
+    budget->entry_count = kept;
+}
+
 void fol_budget_commit(fol_scheduler *scheduler, const fol_program *program, const fol_program *old)
 {
     fol_frame_budget *budget = fol_budget_of_any(scheduler);
@@ -416,5 +445,6 @@ void fol_budget_commit(fol_scheduler *scheduler, const fol_program *program, con
             remove_lane(budget, gone->governed.lanes[i], now);
         }
     }
+    drop_unused_contexts(budget, own, now);
     fol_governor_unlock(budget->governor);
 }

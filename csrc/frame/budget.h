@@ -52,7 +52,8 @@ struct fol_budget_program {
 
 /* Makes what a governed program needs, and its runnables; `old` NULL: there was none. Does nothing
  * for one that is not governed. On failure nothing has changed. -ENOMEM; FOL_E_VALUE for a policy
- * or budget out of bounds; FOL_E_CAPACITY. */
+ * or budget out of bounds; -ERANGE for one so small that no run fits in; -ENODEV for one that no
+ * worker may use; -ENOSPC when the plan needs more than the first governed one made room for. */
 int fol_budget_prepare(fol_scheduler *scheduler, fol_program *program, const fol_program *old,
                        const fol_system *systems);
 /* The program takes the place of `old`, whose other runnables go. */

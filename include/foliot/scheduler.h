@@ -202,8 +202,9 @@ typedef struct fol_backend_info {
 /* systems has one element for each system of the plan, rates one for each phase (NULL: every
  * frame). FOL_E_VALUE for an unknown backend; with require_workers, what the system said when it
  * refused a thread; -ERANGE for a budget that is smaller than two dispatches, -ENODEV for one that
- * no worker may use. The plan must outlive its use. Creating and
- * destroying change the world's lists: the caller holds the world, or nobody else uses it. */
+ * no worker may use; -ENOSPC (replan) for far more systems or budgets than there were. The plan
+ * must outlive its use. Creating and destroying change the world's lists: the caller holds the
+ * world, or nobody else uses it. */
 int fol_scheduler_create(fol_world *world, const fol_plan *plan, const fol_system *systems,
                          const fol_phase_rate *rates, const fol_scheduler_config *config,
                          fol_scheduler **out);

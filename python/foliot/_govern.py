@@ -169,17 +169,26 @@ class Budgets:
                 wanted.setdefault(system.budget, system.name)
         for context, name in wanted.items():
             self._check(context, name, is_new)
+        for context in self._keys.keys() - wanted.keys():
+            if isinstance(context, SchedulingContext) and self._holds(context):
+                del _holders[context]
         for context, name in wanted.items():
             _holders[context] = (self._scheduler, name)
+
+    def _holds(self, context: SchedulingContext) -> bool:
+        found = _holders.get(context)
+        return found is not None and found[0]() is self._scheduler()
 
     def _check(self, context: SchedulingContext, name: str, is_new: bool) -> None:
         if is_new and context in _revoked:
             raise StaleHandleError(
                 f"the context {context.name!r} of system `{name}` has been revoked: make a new one."
             )
-        holder, other = _holders.get(context, (None, ""))
-        held_by = None if holder is None else holder()
-        if held_by is not None and held_by is not self._scheduler() and not held_by.closed:
+        found = _holders.get(context)
+        if found is None or self._holds(context):
+            return
+        holder, other = found[0](), found[1]
+        if holder is not None and not holder.closed:
             raise ValueError(
                 f"the context {context.name!r} of system `{name}` is in use by another open "
                 f"scheduler, where it pays for `{other}`: close that one, or make a context for "

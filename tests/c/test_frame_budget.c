@@ -439,8 +439,53 @@ static void test_budgets_out_of_bounds_are_refused(void)
     teardown(&f);
 }
 
+static void test_a_plan_for_which_no_room_was_made_is_refused(void)
+{
+    fixture f;
+    costly c;
+    fol_system_budget budget = group_of(1, 100);
+    begin(&f);
+    add_costly(&f, &c, &pieces, "one", 0, 10, &budget);
+    start_costly(&f);
+    int status = 0;
+    uint32_t plans = 0;
+    while (status == 0 && plans < 5000) {
+        budget.key++;
+        plans++;
+        status = fol_scheduler_replan(f.scheduler, f.plan, f.systems, NULL);
+    }
+    CHECK_EQ(status, -ENOSPC);
+    CHECK_EQ(plans, 1024);
+    CHECK_EQ(fol_scheduler_tick(f.scheduler, 0.0), 0);
+    CHECK_EQ(state_of(&f, 0), FOL_RUN_DONE);
+    /* Contexts that nobody has any more leave their room to others, but for groups there is none.
+     */
+    budget.key = 1;
+    CHECK_EQ(fol_scheduler_replan(f.scheduler, f.plan, f.systems, NULL), 0);
+    teardown(&f);
+}
+
+static void test_contexts_that_nobody_has_any_more_make_room(void)
+{
+    fixture f;
+    costly c;
+    fol_system_budget budget = context_of(1, 200, 10000, FOL_OVERRUN_THROTTLE);
+    begin(&f);
+    add_costly(&f, &c, &pieces, "one", 0, 10, &budget);
+    start_costly(&f);
+    for (uint32_t plans = 0; plans < 3000; plans++) {
+        budget.key++;
+        CHECK_EQ(fol_scheduler_replan(f.scheduler, f.plan, f.systems, NULL), 0);
+    }
+    CHECK_EQ(fol_scheduler_tick(f.scheduler, 0.0), 0);
+    CHECK_EQ(state_of(&f, 0), FOL_RUN_DONE);
+    teardown(&f);
+}
+
 int main(void)
 {
+    RUN(test_a_plan_for_which_no_room_was_made_is_refused);
+    RUN(test_contexts_that_nobody_has_any_more_make_room);
     RUN(test_use_in_any_window_stays_within_the_bound_and_one_piece);
     RUN(test_a_throttled_system_holds_up_only_what_depends_on_it);
     RUN(test_a_skipped_system_is_dropped_with_what_it_recorded_and_runs_again);

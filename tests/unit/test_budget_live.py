@@ -252,6 +252,52 @@ def test_a_context_is_of_one_open_scheduler_at_a_time():
         scheduler.tick(0.1)
 
 
+def test_a_context_that_left_the_schedule_is_free_for_another_scheduler():
+    machine = Machine()
+    slow = machine.system("slow", 3e-3, context(overrun="skip"))
+    schedule = fo.Schedule(slow)
+    with fo.Scheduler(
+        world_of_one(), schedule, clock=machine.clock, backend="blocking"
+    ) as scheduler:
+        scheduler.tick(0.1)
+        schedule.remove(slow)
+        scheduler.tick(0.1)
+        with machine.scheduler(slow) as other:
+            assert other.tick(0.1).skipped == []
+        # What came back begins with all of its budget.
+        schedule.add(slow)
+        assert scheduler.tick(0.1).skipped == []
+
+
+def test_a_revoked_context_that_left_and_came_back_stays_refused():
+    machine = Machine()
+    audio = context()
+    slow = machine.system("slow", 1e-3, audio)
+    schedule = fo.Schedule(slow)
+    with fo.Scheduler(
+        world_of_one(), schedule, clock=machine.clock, backend="blocking", errors="continue"
+    ) as scheduler:
+        scheduler.revoke(audio)
+        schedule.remove(slow)
+        scheduler.tick(0.1)
+        schedule.add(slow)
+        assert isinstance(scheduler.tick(0.1).errors[0], fo.StaleHandleError)
+    assert machine.ran == []
+
+
+def test_an_interrupt_in_a_slot_ends_the_frame():
+    class Stop(fo.Policy):
+        def pick(self, ready, *, cpu, now):
+            raise KeyboardInterrupt
+
+    machine = Machine()
+    with (
+        machine.scheduler(machine.system("a", 1e-3), policy=Stop()) as scheduler,
+        pytest.raises(KeyboardInterrupt),
+    ):
+        scheduler.tick(0.1)
+
+
 def test_a_context_of_another_scheduler_is_refused():
     machine = Machine()
     with machine.scheduler(machine.system("a", 1e-3)) as scheduler:
