@@ -107,9 +107,11 @@ class _Translator:
         for name, node in self.object_of(parts["tasks"], "`tasks`").items():
             tasks += self.tasks_of(name, node, default)
         kinds = set(self.policies.values())
-        return RtApp(
-            TaskSet(tasks), POLICIES[kinds.pop()] if len(kinds) == 1 else None, until, self.notes
-        )
+        policy = POLICIES[kinds.pop()] if len(kinds) == 1 else None
+        try:
+            return RtApp(TaskSet(tasks), policy, until, self.notes)
+        except ValueError as error:
+            self.reader.fail(parts["tasks"].place, f"`tasks` are no task set: {error}")
 
     def object_of(self, node: Node, what: str) -> dict[str, Node]:
         """The members of an object."""

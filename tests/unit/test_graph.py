@@ -342,3 +342,50 @@ def test_trace_that_cannot_be_replayed_says_why(traced, tmp_path):
     traced.trace.clear()
     with pytest.raises(ValueError, match="holds no whole frame"):
         Graph.from_trace(traced.trace)
+
+
+def arrays(**changed):
+    """What the core makes a graph of two tasks of, the second after the first."""
+    given = {
+        "names": ("a", "b"),
+        "costs": np.array([1, 2], "i8"),
+        "first": np.array([0, 0, 1], "u8"),
+        "predecessors": np.array([0], "u4"),
+        "lanes": None,
+        "lane_count": 0,
+    }
+    return given | changed
+
+
+@pytest.mark.parametrize(
+    ("changed", "error", "words"),
+    [
+        ({"costs": np.array([1], "i8")}, ValueError, "costs is an array of 2 signed integers"),
+        ({"costs": np.array([1, 2], "f8")}, ValueError, "costs is an array of 2 signed"),
+        ({"costs": np.array([[1, 2]], "i8")}, ValueError, "costs is an array of 2 signed"),
+        ({"costs": [1, 2]}, TypeError, "bytes-like"),
+        ({"costs": np.array([1, -2], "i8")}, ValueError, "cost of task `b` is at least 0"),
+        ({"first": np.array([0, 0, 2], "u8")}, ValueError, "predecessors is an array of 2 uns"),
+        ({"first": np.array([0, 0, 2**63], "u8")}, ValueError, "predecessors is an array of"),
+        ({"first": np.array([0, 2, 1], "u8")}, ValueError, "do not fit each other"),
+        ({"predecessors": np.array([2], "u4")}, ValueError, "of task `b` is number 2, which is"),
+        ({"lanes": np.array([0, 0], "u4")}, ValueError, "the lane of task `a` is none"),
+    ],
+)
+def test_arrays_that_make_no_graph_are_refused(changed, error, words):
+    with pytest.raises(error, match=words):
+        _core.SimGraph(**arrays(**changed))
+
+
+def test_arrays_to_run_into_are_checked():
+    graph = _core.SimGraph(**arrays())
+    times, cpu = np.empty(2, "i8"), np.empty(2, "u4")
+    with pytest.raises(ValueError, match="cpu is an array of 2 unsigned integers of 4 bytes"):
+        graph.run(0, 1, 0, (0, 0, 0), (times, times, times, times))
+    times.flags.writeable = False
+    with pytest.raises(ValueError, match="read-only"):
+        graph.run(0, 1, 0, (0, 0, 0), (times, times, times, cpu))
+    with pytest.raises(IndexError, match="there is no task 2"):
+        graph.task(2)
+    with pytest.raises(ValueError, match="cpus is from 1 to 1024, got 0"):
+        graph.lower_bound(0)

@@ -1,5 +1,6 @@
 """Workload files: TOML, rt-app's JSON and task graphs; what is read, and each refusal's place."""
 
+import json
 import re
 
 import foliot as fo
@@ -172,6 +173,12 @@ def test_rtapp_sleep_of_nothing_and_no_instances_are_read():
     assert len(read_rtapp(rtapp(f'"instance": 0, "run": 3, {TIMER}'), "f").tasks) == 0
 
 
+def test_rtapp_names_that_instances_take_are_refused():
+    pair = f'"t-0": {{"run": 1, {TIMER}}}, "t": {{"instance": 2, "run": 1, {TIMER}}}'
+    with pytest.raises(PlaceError, match="column 11: `tasks` are no task set: .* called `t-0`"):
+        read_rtapp(f'{{"tasks": {{{pair}}}}}', "f")
+
+
 def test_rtapp_relative_timer_and_mixed_policies_are_noted(write):
     text = (
         '{"tasks": {"a": {"run": 1, "timer": {"ref": "unique", "period": 9}, "policy": '
@@ -294,7 +301,6 @@ def plain(node):
 
 @given(value=VALUES, indent=st.sampled_from([None, 1]), ascii_only=st.booleans())
 def test_any_json_is_read_as_pythons_own_reader_reads_it(value, indent, ascii_only):
-    import json
 
     text = json.dumps(value, indent=indent, ensure_ascii=ascii_only)
     assert plain(Reader(text, "f").read()) == value
@@ -308,3 +314,51 @@ def test_any_text_is_json_or_refused_with_its_place(text):
     except PlaceError as error:
         refusal = str(error)
     assert refusal.startswith("f, line ")
+
+
+MEMBERS = st.fixed_dictionaries(
+    {"run": st.integers(-1, 9), "timer": st.just({"ref": "unique", "period": 20})},
+    optional={
+        key: st.integers(-2, 12) | st.sampled_from(["", "SCHED_DEADLINE", None, [0], {}, 1.5, True])
+        for key in (
+            *("instance", "delay", "loop", "policy", "priority", "dl-runtime", "dl-period"),
+            *("dl-deadline", "cpus", "phases", "taskgroup", "sleep", "run1", "runtime", "timer1"),
+        )
+    },
+)
+
+
+@given(
+    threads=st.dictionaries(st.text(max_size=2), MEMBERS | st.integers(), max_size=3),
+    settings=st.dictionaries(st.sampled_from(["duration", "default_policy"]), st.integers(-2, 2)),
+)
+def test_any_rtapp_file_is_a_task_set_or_refused_with_its_place(threads, settings):
+
+    refusal = "f, line "
+    try:
+        read_rtapp(json.dumps({"tasks": threads, "global": settings}, indent=1), "f")
+    except PlaceError as error:
+        refusal = str(error)
+    assert refusal.startswith("f, line ")
+
+
+@given(
+    table=st.dictionaries(
+        st.sampled_from(["until", "cpus", "policy", "queues", "seed", "costs", "x"]),
+        st.integers(-1, 3)
+        | st.sampled_from(['"edf"', "1.5", "true", "[]", "{switch = 1}", "{y=1}"]),
+    ),
+    rest=st.sampled_from(
+        ["", "[[task]]", "[[task]]\nwcet = 1\nperiod = 3", "[graph]\na = {cost = 1}", "[task]"]
+    ),
+)
+def test_any_toml_file_is_a_workload_or_refused_by_its_name(table, rest, tmp_path_factory):
+    path = tmp_path_factory.mktemp("toml") / "any.toml"
+    lines = [f"{key} = {value}" for key, value in table.items()]
+    path.write_text("\n".join(["[simulation]", *lines, rest]))
+    refusal = f"{path}: "
+    try:
+        load_workload(path)
+    except (TypeError, ValueError) as error:
+        refusal = str(error)
+    assert refusal.startswith(str(path))
