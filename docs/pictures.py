@@ -1,8 +1,9 @@
 """Draws the pictures of the documentation: ``python docs/pictures.py`` writes them to images/.
 
 ``plan.svg`` is the plan of the example in the README, as ``plan.to_svg()`` draws it.
-``frame.svg`` is the frame that ``record.py`` has recorded. ``architecture.svg`` is laid out here,
-on white so that it can be read on a dark page too.
+``frame.svg`` is the frame that ``record.py`` has recorded. ``simulation.svg`` and ``budget.svg``
+show runs of the simulator, which are the same on every machine. ``architecture.svg`` is laid out
+here. The last three are on white, so that they can be read on a dark page too.
 """
 
 from __future__ import annotations
@@ -11,9 +12,13 @@ import json
 import re
 from html import escape
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import foliot as fo
 from foliot._gantt import draw_svg
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 HERE = Path(__file__).resolve().parent
 WHITE = '<rect width="100%" height="100%" fill="#fff"/>'
@@ -136,9 +141,137 @@ def architecture_picture() -> str:
     )
 
 
+# Runs of the simulator: a lane is a label, its bars (start, end, fill) and the times of its misses.
+Lane = tuple[str, list[tuple[int, int, str]], list[int]]
+FILLS = ("#6b8fb5", "#8fb57a", "#d3b04c", "#b9a7d6", "#7fc0c4")
+MISS = "#c0392b"
+LANE, BAR, TEXT_WIDTH = 34, 22, 70
+
+
+def panel(title: str, lanes: list[Lane], *, top: int, until: int, step: int, unit: int = 1) -> str:
+    """Lanes below a title, and an axis below them with a number every ``step``."""
+    scale = (WIDTH - TEXT_WIDTH - 2 * MARGIN) / until
+    left, bottom = TEXT_WIDTH + MARGIN, top + 24 + LANE * len(lanes)
+    parts = [f'<text x="{MARGIN}" y="{top + 14}" font-weight="bold">{escape(title)}</text>']
+    for time in range(0, until + 1, step):
+        x = left + time * scale
+        parts.append(
+            f'<path d="M{x:g} {top + 24}V{bottom}" stroke="#d0d7de"/>'
+            f'<text x="{x:g}" y="{bottom + 14}" text-anchor="middle" fill="#59636e">'
+            f"{time // unit}</text>"
+        )
+    for number, (label, bars, misses) in enumerate(lanes):
+        y = top + 24 + LANE * number
+        middle = y + LANE / 2
+        parts.append(f'<text x="{MARGIN}" y="{middle + 4:g}">{escape(label)}</text>')
+        parts += [
+            f'<rect x="{left + start * scale:g}" y="{y + (LANE - BAR) // 2}" '
+            f'width="{(end - start) * scale:g}" height="{BAR}" fill="{fill}"/>'
+            for start, end, fill in bars
+        ]
+        parts += [
+            f'<path d="M{left + time * scale - 4:g} {middle - 4:g}l8 8m0 -8l-8 8" '
+            f'stroke="{MISS}" stroke-width="2" fill="none"/>'
+            for time in misses
+        ]
+    return "".join(parts)
+
+
+def legend(entries: Iterable[tuple[str, str]], top: int) -> str:
+    """A square of each fill with its name; a cross for misses."""
+    parts, x = [], TEXT_WIDTH + MARGIN
+    for name, fill in entries:
+        shape = f'<rect x="{x}" y="{top}" width="12" height="12" fill="{fill}"/>'
+        if fill == MISS:
+            shape = f'<path d="M{x + 2} {top + 2}l8 8m0 -8l-8 8" stroke="{fill}" stroke-width="2"/>'
+        parts.append(f'{shape}<text x="{x + 18}" y="{top + 10}">{escape(name)}</text>')
+        x += 34 + 7 * len(name)
+    return "".join(parts)
+
+
+def whole(height: int, parts: Iterable[str]) -> str:
+    """A picture on white."""
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" '
+        f'viewBox="0 0 {WIDTH} {height}" font-family="sans-serif" font-size="12">'
+        f"{WHITE}{''.join(parts)}</svg>"
+    )
+
+
+def stretches(result: fo.sim.Result, key: str) -> list[list[tuple[int, int, str]]]:
+    """Bars by CPU or by task, coloured by task; what follows on at once is one bar."""
+    owners = result.jobs_array["task"]
+    lanes: list[list[tuple[int, int, str]]] = [
+        [] for _ in range(result.cpus if key == "cpu" else len(result.tasks))
+    ]
+    for segment in result.segments_array:
+        task = int(owners[segment["job"]])
+        lane = lanes[int(segment["cpu"]) if key == "cpu" else task]
+        start, end, fill = int(segment["start"]), int(segment["end"]), FILLS[task]
+        if lane and lane[-1][1] == start and lane[-1][2] == fill:
+            start = lane.pop()[0]
+        lane.append((start, end, fill))
+    return lanes
+
+
+def simulation_picture() -> str:
+    """The same tasks under global and under partitioned queues."""
+    tasks = fo.TaskSet(
+        [
+            fo.PeriodicTask(wcet=2, period=10, name="sense"),
+            fo.PeriodicTask(wcet=2, period=10, name="log"),
+            fo.PeriodicTask(wcet=11, period=12, name="plan"),
+        ]
+    )
+    parts, until = [], 60
+    for number, queues in enumerate(("global", "partitioned")):
+        result = fo.sim.run(tasks, cpus=2, policy="edf", queues=queues, until=until)
+        missed = [job.deadline for job in result.misses]
+        lanes = [
+            (f"CPU {cpu}", bars, missed if cpu == 0 else [])
+            for cpu, bars in enumerate(stretches(result, "cpu"))
+        ]
+        parts.append(
+            panel(f'queues="{queues}"', lanes, top=10 + 130 * number, until=until, step=10)
+        )
+    entries = [*zip(tasks.names, FILLS, strict=False), ("missed deadline", MISS)]
+    return whole(300, [*parts, legend(entries, 274)])
+
+
+def budget_picture() -> str:
+    """A control loop and a hog on one CPU, with and without a budget for the hog."""
+    parts, until = [], 60_000
+    limit = fo.sim.Budget(budget=2000, period=4500, overrun="skip", name="limit")
+    for number, (title, context) in enumerate(
+        {"without a budget": None, "with 2 ms in each 4.5 ms, the rest skipped": limit}.items()
+    ):
+        tasks = fo.TaskSet(
+            [
+                fo.PeriodicTask(wcet=400, period=5000, deadline=2000, name="control"),
+                fo.PeriodicTask(
+                    wcet=2000,
+                    period=5000,
+                    execution=(1500, 1500, 17_000, 1500, 1500, 1500),
+                    chunk=100,
+                    context=context,
+                    name="hog",
+                ),
+            ]
+        )
+        result = fo.sim.run(tasks, policy="fifo", preemption="chunk", until=until)
+        missed = [job.deadline for job in result.misses if job.name == "control"]
+        control, hog = stretches(result, "task")
+        lanes: list[Lane] = [("control", control, missed), ("hog", hog, [])]
+        parts.append(panel(title, lanes, top=10 + 130 * number, until=until, step=5000, unit=1000))
+    entries = [("control", FILLS[0]), ("hog", FILLS[1]), ("missed deadline of control", MISS)]
+    return whole(300, [*parts, legend(entries, 274)])
+
+
 PICTURES = {
     "plan.svg": plan_picture,
     "frame.svg": frame_picture,
+    "simulation.svg": simulation_picture,
+    "budget.svg": budget_picture,
     "architecture.svg": architecture_picture,
 }
 
