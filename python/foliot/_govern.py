@@ -169,8 +169,9 @@ class Budgets:
                 wanted.setdefault(system.budget, system.name)
         for context, name in wanted.items():
             self._check(context, name, is_new)
-        for context in self._keys.keys() - wanted.keys():
-            if isinstance(context, SchedulingContext) and self._holds(context):
+        contexts = [budget for budget in self._keys if isinstance(budget, SchedulingContext)]
+        for context in contexts:
+            if context not in wanted and self._holds(context):
                 del _holders[context]
         for context, name in wanted.items():
             _holders[context] = (self._scheduler, name)
