@@ -175,7 +175,7 @@ def test_rtapp_sleep_of_nothing_and_no_instances_are_read():
 
 def test_rtapp_names_that_instances_take_are_refused():
     pair = f'"t-0": {{"run": 1, {TIMER}}}, "t": {{"instance": 2, "run": 1, {TIMER}}}'
-    with pytest.raises(PlaceError, match="column 11: `tasks` are no task set: .* called `t-0`"):
+    with pytest.raises(PlaceError, match=r"column 11: `tasks` are no task set: .* called `t-0`"):
         read_rtapp(f'{{"tasks": {{{pair}}}}}', "f")
 
 
