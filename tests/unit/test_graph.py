@@ -233,6 +233,13 @@ def test_random_policies_keep_every_lane_and_finish():
         assert result.faults == 0
 
 
+def test_progress_is_shown(capsys):
+    pytest.importorskip("tqdm")
+    graph = Graph({f"t{i}": {"cost": 1} for i in range(70_000)})
+    fo.sim.run(graph, cpus=3, policy="fifo", progress=True)
+    assert "units" in capsys.readouterr().err
+
+
 @pytest.mark.faults
 @pytest.mark.parametrize("policy", ["fifo", "critical-path", "cost", "list", "steal"])
 def test_every_failed_allocation_is_a_memory_error(policy):
