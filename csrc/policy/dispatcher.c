@@ -87,18 +87,21 @@ static int64_t lesser(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-/* New slices, of the slot and of the fair class. A runnable is protected from arrivals in its first
- * fair slice only; one that has the queue for itself may be more so, which the fair queue says when
- * it is asked. */
+/* New slices, of the slot and of the fair class: a slice that a slot gave is not cut by the fair
+ * queue, and one whose turn a slot chose lasts as long as its class says, however far ahead of its
+ * share it is. A runnable is protected from arrivals in its first fair slice only; one that has the
+ * queue for itself may be more so, which the fair queue says when it is asked. */
 static void give_slices(fol_dispatcher *dispatcher, fol_runnable *runnable, uint32_t cpu,
                         bool is_first, int64_t now)
 {
     fol_cpu *place = &dispatcher->cpus[cpu];
     place->slice = FOL_TIME_NEVER;
     place->fair_left = FOL_TIME_NEVER;
-    fol_slots_slice(&dispatcher->slots, &runnable->view, cpu, now, &place->slice);
-    if (runnable->band == FOL_BAND_FAIR) {
-        int64_t until = fol_band_until(dispatcher, runnable);
+    const fol_slots *slots = &dispatcher->slots;
+    bool is_sliced = fol_slots_slice(&dispatcher->slots, &runnable->view, cpu, now, &place->slice);
+    if (runnable->band == FOL_BAND_FAIR && !is_sliced) {
+        bool is_chosen = slots->table.pick != NULL && fol_slots_are_on(slots);
+        int64_t until = is_chosen ? FOL_TIME_NEVER : fol_band_until(dispatcher, runnable);
         place->fair_left = lesser(until, dispatcher->config.slices[runnable->view.latency]);
         place->fair_point = is_first && until != FOL_TIME_NEVER ? now + place->fair_left : now;
     }
@@ -415,8 +418,10 @@ static fol_spent charge(fol_dispatcher *dispatcher, fol_runnable *runnable, uint
     if (place->slice != FOL_TIME_NEVER) {
         place->slice -= used;
     }
-    if (runnable->band == FOL_BAND_FAIR) {
+    if (place->fair_left != FOL_TIME_NEVER) {
         place->fair_left -= used;
+    }
+    if (runnable->band == FOL_BAND_FAIR) {
         fol_band_ran(dispatcher, runnable, used, now);
     }
     return fol_budget_charge(dispatcher, runnable, used, now);

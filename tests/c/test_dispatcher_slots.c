@@ -236,6 +236,51 @@ static void test_a_pick_that_keeps_the_running_one_leaves_it_on(void)
     fol_dispatcher_destroy(dispatcher);
 }
 
+/* A policy that runs one of two again and again, however far ahead of its share that is. */
+static int pick_first_id(void *state, const fol_ready *ready, uint32_t cpu, int64_t now,
+                         uint32_t *place)
+{
+    script *self = state;
+    (void)cpu;
+    (void)now;
+    for (uint32_t i = 0; i < ready->count; i++) {
+        *place = fol_ready_at(ready, i)->id == 0 ? i : *place;
+    }
+    return finish(self);
+}
+
+static void check_grants_of_a_favourite(script *script, bool has_slice, int64_t expected)
+{
+    fol_policy_slots slots = {
+        .state = script, .pick = pick_first_id, .slice = has_slice ? slice : NULL};
+    fol_dispatcher *dispatcher = with_slots(FOL_POLICY_EEVDF, 1, &slots);
+    uint32_t favourite = add_plain(dispatcher);
+    uint32_t other = add_plain(dispatcher);
+    int64_t now = 0;
+    release_at(dispatcher, favourite, now);
+    release_at(dispatcher, other, now);
+    CHECK_EQ(pick_on(dispatcher, 0, now), favourite);
+    for (int turn = 0; turn < 20; turn++) {
+        CHECK_EQ(last_grant.time, expected);
+        now += last_grant.time;
+        CHECK_EQ(ran_on(dispatcher, 0, last_grant.time, now, FOL_POINT_MORE), FOL_RAN_ON);
+        CHECK_EQ(fol_dispatcher_running(dispatcher, 0), favourite);
+        CHECK(fol_dispatcher_invariants(dispatcher));
+    }
+    CHECK_EQ(script->asked, (has_slice ? 2 : 1) * 21U);
+    fol_dispatcher_destroy(dispatcher);
+}
+
+static void test_a_slice_of_a_slot_is_not_cut_by_the_fair_queue(void)
+{
+    check_grants_of_a_favourite(&(script){.slice = 1000}, true, 1000);
+}
+
+static void test_who_is_picked_by_a_slot_gets_the_slice_of_its_class(void)
+{
+    check_grants_of_a_favourite(&(script){0}, false, 40);
+}
+
 static void test_a_job_that_is_not_admitted_is_denied_and_recorded(void)
 {
     script script = {.is_taken = false};
@@ -443,6 +488,8 @@ int main(void)
     RUN(test_a_pick_with_an_unknown_answer_falls_back);
     RUN(test_a_default_answer_is_no_fault);
     RUN(test_a_slice_below_one_falls_back);
+    RUN(test_a_slice_of_a_slot_is_not_cut_by_the_fair_queue);
+    RUN(test_who_is_picked_by_a_slot_gets_the_slice_of_its_class);
     RUN(test_enough_faults_switch_the_policy_off_and_nothing_stops);
     RUN(test_victims_that_were_left_out_come_last_in_the_circle);
     RUN(test_victims_that_cannot_be_are_faults);
