@@ -111,6 +111,7 @@ bench: .venv/stamp-bench build ## Benchmarks against the peers, with ratios
 	@$(PY) benchmarks/bench_exec.py --build
 	@$(PY) benchmarks/bench_io.py --build
 	@$(PY) benchmarks/bench_policy.py --build
+	@$(PY) benchmarks/bench_sim.py --build
 
 docs: .venv/stamp-docs build ## The documentation site, in site/
 	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet && echo "docs: site/index.html"

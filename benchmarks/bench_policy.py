@@ -20,6 +20,7 @@ import build_io
 import counts
 import policy_live
 import policy_qpa
+import sim_graphs
 from command_line import parse_arguments
 from counts import Outcome
 
@@ -114,11 +115,27 @@ def analysis_outcomes(rounds: int) -> Iterator[Outcome]:
     yield Outcome(text, QPA_LEAST, "times", ratio, is_least=True)
 
 
+def graph_outcomes(rounds: int) -> Iterator[Outcome]:
+    """List scheduling against the lower bound; ``rounds`` times four graphs of each kind."""
+    rows = list(sim_graphs.rows(4 * rounds))
+    apart = [row for row in rows if row.kind in sim_graphs.APART]
+    what = f"list scheduling of graphs of {sim_graphs.TASKS:,} tasks on 2 to 16 CPUs"
+    bound = "× the lower bound"
+    yield Outcome(what, sim_graphs.GOAL, bound, sim_graphs.mean_ratio(rows))
+    yield Outcome("the same, greedy", None, bound, sim_graphs.mean_ratio(rows, "fifo"))
+    narrow = "list scheduling of narrow forks and joins, where no schedule reaches the bound"
+    yield Outcome(narrow, None, bound, sim_graphs.mean_ratio(apart))
+    yield Outcome("the same, greedy", None, bound, sim_graphs.mean_ratio(apart, "fifo"))
+    worse = float(sum(row.worse for row in rows))
+    yield Outcome("graphs on which list scheduling took longer than greedy", 0.0, "graphs", worse)
+
+
 PARTS = {
     "fair": fair_outcomes,
     "refill": refill_outcomes,
     "dispatcher": dispatcher_outcomes,
     "analysis": analysis_outcomes,
+    "graphs": graph_outcomes,
     "live": policy_live.outcomes,
 }
 
