@@ -1,5 +1,6 @@
 """Budgets, groups and policies at work in frames."""
 
+import signal
 import threading
 
 import cffi
@@ -362,6 +363,59 @@ def test_python_systems_take_turns_on_every_backend(backend):
             scheduler.tick(0.1)
     assert len(most) == 240
     assert max(most) == 1
+
+
+@pytest.mark.parametrize("backend", fo.BACKENDS)
+def test_an_interrupt_ends_the_wait_for_a_refill(backend):
+    waits = threading.Event()
+
+    @fo.system(budget=context(budget=1e-5, period=3000.0), writes=Position)
+    def hog(ctx):
+        sum(range(20_000))
+
+    @fo.system(writes=Velocity)
+    def other(ctx):
+        waits.set()
+
+    with fo.Scheduler(
+        world_of_one(), fo.Schedule(hog, other), backend=backend, workers=2
+    ) as scheduler:
+        scheduler.tick(0.1)
+        waits.clear()
+
+        def interrupt():
+            waits.wait()
+            signal.raise_signal(signal.SIGINT)
+
+        thread = threading.Thread(target=interrupt)
+        thread.start()
+        with pytest.raises(KeyboardInterrupt):
+            scheduler.tick(0.1)
+        thread.join()
+
+
+@pytest.mark.parametrize("backend", fo.BACKENDS)
+def test_governed_systems_do_io_on_every_backend(backend, tmp_path):
+    path = tmp_path / "hello"
+    path.write_bytes(b"hello")
+    asked, got = [], []
+
+    @fo.system(io=True, budget=context())
+    def ask(ctx):
+        if not asked:
+            asked.append(ctx.io.read(path))
+
+    @fo.system(after="ask", io=True)
+    def look(ctx):
+        if asked[0].done and not got:
+            got.append(bytes(asked[0].result))
+
+    with fo.Scheduler(
+        world_of_one(), fo.Schedule(ask, look), backend=backend, workers=2, policy="eevdf"
+    ) as scheduler:
+        while not got:
+            scheduler.tick(0.1)
+    assert got == [b"hello"]
 
 
 def test_a_context_is_revoked_from_another_thread_while_its_system_waits():
