@@ -67,6 +67,12 @@ void fol_governor_tell_gone(fol_governor *governor)
     pthread_cond_broadcast(&governor->changed);
 }
 
+void fol_governor_restrict(fol_governor *governor)
+{
+    FOL_ASSERT(is_mine(governor));
+    governor->is_restricted = true;
+}
+
 void fol_governor_forget(fol_governor *governor, uint32_t runnable)
 {
     fol_lane_job *lane = &governor->lanes[runnable];

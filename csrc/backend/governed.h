@@ -66,6 +66,8 @@ void fol_governor_destroy(fol_governor *governor);
 int fol_governor_lock(fol_governor *governor, int64_t *now);
 void fol_governor_unlock(fol_governor *governor);
 fol_dispatcher *fol_governor_dispatcher(fol_governor *governor);
+/* Under the lock: some context may run on some workers only. */
+void fol_governor_restrict(fol_governor *governor);
 /* The runnable was removed. Between runs, under the lock. */
 void fol_governor_forget(fol_governor *governor, uint32_t runnable);
 /* Under the lock: contexts have gone, so what waits with one ends at the next point. */

@@ -17,9 +17,10 @@
  * Workers. The caller serves the run from its begin to its end. Helpers are called one by one while
  * something is ready that nobody takes, and stay until the segment ends. Who finds nothing waits on
  * a condition: until something is released, a refill is due, or, the caller, it is time to look at
- * the host. Whoever changes what is ready signals as many as can use it, under the mutex, so no
- * wake is lost. A clock that is not the machine's is moved to the next refill by who waits for it,
- * when nobody runs who could move it.
+ * the host. Who takes one of several that are ready signals the next worker, under the mutex, so no
+ * wake is lost; while some contexts may run on some workers only, it tells all, whenever something
+ * becomes ready, since the one that is woken might not be one of those. A clock that is not the
+ * machine's is moved to the next refill by who waits for it, when nobody runs who could move it.
  *
  * The end. `left` counts nodes of the segment that have not ended; who ends the last one wakes
  * everybody. The run goes on when all jobs of helpers have counted down the latch, so nobody is
@@ -121,10 +122,30 @@ static void stir(fol_governor *governor)
     if (ready == 0) {
         return;
     }
-    if (governor->sleepers > 0) {
+    if (governor->sleepers > 0 && governor->is_restricted) {
+        pthread_cond_broadcast(&governor->changed);
+    } else if (governor->sleepers > 0) {
         pthread_cond_signal(&governor->changed);
     } else {
         call_helper(governor);
+    }
+}
+
+/* Something may have become ready that this worker may not run. Under the lock. */
+static void announce(fol_governor *governor)
+{
+    if (governor->is_restricted && governor->sleepers > 0 &&
+        fol_dispatcher_ready_count(governor->dispatcher) > 0) {
+        pthread_cond_broadcast(&governor->changed);
+    }
+}
+
+/* Refills that are due. Under the lock. */
+static void advance(fol_governor *governor)
+{
+    if (fol_dispatcher_next(governor->dispatcher) <= governor->now) {
+        fol_dispatcher_advance(governor->dispatcher, governor->now);
+        announce(governor);
     }
 }
 
@@ -169,7 +190,10 @@ static void wait_for_more(fol_governor *governor, uint32_t worker)
         governor->clock.wait_until_ns(governor->clock.state, (uint64_t)next, (uint64_t)POLL_NS);
         lock(governor);
     } else {
-        stir(governor);
+        if (fol_dispatcher_ready_count(governor->dispatcher) > 0) {
+            /* For a worker that is not here yet; those that are have been told. */
+            call_helper(governor);
+        }
         bool is_timed = worker == 0 || !governor->is_real;
         int64_t until = is_timed ? real_now() + POLL_NS : 0;
         if (governor->is_real && next != FOL_TIME_NEVER && (until == 0 || next < until)) {
@@ -352,11 +376,12 @@ static void serve_grant(fol_governor *governor, uint32_t worker, fol_grant *gran
             continue;
         }
         bool has_more = node->next_piece < node->pieces;
-        fol_dispatcher_advance(governor->dispatcher, governor->now);
+        advance(governor);
         ran = fol_dispatcher_ran(governor->dispatcher, worker, used, governor->now,
                                  has_more ? FOL_POINT_MORE : FOL_POINT_DONE, grant);
         used = 0;
         go_on(governor, worker, id, &part, is_last, ran);
+        announce(governor);
         tell_decisions(governor, worker);
     }
 }
@@ -383,7 +408,7 @@ static void serve(fol_governor *governor, uint32_t worker)
         if (governor->left == 0) {
             break;
         }
-        fol_dispatcher_advance(governor->dispatcher, governor->now);
+        advance(governor);
         if (!fol_dispatcher_pick(governor->dispatcher, worker, governor->now, &grant)) {
             wait_for_more(governor, worker);
             continue;
@@ -415,7 +440,7 @@ static void run_segment(fol_governor *governor, uint32_t segment)
     fol_backend *backend = governor->backend;
     lock(governor);
     fol_governor_go_to(governor, fol_governor_read_clock(governor));
-    fol_dispatcher_advance(governor->dispatcher, governor->now);
+    advance(governor);
     fol_governed_begin_segment(governor, segment);
     serve(governor, 0);
     unlock(governor);

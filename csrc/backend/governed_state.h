@@ -54,6 +54,7 @@ struct fol_governor {
     fol_latch latch;         /* jobs of helpers that are out */
     int64_t now;             /* never goes back */
     bool has_gone;           /* contexts are */
+    bool is_restricted;      /* some may run on some workers only */
     uint32_t sleepers;
     uint64_t told;      /* decisions that were passed on */
     uint32_t leftovers; /* lanes with a job that is of no use any more */

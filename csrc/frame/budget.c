@@ -213,11 +213,19 @@ static int as_told(int status)
     return status == -EINVAL ? FOL_E_VALUE : status == FOL_E_CAPACITY ? -ENOSPC : status;
 }
 
+static bool is_restricted(const fol_context_options *options)
+{
+    bool is = false;
+    for (uint32_t i = 0; i < FOL_CONTEXT_CPU_WORDS; i++) {
+        is = is || options->cpus[i] != 0;
+    }
+    return is;
+}
+
 /* -ERANGE: no run would fit into the budget; -ENODEV: no worker may run it. */
 static int check_context(const fol_frame_budget *budget, const fol_context_options *options,
                          uint32_t workers)
 {
-    bool is_restricted = false;
     bool has_worker = false;
     for (uint32_t i = 0; i < FOL_CONTEXT_CPU_WORDS; i++) {
         uint64_t word = options->cpus[i];
@@ -225,10 +233,9 @@ static int check_context(const fol_frame_budget *budget, const fol_context_optio
         uint64_t there = workers >= first + 64 ? UINT64_MAX
                          : workers > first     ? (UINT64_C(1) << (workers - first)) - 1
                                                : 0;
-        is_restricted = is_restricted || word != 0;
         has_worker = has_worker || (word & there) != 0;
     }
-    if (is_restricted && !has_worker) {
+    if (is_restricted(options) && !has_worker) {
         return -ENODEV;
     }
     return options->budget < budget->least_budget ? -ERANGE : FOL_OK;
@@ -253,6 +260,9 @@ static int take_entry(fol_frame_budget *budget, const fol_system_budget *given, 
         status = fol_dispatcher_add_group(dispatcher, &options, &entry.group);
     } else {
         status = check_context(budget, &given->context, workers);
+        if (is_restricted(&given->context)) {
+            fol_governor_restrict(budget->governor);
+        }
         if (status == FOL_OK) {
             status = fol_dispatcher_add_context(dispatcher, &given->context, now, &entry.context);
         }

@@ -253,6 +253,23 @@ def test_a_context_is_of_one_open_scheduler_at_a_time():
         scheduler.tick(0.1)
 
 
+@pytest.mark.parametrize("backend", ["threadpool", "stealing", "uring"])
+def test_a_context_runs_on_its_workers_only(backend):
+    systems = [
+        fo.system(name=f"s{number}", reads=Position, budget=context(cpus=[3 - number % 2]))(
+            lambda ctx: None
+        )
+        for number in range(4)
+    ]
+    free = fo.system(name="free", reads=Position)(lambda ctx: None)
+    with fo.Scheduler(
+        world_of_one(), fo.Schedule(free, *systems), backend=backend, workers=4
+    ) as scheduler:
+        for _ in range(20):
+            frame = scheduler.tick(0.1)
+            assert [frame.systems[f"s{number}"].worker for number in range(4)] == [3, 2, 3, 2]
+
+
 def test_a_context_that_left_the_schedule_is_free_for_another_scheduler():
     machine = Machine()
     slow = machine.system("slow", 3e-3, context(overrun="skip"))
