@@ -100,7 +100,7 @@ class Model:
                 self.log.append(ModelJob(index, now, now + task.relative_deadline, cost))
 
     def is_locked(self, job: ModelJob) -> bool:
-        return job.done < self.tasks[job.task].blocking
+        return job.done < self.tasks[job.task].section
 
     def fill(self) -> None:
         for cpu in range(self.cpus):

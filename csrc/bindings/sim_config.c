@@ -55,7 +55,7 @@ static int parse_task(PyObject *item, fol_py_scratch *scratch, fol_sim_task *tas
     task->offset = times[3];
     task->jitter = times[4];
     task->gap = times[5];
-    task->blocking = times[6];
+    task->section = times[6];
     task->chunk = times[7];
     return parse_costs(costs, scratch, task);
 }

@@ -27,8 +27,8 @@ static int64_t time_to_point(const fol_sim *sim, const fol_sim_source *source, i
         int64_t chunk = source->chunk - source->done % source->chunk;
         time = chunk < rest ? chunk : rest;
     }
-    if (source->done + time < source->blocking) {
-        int64_t locked = source->blocking - source->done;
+    if (source->done + time < source->section) {
+        int64_t locked = source->section - source->done;
         time = locked < rest ? locked : rest;
     }
     return time;
@@ -156,7 +156,7 @@ static bool ask_to_give_way(fol_sim *sim, uint32_t cpu)
 {
     const fol_sim_worker *worker = &sim->workers[cpu];
     const fol_sim_source *source = &sim->sources[worker->task];
-    int64_t locked = source->blocking - source->done;
+    int64_t locked = source->section - source->done;
     int64_t first = worker->begun + (locked > 0 ? locked : 0);
     if (first <= sim->now) {
         reach_point(sim, cpu);

@@ -18,7 +18,7 @@ static bool task_is_fine(const fol_sim_config *config, const fol_sim_task *task)
     bool is_fine = in_range(task->wcet, 1) && in_range(task->period, 1) &&
                    in_range(task->deadline, 1) && in_range(task->offset, 0) &&
                    in_range(task->jitter, 0) && in_range(task->gap, 0) &&
-                   in_range(task->blocking, 0) && in_range(task->chunk, 0) &&
+                   in_range(task->section, 0) && in_range(task->chunk, 0) &&
                    task->cost_count >= 1 && task->group <= config->group_count &&
                    task->context <= config->context_count && task->cpu < config->cpus;
     for (uint32_t index = 0; is_fine && index < task->cost_count; index++) {
@@ -119,7 +119,7 @@ static int add_task(fol_sim *sim, const fol_sim_config *config, uint32_t index, 
         .deadline = task->deadline,
         .jitter = task->jitter,
         .gap = task->gap,
-        .blocking = task->blocking,
+        .section = task->section,
         .chunk = task->chunk,
         .wcet = task->wcet,
         .costs = costs,

@@ -35,7 +35,7 @@ typedef struct fol_sim_source {
     int64_t deadline;
     int64_t jitter;
     int64_t gap;
-    int64_t blocking;
+    int64_t section;
     int64_t chunk;
     int64_t wcet;
     const int64_t *costs;

@@ -56,7 +56,7 @@ typedef struct fol_sim_task {
     int64_t offset;       /* of the first release */
     int64_t jitter;       /* a release is late by 0 .. jitter */
     int64_t gap;          /* each period is longer by 0 .. gap */
-    int64_t blocking;     /* first units of each job during which it cannot be preempted */
+    int64_t section;      /* first units of each job during which it cannot be preempted */
     int64_t chunk;        /* 0: the whole job */
     const int64_t *costs; /* of the jobs, in turn; each at least 1 */
     uint32_t cost_count;  /* at least 1 */

@@ -318,7 +318,7 @@ def _read_tasks(
         rows.append(
             (
                 *(task.wcet, task.period, task.relative_deadline, task.offset, task.jitter),
-                *(task.sporadic, task.blocking, task.chunk),
+                *(task.sporadic, task.section, task.chunk),
                 costs if isinstance(costs, tuple) else (task.wcet if costs is None else costs,),
                 *(task.weight, LATENCIES.index(task.latency), groups.number(task.group)),
                 *(contexts.number(index), places[index]),

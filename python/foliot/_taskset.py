@@ -11,7 +11,7 @@ import json
 import math
 import random as _random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from fractions import Fraction
 from typing import Any, Protocol, overload, runtime_checkable
 
@@ -40,7 +40,7 @@ class PeriodicTask:
 
     Analysis reads ``wcet``, ``period``, ``deadline``, ``jitter`` and ``blocking``. It leaves
     ``offset`` out, because it answers for every offset: on one CPU no release pattern is worse than
-    all tasks at once. The simulator reads all of them.
+    all tasks at once. The simulator reads all but ``blocking``: there it comes of ``section``.
 
     Attributes:
         wcet: the most processor time a job takes, from 1 to the deadline. It may pass the period
@@ -51,6 +51,8 @@ class PeriodicTask:
             the release, so a job that is ready late has only ``deadline - jitter`` left.
         blocking: the longest that less urgent work may hold the task back, in a critical section
             for example: once for each stretch of time in which more urgent work is pending.
+            `TaskSet.with_blocking` finds it from the sections of the others.
+        section: so much of the beginning of each job cannot be preempted.
         offset: the first release.
         name: how verdicts and pictures call the task; None: ``task0``, ``task1``, … by its place.
         execution: what jobs take in fact: a number for all of them, or several, which are taken in
@@ -83,6 +85,7 @@ class PeriodicTask:
     deadline: int | None = None
     jitter: int = 0
     blocking: int = 0
+    section: int = 0
     offset: int = 0
     name: str | None = None
     execution: int | Sequence[int] | None = None
@@ -107,7 +110,7 @@ class PeriodicTask:
             raise ValueError(
                 f"wcet{self._whose()} is from 1 to its deadline {self.deadline}, got {self.wcet}."
             )
-        for name in ("jitter", "blocking", "offset", "sporadic", "chunk"):
+        for name in ("jitter", "blocking", "section", "offset", "sporadic", "chunk"):
             self._check(name, 0)
         self._check("weight", 1, _WEIGHT_MAX)
         if self.priority is not None:
@@ -255,6 +258,41 @@ class TaskSet(Sequence[PeriodicTask]):
         for rank, index in enumerate(order):
             ranks[index] = rank
         return tuple(ranks)
+
+    def with_blocking(self, policy: str = "fp") -> TaskSet:
+        """The same tasks, with the ``blocking`` that the sections of less urgent ones cause.
+
+        A job can be held back by one section that began before it was released, of a task that is
+        less urgent: the longest of those counts (Baker, "Stack-based scheduling of realtime
+        processes", Real-Time Systems 3, 1991).
+
+        Args:
+            policy: "fp" or "rm", as for ``priorities``; or "edf": tasks with later deadlines,
+                counted from the release, are less urgent.
+
+        ValueError: another policy.
+
+        Example:
+            >>> tasks = TaskSet([
+            ...     PeriodicTask(wcet=1, period=4), PeriodicTask(wcet=3, period=9, section=2)])
+            >>> [task.blocking for task in tasks.with_blocking("fp")]
+            [2, 0]
+
+        """
+        if policy == "edf":
+            keys: tuple[int, ...] = tuple(task.relative_deadline for task in self.tasks)
+        elif policy in ("fp", "rm"):
+            keys = self.priorities(policy)
+        else:
+            raise ValueError(f"the policy of sections is fp, rm or edf, got {policy!r}.")
+        held = list(zip(keys, self.tasks, strict=True))
+        return TaskSet(
+            replace(
+                task,
+                blocking=max((other.section for less, other in held if less > key), default=0),
+            )
+            for key, task in held
+        )
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any] | Sequence[Any]) -> TaskSet:

@@ -91,7 +91,7 @@ def run(
             utilisation first, on the first CPU that it does not overload, else on the one with the
             least. By default "partitioned" when a task has a ``cpu``, else "global".
         preemption: "full": anywhere; "chunk": after each of a task's ``chunk`` units, and not
-            within a job of a task without; "none": jobs run to their ends. The first ``blocking``
+            within a job of a task without; "none": jobs run to their ends. The first ``section``
             units of a job are never preempted: so long, at most, it may hold up more urgent ones.
         switch_cost: time a CPU spends before a job goes on where somebody else, or nobody, ran.
         migration_cost: the same, where the job ran on another CPU before.

@@ -85,12 +85,12 @@ static void test_next_job_waits_for_an_unfinished_one_and_keeps_its_own_deadline
     fol_sim_destroy(sim);
 }
 
-static void test_blocking_section_holds_up_what_is_more_urgent(void)
+static void test_section_holds_up_what_is_more_urgent(void)
 {
     task_set set;
     set_init(&set, FOL_POLICY_FP, 1, 10);
     set_add(&set, 1, 10)->offset = 2;
-    set_add(&set, 6, 10)->blocking = 4;
+    set_add(&set, 6, 10)->section = 4;
     fol_sim *sim = set_run(&set);
     check_job(sim, 0, 0, 0, 7);
     check_job(sim, 1, 2, 4, 5);
@@ -303,7 +303,7 @@ static void test_largest_times_stay_in_64_bits(void)
     fol_sim_task *task = set_add(&set, FOL_SIM_MAX_TIME, FOL_SIM_MAX_TIME);
     task->jitter = FOL_SIM_MAX_TIME;
     task->gap = FOL_SIM_MAX_TIME;
-    task->blocking = FOL_SIM_MAX_TIME;
+    task->section = FOL_SIM_MAX_TIME;
     set_add(&set, 1, FOL_SIM_MAX_TIME)->offset = FOL_SIM_MAX_TIME - 1;
     set.config.switch_cost = FOL_SIM_MAX_TIME;
     set.config.migration_cost = FOL_SIM_MAX_TIME;
@@ -397,7 +397,7 @@ int main(void)
     RUN(test_rate_monotonic_misses_at_7_what_edf_meets);
     RUN(test_job_that_ends_at_its_deadline_meets_it);
     RUN(test_next_job_waits_for_an_unfinished_one_and_keeps_its_own_deadline);
-    RUN(test_blocking_section_holds_up_what_is_more_urgent);
+    RUN(test_section_holds_up_what_is_more_urgent);
     RUN(test_chunks_end_where_jobs_can_be_preempted);
     RUN(test_jobs_run_to_their_ends_without_preemption);
     RUN(test_switches_cost_time_that_is_on_nobodys_account);

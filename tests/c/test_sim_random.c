@@ -56,7 +56,7 @@ static void draw_scenario(scenario *one, uint64_t *draws)
         task->offset = draw_below(draws, 20);
         task->jitter = draw_below(draws, 3) == 0 ? draw_below(draws, 50) : 0;
         task->gap = draw_below(draws, 3) == 0 ? draw_below(draws, 20) : 0;
-        task->blocking = draw_below(draws, 3) == 0 ? draw_below(draws, 6) : 0;
+        task->section = draw_below(draws, 3) == 0 ? draw_below(draws, 6) : 0;
         task->chunk = draw_below(draws, 5);
         task->weight = 1 + draw_below(draws, 4096);
         task->latency = draw_below(draws, 3);

@@ -3,6 +3,7 @@
 import itertools
 import os
 import random
+from dataclasses import replace
 
 import foliot as fo
 import pytest
@@ -58,7 +59,7 @@ def test_partitions_do_what_the_model_does(tasks, policy, until):
 
 
 @given(small_sets(), st.sampled_from(POLICIES), st.lists(st.integers(0, 5), min_size=4, max_size=4))
-def test_blocking_sections_do_what_the_model_does(tasks, policy, blocking):
+def test_sections_do_what_the_model_does(tasks, policy, sections):
     locked = fo.TaskSet(
         fo.PeriodicTask(
             wcet=task.wcet,
@@ -66,9 +67,9 @@ def test_blocking_sections_do_what_the_model_does(tasks, policy, blocking):
             deadline=task.deadline,
             offset=task.offset,
             execution=task.execution,
-            blocking=section,
+            section=section,
         )
-        for task, section in zip(tasks, blocking, strict=False)
+        for task, section in zip(tasks, sections, strict=False)
     )
     result = fo.sim.run(locked, policy=policy, until=60)
     assert as_rows(result.jobs) == model_rows(locked, 1, policy, 60)
@@ -219,6 +220,28 @@ def test_fixed_priorities_reach_exactly_the_computed_responses(policy):
             else:
                 # All at once is the worst case, so the first job is late already.
                 assert late[0].release == 0, (policy, number, tasks)
+
+
+@pytest.mark.parametrize(("policy", "test"), [("fp", "rta"), ("edf", "edf")])
+def test_sections_cost_no_deadline_that_analysis_with_their_blocking_accepts(policy, test):
+    draw = random.Random(f"{policy} sections")
+    accepted = held_up = 0
+    for number in range(SETS):
+        tasks = fo.TaskSet(
+            replace(
+                task, section=draw.randint(0, task.wcet), offset=draw.randrange(2 * task.period)
+            )
+            for task in random_set(draw, share=0.8)
+        )
+        until = 2 * tasks.hyperperiod + max(task.offset for task in tasks)
+        result = fo.sim.run(tasks, policy=policy, until=until)
+        if fo.analysis.schedulable(tasks.with_blocking(policy), test=test).ok:
+            accepted += 1
+            assert not result.misses, (policy, number, tasks)
+        elif result.misses and fo.analysis.schedulable(tasks, test=test).ok:
+            held_up += 1
+    assert accepted > SETS // 20
+    assert held_up > 0, "no set shows what sections cost"
 
 
 def test_global_edf_misses_nothing_that_the_density_test_accepts():

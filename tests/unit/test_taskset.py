@@ -47,7 +47,7 @@ def test_times_that_cannot_be_are_refused_with_the_value(field, value):
         task(**{"name": "a", field: value})
 
 
-@pytest.mark.parametrize("field", ["jitter", "blocking", "offset", "sporadic", "chunk"])
+@pytest.mark.parametrize("field", ["jitter", "blocking", "section", "offset", "sporadic", "chunk"])
 @pytest.mark.parametrize("value", [-1, LARGEST + 1])
 def test_times_that_may_be_0_are_refused_out_of_range(field, value):
     with pytest.raises(ValueError, match=rf"{field} is from 0 to {LARGEST}, got {value}\."):
@@ -276,3 +276,19 @@ def test_random_deadlines_lie_where_they_are_asked_for():
 def test_random_sets_that_cannot_be_are_refused(arguments, options, message):
     with pytest.raises(ValueError, match=message):
         fo.TaskSet.random(*arguments, **options)
+
+
+def test_blocking_comes_of_the_longest_section_of_what_is_less_urgent():
+    tasks = fo.TaskSet(
+        fo.PeriodicTask(wcet=5, period=period, deadline=20, section=section, blocking=9)
+        for period, section in ((30, 1), (40, 4), (20, 3))
+    )
+    assert [task.blocking for task in tasks.with_blocking("fp")] == [4, 3, 0]
+    assert [task.blocking for task in tasks.with_blocking("rm")] == [4, 0, 4]
+    assert [task.blocking for task in tasks.with_blocking("edf")] == [0, 0, 0]
+    assert [task.section for task in tasks.with_blocking("fp")] == [1, 4, 3]
+
+
+def test_policy_without_an_order_of_urgency_has_no_blocking():
+    with pytest.raises(ValueError, match="the policy of sections is fp, rm or edf, got 'fifo'"):
+        fo.TaskSet([fo.PeriodicTask(wcet=1, period=2)]).with_blocking("fifo")
