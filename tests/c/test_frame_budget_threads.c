@@ -23,8 +23,9 @@ static const char *const backends[] = {"blocking", "evented",  "threadpool",
 static fol_system_budget budgets[KEYS];
 
 /* Budgets of some microseconds, so that nearly every run overruns. */
-static void draw_budgets(model *m, uint64_t *random)
+static void draw_budgets(model *m, const char *backend, uint64_t *random)
 {
+    bool has_helpers = strcmp(backend, "blocking") != 0 && strcmp(backend, "evented") != 0;
     static const fol_overrun overruns[] = {FOL_OVERRUN_THROTTLE, FOL_OVERRUN_DEMOTE,
                                            FOL_OVERRUN_NOTIFY};
     for (uint32_t i = 0; i < KEYS; i++) {
@@ -39,6 +40,9 @@ static void draw_budgets(model *m, uint64_t *random)
                         .refills = 2 + draw_below(random, 6),
                         .budget = 20000 + draw_below(random, 50000),
                         .period = period}};
+        if (!budgets[i].is_group && has_helpers && draw_below(random, 3) == 0) {
+            budgets[i].context.cpus[0] = 1 + draw_below(random, (1u << WORKERS) - 1);
+        }
     }
     for (uint32_t i = 0; i < m->count; i++) {
         uint32_t key = draw_below(random, KEYS + 2);
@@ -100,7 +104,7 @@ static void open_governed(model *m, const char *backend, uint64_t *random, lotte
     fol_scheduler_config config = model_config(m);
     *own = (lottery){.host = &m->host, .random = *random};
     *slots = (fol_policy_slots){.state = own, .pick = pick_any, .chunk_rows = chunk_of_any};
-    draw_budgets(m, random);
+    draw_budgets(m, backend, random);
     config.backend = backend;
     config.workers = WORKERS;
     config.policy.is_chosen = draw_below(random, 4) != 0;
