@@ -15,7 +15,8 @@
  * once a turn. On one worker none ever is.
  *
  * Workers. The caller serves the run from its begin to its end. Helpers are called one by one while
- * something is ready that nobody takes, and stay until the segment ends. Who finds nothing waits on
+ * something is ready that nobody takes, and stay until the segment ends or they have found nothing
+ * for a while. Who finds nothing waits on
  * a condition: until something is released, a refill is due, or, the caller, it is time to look at
  * the host. Who takes one of several that are ready signals the next worker, under the mutex, so no
  * wake is lost; while some contexts may run on some workers only, it tells all, whenever something
@@ -159,20 +160,17 @@ static void poll(fol_governor *governor, uint32_t worker)
     }
 }
 
-/* Sleeps until something changes, at most until `until` (0: no limit). Under the lock. */
-static void sleep_until(fol_governor *governor, int64_t until)
+/* Sleeps until something changes, at most until `until`; false when nothing did. Under the lock. */
+static bool sleep_until(fol_governor *governor, int64_t until)
 {
+    const struct timespec end = {.tv_sec = (time_t)(until / INT64_C(1000000000)),
+                                 .tv_nsec = (long)(until % INT64_C(1000000000))};
     governor->sleepers++;
     fol_governor_disown(governor);
-    if (until == 0) {
-        pthread_cond_wait(&governor->changed, &governor->mutex);
-    } else {
-        const struct timespec end = {.tv_sec = (time_t)(until / INT64_C(1000000000)),
-                                     .tv_nsec = (long)(until % INT64_C(1000000000))};
-        (void)pthread_cond_timedwait(&governor->changed, &governor->mutex, &end);
-    }
+    int status = pthread_cond_timedwait(&governor->changed, &governor->mutex, &end);
     fol_governor_own(governor);
     governor->sleepers--;
+    return status != ETIMEDOUT;
 }
 
 static int64_t real_now(void)
@@ -180,9 +178,19 @@ static int64_t real_now(void)
     return (int64_t)fol_clock_monotonic.now_ns(NULL);
 }
 
-/* There is nothing for this worker now. Under the lock, which it leaves meanwhile. */
-static void wait_for_more(fol_governor *governor, uint32_t worker)
+/* Whether a helper that slept in vain goes, so that its thread is free for others: while somebody
+ * else is left who sees refills come, and contexts do not want certain workers. */
+static bool may_leave(const fol_governor *governor, uint32_t worker)
 {
+    return worker != 0 && governor->sleepers > 0 && !governor->is_restricted &&
+           fol_dispatcher_ready_count(governor->dispatcher) == 0;
+}
+
+/* There is nothing for this worker now. Under the lock, which it leaves meanwhile. False: it is
+ * needed no more. */
+static bool wait_for_more(fol_governor *governor, uint32_t worker)
+{
+    bool has_changed = true;
     int64_t next = fol_dispatcher_next(governor->dispatcher);
     bool is_still = governor->running == 0 && fol_dispatcher_ready_count(governor->dispatcher) == 0;
     if (!governor->is_real && is_still && next != FOL_TIME_NEVER) {
@@ -194,15 +202,16 @@ static void wait_for_more(fol_governor *governor, uint32_t worker)
             /* For a worker that is not here yet; those that are have been told. */
             call_helper(governor);
         }
-        bool is_timed = worker == 0 || !governor->is_real;
-        int64_t until = is_timed ? real_now() + POLL_NS : 0;
-        if (governor->is_real && next != FOL_TIME_NEVER && (until == 0 || next < until)) {
-            until = next;
-        }
-        sleep_until(governor, until);
+        int64_t until = real_now() + POLL_NS;
+        until = governor->is_real && next < until ? next : until;
+        has_changed = sleep_until(governor, until);
+    }
+    if (!has_changed && may_leave(governor, worker)) {
+        return false;
     }
     poll(governor, worker);
     begin_stretch(governor, worker);
+    return true;
 }
 
 /* Blocked nodes of the lane compete for it again. */
@@ -410,7 +419,9 @@ static void serve(fol_governor *governor, uint32_t worker)
         }
         advance(governor);
         if (!fol_dispatcher_pick(governor->dispatcher, worker, governor->now, &grant)) {
-            wait_for_more(governor, worker);
+            if (!wait_for_more(governor, worker)) {
+                break;
+            }
             continue;
         }
         serve_grant(governor, worker, &grant);
@@ -460,6 +471,8 @@ static void begin_run(fol_governor *governor, const fol_governed *governed, fol_
     uint32_t workers = backend->ops->governed_workers == NULL
                            ? backend->workers
                            : backend->ops->governed_workers(backend, work);
+    /* Contexts that want certain workers find them, whatever the backend thinks of helpers. */
+    workers = governor->is_restricted ? backend->workers : workers;
     FOL_ASSERT(workers >= 1 && workers <= governor->workers);
     governor->backend = backend;
     governor->work = work;
