@@ -7,7 +7,6 @@ asks how many there are takes two threads as well. Results go to ``build/bench/e
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import re
 import subprocess
@@ -17,9 +16,8 @@ from pathlib import Path
 
 import harness
 from build_exec import PEERS, TASKFLOW, build_all, find_go
-from command_line import parse_arguments
+from command_line import parse_arguments, run
 from exec_cases import ROWS
-from tables import render_markdown, render_text
 
 HERE = Path(__file__).resolve().parent
 TOP = HERE.parent
@@ -98,24 +96,13 @@ def measure(options: argparse.Namespace) -> dict[str, object] | None:
     results = harness.run_rows(rows, max(1, options.rounds), options.samples)
     results["versions"] = {**harness.peer_versions(), **versions()}
     results["notes"] = [*notes, *([single] if single else []), *ABSENT]
-    RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     return results
 
 
 def main() -> int:
     """Run what the command line asks for."""
     options = parse_arguments("Compare foliot's workers with other schedulers.", rounds=ROUNDS)
-    if options.show:
-        results = json.loads(RESULTS.read_text(encoding="utf-8"))
-    else:
-        results = measure(options)
-        if results is None:
-            return 2
-    print(render_text(results))
-    if options.markdown is not None:
-        options.markdown.write_text(render_markdown(results), encoding="utf-8")
-    return 0
+    return run(options, RESULTS, measure)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import harness
 import io_checks
 import io_files
 from bench_exec import take_two_processors
-from command_line import parse_arguments
+from command_line import parse_arguments, save
 from io_cases import BENCH, ENVIRONMENT, HERE, ROWS
 from tables import render_markdown, render_text
 
@@ -56,8 +56,7 @@ def measure(options: argparse.Namespace) -> dict[str, object] | None:
     results["versions"] = {**harness.peer_versions(), **build_io.versions()}
     results["notes"] = [*notes, *([single] if single else [])]
     results["counts"] = [asdict(outcome) for outcome in outcomes]
-    RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    save(results, RESULTS)
     return results
 
 

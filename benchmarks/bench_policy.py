@@ -21,7 +21,7 @@ import counts
 import policy_live
 import policy_qpa
 import sim_graphs
-from command_line import parse_arguments
+from command_line import parse_arguments, save
 from counts import Outcome
 
 BENCH = Path(__file__).resolve().parent.parent / "build" / "bench"
@@ -168,9 +168,7 @@ def main() -> int:
         if problem is not None:
             print(problem, file=sys.stderr)
         outcomes = measure(options.only or [""], max(1, options.rounds))
-        RESULTS.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps([asdict(outcome) for outcome in outcomes], indent=1)
-        RESULTS.write_text(text + "\n", encoding="utf-8")
+        save([asdict(outcome) for outcome in outcomes], RESULTS)
     if not outcomes:
         print(f"no part has any of {options.only} in its name: {', '.join(PARTS)}", file=sys.stderr)
         return 2

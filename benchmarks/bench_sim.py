@@ -8,16 +8,14 @@ own, which ``--build`` makes.
 from __future__ import annotations
 
 import argparse
-import json
-import subprocess
 import sys
-import venv
 from pathlib import Path
 
 import harness
+import peers_env
 from cases import Case, Row
-from command_line import parse_arguments
-from tables import read_comparisons, render_markdown, render_text
+from command_line import parse_arguments, run
+from tables import read_comparisons
 
 HERE = Path(__file__).resolve().parent
 BENCH = HERE.parent / "build" / "bench"
@@ -56,33 +54,6 @@ ROWS = [
 ]
 
 
-def build_environment() -> str | None:
-    """The environment of the peer; why not, or None."""
-    python = ENVIRONMENT / "bin" / "python"
-    if not python.exists():
-        venv.create(ENVIRONMENT, with_pip=True)
-    command = [str(python), "-m", "pip", "install", "-q", *PACKAGES]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-    return None if done.returncode == 0 else f"SimSo is left out: {lines[-1]}"
-
-
-def versions() -> dict[str, str]:
-    """The versions of the packages in the environment."""
-    code = (
-        "from importlib import metadata\n"
-        f"for name in {PACKAGES!r}:\n"
-        "    print(name, metadata.version(name))"
-    )
-    command = [str(ENVIRONMENT / "bin" / "python"), "-c", code]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        return {}
-    pairs = (line.partition(" ") for line in done.stdout.splitlines())
-    return {name: version for name, _, version in pairs}
-
-
 def speeds(results: dict[str, object]) -> list[str]:
     """Jobs a second of the built-in policy, against the goal."""
     told = []
@@ -104,19 +75,17 @@ def measure(options: argparse.Namespace) -> dict[str, object] | None:
     if not rows:
         print(f"no row has any of {words} in its name", file=sys.stderr)
         return None
-    note = build_environment() if options.build else None
+    note = peers_env.build(ENVIRONMENT, PACKAGES) if options.build else None
     harness.PROGRAMS.update(
         {
-            "simso": [str(ENVIRONMENT / "bin" / "python"), str(HERE / "peer_simso.py")],
+            "simso": [str(peers_env.python_of(ENVIRONMENT)), str(HERE / "peer_simso.py")],
             "sim_runs": [sys.executable, str(HERE / "sim_runs.py")],
         }
     )
     results = harness.run_rows(rows, max(1, options.rounds), options.samples)
     ours = {name: v for name, v in harness.peer_versions().items() if name in {"foliot", "numpy"}}
-    results["versions"] = {**ours, **versions()}
+    results["versions"] = {**ours, **peers_env.versions(ENVIRONMENT, PACKAGES)}
     results["notes"] = [*([note] if note else []), *speeds(results)]
-    RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     return results
 
 
@@ -125,13 +94,7 @@ def main() -> int:
     options = parse_arguments(
         "Compare foliot's simulator with SimSo.", builds="install the peer first", rounds=3
     )
-    results = json.loads(RESULTS.read_text(encoding="utf-8")) if options.show else measure(options)
-    if results is None:
-        return 2
-    print(render_text(results))
-    if options.markdown is not None:
-        options.markdown.write_text(render_markdown(results), encoding="utf-8")
-    return 0
+    return run(options, RESULTS, measure)
 
 
 if __name__ == "__main__":

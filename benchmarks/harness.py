@@ -10,6 +10,7 @@ Results go to ``build/bench/results.json`` and, as a table, to standard output.
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -25,8 +26,8 @@ from pathlib import Path
 from typing import Any
 
 from cases import ROWS, Case, Row
-from command_line import parse_arguments
-from tables import Comparison, Noise, Summary, render_markdown, render_text
+from command_line import parse_arguments, run
+from tables import Comparison, Noise, Summary
 
 HERE = Path(__file__).resolve().parent
 TOP = HERE.parent
@@ -229,6 +230,16 @@ def build_peers() -> None:
     subprocess.run(command, cwd=HERE / "peers", check=True)
 
 
+def measure(options: argparse.Namespace) -> dict[str, object] | None:
+    """Run the rows asked for; None when there is none."""
+    words = options.only or [""]
+    rows = [row for row in ROWS if any(word in f"{row.group} {row.what}" for word in words)]
+    if not rows:
+        print(f"no row has any of {words} in its name", file=sys.stderr)
+        return None
+    return run_rows(rows, max(1, options.rounds), options.samples)
+
+
 def main() -> int:
     """Run what the command line asks for."""
     options = parse_arguments(
@@ -236,21 +247,7 @@ def main() -> int:
     )
     if options.build:
         build_peers()
-    if options.show:
-        results = json.loads(RESULTS.read_text(encoding="utf-8"))
-    else:
-        words = options.only or [""]
-        rows = [row for row in ROWS if any(word in f"{row.group} {row.what}" for word in words)]
-        if not rows:
-            print(f"no row has any of {words} in its name", file=sys.stderr)
-            return 2
-        results = run_rows(rows, max(1, options.rounds), options.samples)
-        RESULTS.parent.mkdir(parents=True, exist_ok=True)
-        RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    print(render_text(results))
-    if options.markdown is not None:
-        options.markdown.write_text(render_markdown(results), encoding="utf-8")
-    return 0
+    return run(options, RESULTS, measure)
 
 
 if __name__ == "__main__":

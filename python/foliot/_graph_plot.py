@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from foliot import _checks
+from foliot._sim_plot import axes_of
 
 if TYPE_CHECKING:
     from foliot._graph_run import GraphResult
@@ -28,14 +29,7 @@ def gantt(result: GraphResult, ax: Any, start: int, end: int) -> Any:
             f"{len(shown):,} bars from {start} to {end} are more than {_BARS_MAX:,}; draw a "
             "shorter part by start= and end=."
         )
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError as error:
-        raise ImportError(
-            "pictures of a simulation need matplotlib; install it with: pip install 'foliot[plot]'"
-        ) from error
-    if ax is None:
-        _, ax = plt.subplots(figsize=(10, 1.4 + 0.5 * result.cpus), layout="constrained")
+    _, ax = axes_of(ax, 1.4 + 0.5 * result.cpus)
     names, critical = result.graph.names, set(result.graph.critical_tasks)
     for cpu in range(result.cpus):
         mine = shown[result.cpu[shown] == cpu]

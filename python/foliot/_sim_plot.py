@@ -16,7 +16,7 @@ _COST_FILL = "#9aa4ae"
 _BARS_MAX = 200_000
 
 
-def _axes(ax: Any, height: float) -> tuple[Any, Any]:
+def axes_of(ax: Any, height: float) -> tuple[Any, Any]:
     """matplotlib.pyplot, and the Axes to draw on."""
     try:
         import matplotlib.pyplot as plt
@@ -53,7 +53,7 @@ def gantt(result: Result, ax: Any, start: int, end: int) -> Any:
             f"{len(shown):,} bars from {start} to {end} are more than {_BARS_MAX:,}; "
             "draw a shorter part by start= and end=."
         )
-    _, ax = _axes(ax, 1.4 + 0.5 * result.cpus)
+    _, ax = axes_of(ax, 1.4 + 0.5 * result.cpus)
     owners = result.jobs_array["task"][shown["job"]].astype(np.int64)
     tasks = np.where(shown["is_cost"] == 1, -1, owners)
     names, fills = result.tasks.names, _fills(len(result.tasks))
@@ -82,7 +82,7 @@ def gantt(result: Result, ax: Any, start: int, end: int) -> Any:
 
 def responses(result: Result, ax: Any, bins: int) -> Any:
     """A histogram of each task's response times."""
-    _, ax = _axes(ax, 4.0)
+    _, ax = axes_of(ax, 4.0)
     fills = _fills(len(result.tasks))
     drawn = [(name, times) for name, times in result.response_times.items() if times]
     for (name, times), fill in zip(drawn, fills, strict=False):
@@ -95,7 +95,7 @@ def responses(result: Result, ax: Any, bins: int) -> Any:
 
 def utilisation(result: Result, ax: Any) -> Any:
     """A bar for each CPU: jobs, costs, idle."""
-    _, ax = _axes(ax, 1.4 + 0.4 * result.cpus)
+    _, ax = axes_of(ax, 1.4 + 0.4 * result.cpus)
     lanes = np.arange(result.cpus)
     busy, costs = np.array(result.utilisation), np.array(result.overhead)
     ax.barh(lanes, busy, color="#6b8fb5", label="jobs")
@@ -112,7 +112,7 @@ def utilisation(result: Result, ax: Any) -> Any:
 def lag(result: Result, ax: Any) -> Any:
     """A line for each task: what it should have got less what it got."""
     rows = result.lags_array
-    _, ax = _axes(ax, 4.0)
+    _, ax = axes_of(ax, 4.0)
     for task, (name, fill) in enumerate(
         zip(result.tasks.names, _fills(len(result.tasks)), strict=True)
     ):
@@ -142,7 +142,7 @@ def budget(result: Result, ax: Any) -> Any:
         raise ValueError("no task of this simulation has a context, so there is no budget to draw.")
     every = result.segments_array
     work = every[every["is_cost"] == 0]
-    _, ax = _axes(ax, 4.0)
+    _, ax = axes_of(ax, 4.0)
     context_of = np.array(setup.context_of)[result.jobs_array["task"][work["job"]]]
     for number, fill in enumerate(_fills(len(setup.contexts)), 1):
         mine = work[context_of == number]
