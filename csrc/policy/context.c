@@ -165,7 +165,9 @@ static void look_again(context *context, bool is_used_up, int64_t now)
     context->is_depleted = (is_used_up || !is_sporadic(context)) && !is_ready(context, now);
 }
 
-int fol_context_wake(fol_context_table *table, uint64_t handle, int64_t now)
+/* A run begins. Refills do not tell work that is new from work that goes on; servers do. */
+static int begin_run(fol_context_table *table, uint64_t handle, int64_t now,
+                     bool (*begin_on_server)(fol_cbs *server, int64_t now))
 {
     context *found = find(table, handle);
     if (found == NULL) {
@@ -174,25 +176,20 @@ int fol_context_wake(fol_context_table *table, uint64_t handle, int64_t now)
     if (is_sporadic(found)) {
         fol_refill_unblock(&found->budget.ring, now);
     } else {
-        fol_cbs_wake(&found->budget.server, now);
+        begin_on_server(&found->budget.server, now);
     }
     look_again(found, found->is_depleted, now);
     return 0;
 }
 
+int fol_context_wake(fol_context_table *table, uint64_t handle, int64_t now)
+{
+    return begin_run(table, handle, now, fol_cbs_wake);
+}
+
 int fol_context_unblock(fol_context_table *table, uint64_t handle, int64_t now)
 {
-    context *found = find(table, handle);
-    if (found == NULL) {
-        return FOL_E_STALE;
-    }
-    if (is_sporadic(found)) {
-        fol_refill_unblock(&found->budget.ring, now);
-    } else {
-        fol_cbs_unblock(&found->budget.server, now);
-    }
-    look_again(found, found->is_depleted, now);
-    return 0;
+    return begin_run(table, handle, now, fol_cbs_unblock);
 }
 
 /* What could be used before this charge without a pause. */
