@@ -117,6 +117,14 @@ static const char *server_of(const fol_decision *decision)
     return decision->policy == FOL_POLICY_CBS ? "constant bandwidth server" : "sporadic server";
 }
 
+/* What a refill gives, and by which server. */
+static void add_refilled(text *text, const fol_decision *decision)
+{
+    add(text, "it may use ");
+    add_time(text, decision->numbers[0]);
+    add(text, " from here on (%s)", server_of(decision));
+}
+
 static void add_deadline(text *text, int64_t deadline)
 {
     if (deadline == FOL_TIME_NEVER) {
@@ -207,9 +215,8 @@ static void tell_throttle(text *text, const fol_decision *decision)
 static void tell_refill(text *text, const fol_decision *decision)
 {
     open(text, decision, "was refilled");
-    add(text, ": it may use ");
-    add_time(text, decision->numbers[0]);
-    add(text, " from here on (%s)", server_of(decision));
+    add(text, ": ");
+    add_refilled(text, decision);
 }
 
 static void tell_skip(text *text, const fol_decision *decision)
@@ -244,9 +251,8 @@ static void tell_demote(text *text, const fol_decision *decision)
 static void tell_promote(text *text, const fol_decision *decision)
 {
     open(text, decision, "was promoted");
-    add(text, ": its context was refilled, and it may use ");
-    add_time(text, decision->numbers[0]);
-    add(text, " from here on (%s)", server_of(decision));
+    add(text, ": its context was refilled, and ");
+    add_refilled(text, decision);
 }
 
 static void tell_notify(text *text, const fol_decision *decision)
