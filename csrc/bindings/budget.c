@@ -47,9 +47,18 @@ static int read_time(PyObject *given, const char *what, int64_t *out)
     return read_number(given, what, 0, FOL_BUDGET_MAX_TIME, out);
 }
 
-static int read_period(PyObject *given, int64_t *out)
+/* The two times that every budget has; a NULL was not given. */
+static int read_bandwidth(PyObject *given_budget, PyObject *given_period, const char *what,
+                          int64_t *budget, int64_t *period)
 {
-    return read_number(given, "period", 1, FOL_BUDGET_MAX_PERIOD, out);
+    if (given_budget == NULL || given_period == NULL) {
+        PyErr_Format(PyExc_TypeError, "a %s needs budget= and period=", what);
+        return -1;
+    }
+    if (read_number(given_period, "period", 1, FOL_BUDGET_MAX_PERIOD, period) < 0) {
+        return -1;
+    }
+    return read_number(given_budget, "budget (at most the period)", 1, *period, budget);
 }
 
 static void deallocate(PyObject *object)
@@ -74,12 +83,7 @@ static PyObject *ring_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
                                      &given[1], &given[2], &given[3], &given[4])) {
         return NULL;
     }
-    if (given[0] == NULL || given[1] == NULL) {
-        PyErr_SetString(PyExc_TypeError, "a RefillRing needs budget= and period=");
-        return NULL;
-    }
-    if (read_period(given[1], &period) < 0 ||
-        read_number(given[0], "budget (at most the period)", 1, period, &budget) < 0 ||
+    if (read_bandwidth(given[0], given[1], "RefillRing", &budget, &period) < 0 ||
         (given[2] != NULL &&
          read_number(given[2], "capacity", FOL_REFILLS_MIN, FOL_REFILLS_MAX, &capacity) < 0) ||
         (given[3] != NULL &&
@@ -101,28 +105,27 @@ static PyObject *ring_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     return (PyObject *)self;
 }
 
-static PyObject *ring_charge(PyObject *object, PyObject *given)
+static PyObject *change_ring(PyObject *object, PyObject *given, const char *what,
+                             void (*change)(fol_refill_ring *ring, int64_t time))
 {
-    int64_t used;
-    if (read_time(given, "used", &used) < 0) {
+    int64_t time;
+    if (read_time(given, what, &time) < 0) {
         return NULL;
     }
     FOL_PY_BEGIN_CRITICAL(object);
-    fol_refill_charge(&((ring_object *)object)->ring, used);
+    change(&((ring_object *)object)->ring, time);
     FOL_PY_END_CRITICAL();
     Py_RETURN_NONE;
 }
 
+static PyObject *ring_charge(PyObject *object, PyObject *given)
+{
+    return change_ring(object, given, "used", fol_refill_charge);
+}
+
 static PyObject *ring_unblock(PyObject *object, PyObject *given)
 {
-    int64_t now;
-    if (read_time(given, "now", &now) < 0) {
-        return NULL;
-    }
-    FOL_PY_BEGIN_CRITICAL(object);
-    fol_refill_unblock(&((ring_object *)object)->ring, now);
-    FOL_PY_END_CRITICAL();
-    Py_RETURN_NONE;
+    return change_ring(object, given, "now", fol_refill_unblock);
 }
 
 static PyObject *ring_ready(PyObject *object, PyObject *given)
@@ -280,16 +283,11 @@ static PyObject *server_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
                                      &given[1], &given[2], &hard)) {
         return NULL;
     }
-    if (given[0] == NULL || given[1] == NULL) {
-        PyErr_SetString(PyExc_TypeError, "a CbsServer needs budget= and period=");
+    if (read_bandwidth(given[0], given[1], "CbsServer", &budget, &period) < 0) {
         return NULL;
     }
     if (!PyBool_Check(hard)) {
         PyErr_Format(PyExc_TypeError, "hard is True or False, got %R", hard);
-        return NULL;
-    }
-    if (read_period(given[1], &period) < 0 ||
-        read_number(given[0], "budget (at most the period)", 1, period, &budget) < 0) {
         return NULL;
     }
     int64_t deadline = period;
@@ -310,7 +308,9 @@ static PyObject *server_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
     return (PyObject *)self;
 }
 
-static PyObject *server_wake(PyObject *object, PyObject *given)
+/* Whether it may run at that time, by one of the three looks at it. */
+static PyObject *look_at_server(PyObject *object, PyObject *given,
+                                bool (*look)(fol_cbs *server, int64_t now))
 {
     int64_t now;
     if (read_time(given, "now", &now) < 0) {
@@ -318,35 +318,29 @@ static PyObject *server_wake(PyObject *object, PyObject *given)
     }
     bool may_run;
     FOL_PY_BEGIN_CRITICAL(object);
-    may_run = fol_cbs_wake(&((server_object *)object)->server, now);
+    may_run = look(&((server_object *)object)->server, now);
     FOL_PY_END_CRITICAL();
     return PyBool_FromLong(may_run);
+}
+
+static PyObject *server_wake(PyObject *object, PyObject *given)
+{
+    return look_at_server(object, given, fol_cbs_wake);
 }
 
 static PyObject *server_unblock(PyObject *object, PyObject *given)
 {
-    int64_t now;
-    if (read_time(given, "now", &now) < 0) {
-        return NULL;
-    }
-    bool may_run;
-    FOL_PY_BEGIN_CRITICAL(object);
-    may_run = fol_cbs_unblock(&((server_object *)object)->server, now);
-    FOL_PY_END_CRITICAL();
-    return PyBool_FromLong(may_run);
+    return look_at_server(object, given, fol_cbs_unblock);
+}
+
+static bool is_ready(fol_cbs *server, int64_t now)
+{
+    return fol_cbs_ready(server, now);
 }
 
 static PyObject *server_ready(PyObject *object, PyObject *given)
 {
-    int64_t now;
-    if (read_time(given, "now", &now) < 0) {
-        return NULL;
-    }
-    bool may_run;
-    FOL_PY_BEGIN_CRITICAL(object);
-    may_run = fol_cbs_ready(&((server_object *)object)->server, now);
-    FOL_PY_END_CRITICAL();
-    return PyBool_FromLong(may_run);
+    return look_at_server(object, given, is_ready);
 }
 
 static PyObject *server_charge(PyObject *object, PyObject *args, PyObject *kwargs)

@@ -263,32 +263,31 @@ static PyObject *account_tuple(const fol_account *a)
                          (unsigned long long)a->misses, (unsigned long long)a->longest_response);
 }
 
+/* The account of one of so many. */
+static PyObject *read_account(const sim_object *self, PyObject *given, uint32_t bound,
+                              const fol_account *(*find)(const fol_sim *sim, uint32_t place))
+{
+    uint32_t place;
+    return read_place(given, bound, &place) < 0 ? NULL : account_tuple(find(self->sim, place));
+}
+
 static PyObject *sim_task_account(PyObject *object, PyObject *given)
 {
-    sim_object *self = (sim_object *)object;
-    uint32_t task;
-    return read_place(given, self->task_count, &task) < 0
-               ? NULL
-               : account_tuple(fol_sim_task_account(self->sim, task));
+    const sim_object *self = (const sim_object *)object;
+    return read_account(self, given, self->task_count, fol_sim_task_account);
 }
 
 static PyObject *sim_group_account(PyObject *object, PyObject *given)
 {
-    sim_object *self = (sim_object *)object;
-    uint32_t group;
+    const sim_object *self = (const sim_object *)object;
     /* 0 is what all of them are in. */
-    return read_place(given, self->group_count + 1, &group) < 0
-               ? NULL
-               : account_tuple(fol_sim_group_account(self->sim, group));
+    return read_account(self, given, self->group_count + 1, fol_sim_group_account);
 }
 
 static PyObject *sim_cpu_account(PyObject *object, PyObject *given)
 {
-    sim_object *self = (sim_object *)object;
-    uint32_t cpu;
-    return read_place(given, self->cpus, &cpu) < 0
-               ? NULL
-               : account_tuple(fol_sim_cpu_account(self->sim, cpu));
+    const sim_object *self = (const sim_object *)object;
+    return read_account(self, given, self->cpus, fol_sim_cpu_account);
 }
 
 static PyObject *sim_cpu_use(PyObject *object, PyObject *given)
