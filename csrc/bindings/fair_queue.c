@@ -265,8 +265,34 @@ static int raise_status(fair_object *self, int status, int64_t id)
     return fol_py_raise(fol_py_state_of(Py_TYPE(self)), status, NULL);
 }
 
-static int join(fair_object *self, int64_t id, int64_t weight, int64_t request)
+/* What a call asks for, read and within its bounds. */
+typedef struct change {
+    int64_t id;
+    int64_t weight;
+    int64_t request;
+    int64_t ran;
+    bool is_for_good;
+} change;
+
+/* Makes the change at a time, which is the queue's from then on unless the change is refused. */
+static PyObject *change_at(PyObject *object, PyObject *given_now, const change *change,
+                           int (*make)(fair_object *self, const struct change *change))
 {
+    fair_object *self = (fair_object *)object;
+    int64_t now = 0;
+    int status = -1;
+    FOL_PY_BEGIN_CRITICAL(object);
+    if (read_now(self, given_now, &now) == 0 && make(self, change) == 0) {
+        self->now = now;
+        status = 0;
+    }
+    FOL_PY_END_CRITICAL();
+    return status < 0 ? NULL : Py_NewRef(Py_None);
+}
+
+static int join(fair_object *self, const change *change)
+{
+    const int64_t id = change->id;
     uint32_t place = FOL_FAIR_NONE;
     if (find_place(self, id, &place) < 0) {
         return -1;
@@ -279,7 +305,7 @@ static int join(fair_object *self, int64_t id, int64_t weight, int64_t request)
         PyErr_Format(PyExc_ValueError, "%lld has joined this fair queue already", (long long)id);
         return -1;
     }
-    const int status = fol_fair_join(self->fair, place, weight, request);
+    const int status = fol_fair_join(self->fair, place, change->weight, change->request);
     if (status < 0) {
         raise_status(self, status, id);
         if (is_new) {
@@ -298,68 +324,48 @@ static int join(fair_object *self, int64_t id, int64_t weight, int64_t request)
 static PyObject *fair_join(PyObject *object, PyObject *args, PyObject *kwargs)
 {
     static char *keywords[] = {"id", "weight", "now", "request", NULL};
-    fair_object *self = (fair_object *)object;
     PyObject *given_id = NULL;
     PyObject *given_weight = NULL;
     PyObject *given_now = NULL;
     PyObject *given_request = Py_None;
-    int64_t id = 0;
-    int64_t weight = 0;
-    int64_t now = 0;
-    int64_t request = 0;
-    int status = -1;
+    change change = {0};
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOO|O:join", keywords, &given_id, &given_weight,
                                      &given_now, &given_request) ||
-        read_id(given_id, &id) < 0 ||
-        read_integer(given_weight, "weight", 1, FOL_FAIR_MAX_WEIGHT, &weight) < 0 ||
+        read_id(given_id, &change.id) < 0 ||
+        read_integer(given_weight, "weight", 1, FOL_FAIR_MAX_WEIGHT, &change.weight) < 0 ||
         (given_request != Py_None &&
-         read_integer(given_request, "request", 1, FOL_FAIR_MAX_TIME, &request) < 0)) {
+         read_integer(given_request, "request", 1, FOL_FAIR_MAX_TIME, &change.request) < 0)) {
         return NULL;
     }
-    FOL_PY_BEGIN_CRITICAL(object);
-    if (read_now(self, given_now, &now) == 0 && join(self, id, weight, request) == 0) {
-        self->now = now;
-        status = 0;
-    }
-    FOL_PY_END_CRITICAL();
-    return status < 0 ? NULL : Py_NewRef(Py_None);
+    return change_at(object, given_now, &change, join);
 }
 
-static int leave(fair_object *self, int64_t id, bool is_for_good)
+static int leave(fair_object *self, const change *change)
 {
     uint32_t place = FOL_FAIR_NONE;
-    if (find_known(self, id, is_for_good, &place) < 0) {
+    if (find_known(self, change->id, change->is_for_good, &place) < 0) {
         return -1;
     }
-    if (is_for_good || self->is_textbook) {
+    if (change->is_for_good || self->is_textbook) {
         (void)fol_fair_forget(self->fair, place);
-        return give_place(self, id, place);
+        return give_place(self, change->id, place);
     }
     const int status = fol_fair_leave(self->fair, place);
-    return status < 0 ? raise_status(self, status, id) : 0;
+    return status < 0 ? raise_status(self, status, change->id) : 0;
 }
 
 static PyObject *leave_method(PyObject *object, PyObject *args, PyObject *kwargs,
                               const char *format, bool is_for_good)
 {
     static char *keywords[] = {"id", "now", NULL};
-    fair_object *self = (fair_object *)object;
     PyObject *given_id = NULL;
     PyObject *given_now = NULL;
-    int64_t id = 0;
-    int64_t now = 0;
-    int status = -1;
+    change change = {.is_for_good = is_for_good};
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, format, keywords, &given_id, &given_now) ||
-        read_id(given_id, &id) < 0) {
+        read_id(given_id, &change.id) < 0) {
         return NULL;
     }
-    FOL_PY_BEGIN_CRITICAL(object);
-    if (read_now(self, given_now, &now) == 0 && leave(self, id, is_for_good) == 0) {
-        self->now = now;
-        status = 0;
-    }
-    FOL_PY_END_CRITICAL();
-    return status < 0 ? NULL : Py_NewRef(Py_None);
+    return change_at(object, given_now, &change, leave);
 }
 
 static PyObject *fair_leave(PyObject *object, PyObject *args, PyObject *kwargs)
@@ -372,35 +378,30 @@ static PyObject *fair_forget(PyObject *object, PyObject *args, PyObject *kwargs)
     return leave_method(object, args, kwargs, "OO:forget", true);
 }
 
+static int reweight(fair_object *self, const change *change)
+{
+    uint32_t place = FOL_FAIR_NONE;
+    if (find_known(self, change->id, true, &place) < 0) {
+        return -1;
+    }
+    const int status = fol_fair_reweight(self->fair, place, change->weight);
+    return status < 0 ? raise_status(self, status, change->id) : 0;
+}
+
 static PyObject *fair_reweight(PyObject *object, PyObject *args, PyObject *kwargs)
 {
     static char *keywords[] = {"id", "weight", "now", NULL};
-    fair_object *self = (fair_object *)object;
     PyObject *given_id = NULL;
     PyObject *given_weight = NULL;
     PyObject *given_now = NULL;
-    int64_t id = 0;
-    int64_t weight = 0;
-    int64_t now = 0;
-    uint32_t place = FOL_FAIR_NONE;
-    int status = -1;
+    change change = {0};
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOO:reweight", keywords, &given_id,
                                      &given_weight, &given_now) ||
-        read_id(given_id, &id) < 0 ||
-        read_integer(given_weight, "weight", 1, FOL_FAIR_MAX_WEIGHT, &weight) < 0) {
+        read_id(given_id, &change.id) < 0 ||
+        read_integer(given_weight, "weight", 1, FOL_FAIR_MAX_WEIGHT, &change.weight) < 0) {
         return NULL;
     }
-    FOL_PY_BEGIN_CRITICAL(object);
-    if (read_now(self, given_now, &now) == 0 && find_known(self, id, true, &place) == 0) {
-        status = fol_fair_reweight(self->fair, place, weight);
-        if (status < 0) {
-            raise_status(self, status, id);
-        } else {
-            self->now = now;
-        }
-    }
-    FOL_PY_END_CRITICAL();
-    return status < 0 ? NULL : Py_NewRef(Py_None);
+    return change_at(object, given_now, &change, reweight);
 }
 
 static PyObject *fair_pick(PyObject *object, PyObject *args, PyObject *kwargs)
@@ -424,36 +425,33 @@ static PyObject *fair_pick(PyObject *object, PyObject *args, PyObject *kwargs)
     return answer;
 }
 
+static int account(fair_object *self, const change *change)
+{
+    uint32_t place = FOL_FAIR_NONE;
+    if (find_known(self, change->id, false, &place) < 0) {
+        return -1;
+    }
+    const int status = fol_fair_account(self->fair, place, change->ran);
+    return status < 0 ? raise_status(self, status, change->id) : 0;
+}
+
 static PyObject *fair_account(PyObject *object, PyObject *args, PyObject *kwargs)
 {
     static char *keywords[] = {"id", "ran", "now", NULL};
-    fair_object *self = (fair_object *)object;
+    const fair_object *self = (const fair_object *)object;
     PyObject *given_id = NULL;
     PyObject *given_ran = NULL;
     PyObject *given_now = NULL;
-    int64_t id = 0;
-    int64_t ran = 0;
-    int64_t now = 0;
-    uint32_t place = FOL_FAIR_NONE;
-    int status = -1;
+    change change = {0};
     const int64_t most = self->quantum > 0 ? self->quantum : FOL_FAIR_MAX_TIME;
     const char *what = self->quantum > 0 ? "ran, with this quantum," : "ran";
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOO:account", keywords, &given_id, &given_ran,
                                      &given_now) ||
-        read_id(given_id, &id) < 0 || read_integer(given_ran, what, 0, most, &ran) < 0) {
+        read_id(given_id, &change.id) < 0 ||
+        read_integer(given_ran, what, 0, most, &change.ran) < 0) {
         return NULL;
     }
-    FOL_PY_BEGIN_CRITICAL(object);
-    if (read_now(self, given_now, &now) == 0 && find_known(self, id, false, &place) == 0) {
-        status = fol_fair_account(self->fair, place, ran);
-        if (status < 0) {
-            raise_status(self, status, id);
-        } else {
-            self->now = now;
-        }
-    }
-    FOL_PY_END_CRITICAL();
-    return status < 0 ? NULL : Py_NewRef(Py_None);
+    return change_at(object, given_now, &change, account);
 }
 
 static PyObject *fair_lag(PyObject *object, PyObject *given_id)
