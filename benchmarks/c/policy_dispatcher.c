@@ -131,41 +131,21 @@ static int measure(const setting *setting, const bench_sampler *sampler, bench_o
     return 0;
 }
 
-static int run_edf(const bench_sampler *sampler, bench_outcome *outcome, uint64_t *checksum)
-{
-    static const setting setting = {FOL_POLICY_EDF, 1, 50, 25, 0, run_jobs};
-    return measure(&setting, sampler, outcome, checksum);
-}
+/* A workload: run_NAME measures what the setting says. */
+#define WORKLOAD(name, ...)                                                                        \
+    static int run_##name(const bench_sampler *sampler, bench_outcome *outcome,                    \
+                          uint64_t *checksum)                                                      \
+    {                                                                                              \
+        static const setting setting = {__VA_ARGS__};                                              \
+        return measure(&setting, sampler, outcome, checksum);                                      \
+    }
 
-static int run_edf_on_4(const bench_sampler *sampler, bench_outcome *outcome, uint64_t *checksum)
-{
-    static const setting setting = {FOL_POLICY_EDF, 4, 50, 25, 0, run_jobs};
-    return measure(&setting, sampler, outcome, checksum);
-}
-
-static int run_recorded(const bench_sampler *sampler, bench_outcome *outcome, uint64_t *checksum)
-{
-    static const setting setting = {FOL_POLICY_EDF, 1, 50, 25, 4096, run_jobs};
-    return measure(&setting, sampler, outcome, checksum);
-}
-
-static int run_fair_10(const bench_sampler *sampler, bench_outcome *outcome, uint64_t *checksum)
-{
-    static const setting setting = {FOL_POLICY_EEVDF, 1, 10, 10, 0, run_slices};
-    return measure(&setting, sampler, outcome, checksum);
-}
-
-static int run_fair_1000(const bench_sampler *sampler, bench_outcome *outcome, uint64_t *checksum)
-{
-    static const setting setting = {FOL_POLICY_EEVDF, 1, 1000, 1000, 0, run_slices};
-    return measure(&setting, sampler, outcome, checksum);
-}
-
-static int run_fair_100000(const bench_sampler *sampler, bench_outcome *outcome, uint64_t *checksum)
-{
-    static const setting setting = {FOL_POLICY_EEVDF, 1, 100000, 100000, 0, run_slices};
-    return measure(&setting, sampler, outcome, checksum);
-}
+WORKLOAD(edf, FOL_POLICY_EDF, 1, 50, 25, 0, run_jobs)
+WORKLOAD(edf_on_4, FOL_POLICY_EDF, 4, 50, 25, 0, run_jobs)
+WORKLOAD(recorded, FOL_POLICY_EDF, 1, 50, 25, 4096, run_jobs)
+WORKLOAD(fair_10, FOL_POLICY_EEVDF, 1, 10, 10, 0, run_slices)
+WORKLOAD(fair_1000, FOL_POLICY_EEVDF, 1, 1000, 1000, 0, run_slices)
+WORKLOAD(fair_100000, FOL_POLICY_EEVDF, 1, 100000, 100000, 0, run_slices)
 
 int main(int argc, char **argv)
 {
