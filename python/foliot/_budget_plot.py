@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from foliot._budget import SchedulingContext
-from foliot._sim_plot import _axes, _fills, _legend, _used
+from foliot._sim_plot import _fills, _legend, _used, axes_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -50,7 +50,7 @@ def scheduler_budget(scheduler: Scheduler, ax: Any) -> Any:
     if not len(records):
         raise ValueError("the trace is empty: run a frame first.")
     first, last = int(records["start_ns"].min()), int(records["end_ns"].max())
-    _, ax = _axes(ax, 4.0)
+    _, ax = axes_of(ax, 4.0)
     for (context, names), fill in zip(users.items(), _fills(len(users)), strict=True):
         runs, period = _runs(records, names), context.period_ns
         edges = [runs[end] + late for end in ("start", "end") for late in (0, period)]

@@ -301,12 +301,12 @@ def run_graph(
 
 
 @simulate.register
-def _(graph: Graph, options: Mapping[str, Any]) -> GraphResult:
+def simulate_graph(graph: Graph, options: Mapping[str, Any]) -> GraphResult:
     refuse_options(options, (*_OPTIONS, "progress"), "a task graph")
     return run_graph(graph, **options)
 
 
 @simulate.register
-def _(trace: Trace, options: Mapping[str, Any]) -> GraphResult:
+def simulate_trace(trace: Trace, options: Mapping[str, Any]) -> GraphResult:
     refuse_options(options, (*_OPTIONS, "progress"), "a trace")
     return run_graph(Graph.from_trace(trace), **options)

@@ -181,7 +181,7 @@ def _graph_of(value: object, where: str) -> Graph:
 
 @simulate.register(str)
 @simulate.register(os.PathLike)
-def _(path: str | os.PathLike[str], options: Mapping[str, Any]) -> Any:
+def simulate_file(path: str | os.PathLike[str], options: Mapping[str, Any]) -> Any:
     """The workload of a file; what the caller says goes before what the file says."""
     workload = load_workload(path)
     return simulate(workload.what, workload.options | dict(options))
