@@ -24,6 +24,7 @@ and what it tells), ``_trace``, ``_gantt`` and ``plot`` (what each worker did wh
 """
 
 from foliot import analysis, io, plot, policy, sim
+from foliot._account import Account
 from foliot._budget import Depletion, Group, SchedulingContext
 from foliot._component import (
     Bytes,
@@ -70,7 +71,7 @@ from foliot._frame import (
     WorkerStats,
     quarantine,
 )
-from foliot._govern import Account, Accounts, Decision
+from foliot._govern import Accounts, Decision
 from foliot._include import get_include
 from foliot._native import numba_signature
 from foliot._plan import Ambiguity, Conflict, Plan, PlanChanges, SyncPoint

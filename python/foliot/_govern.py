@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from foliot._account import Account
 from foliot._budget import KINDS, LATENCIES, OVERRUNS, Depletion, Group, SchedulingContext
 from foliot._errors import StaleHandleError
 
@@ -18,43 +19,6 @@ if TYPE_CHECKING:
 SYSTEM, GROUP, WORKER = range(3)
 
 _NS = 1e-9
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """A ledger of time: of a system, a group or a worker, the same entries for each.
-
-    Attributes:
-        runtime: nanoseconds on a worker.
-        waited: nanoseconds ready while others ran.
-        virtual_runtime: runtime times 1024 over the weight.
-        jobs: jobs that ended.
-        switches: times it was put on a worker on which it was not.
-        preemptions: times it was taken off one while it had more to do.
-        blocks: times it left one to wait.
-        migrations: times it went on on another worker.
-        steals: times it was taken from another worker's queue.
-        throttles: times it waited for a refill.
-        overruns: budgets used up before its work was done.
-        skipped: jobs that were denied or dropped.
-        misses: deadlines missed.
-        longest_response: nanoseconds from a release to the end of that job, at most.
-    """
-
-    runtime: int
-    waited: int
-    virtual_runtime: int
-    jobs: int
-    switches: int
-    preemptions: int
-    blocks: int
-    migrations: int
-    steals: int
-    throttles: int
-    overruns: int
-    skipped: int
-    misses: int
-    longest_response: int
 
 
 @dataclass(frozen=True, slots=True)

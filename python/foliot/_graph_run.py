@@ -15,6 +15,7 @@ import numpy as np
 from foliot import _checks
 from foliot._graph import Graph
 from foliot._policy import Policy
+from foliot._progress import time_bar
 from foliot._sim_log import LazySequence, PerTask
 from foliot._sim_registry import refuse_options, simulate
 from foliot._trace import Trace
@@ -282,9 +283,7 @@ def run_graph(
         _checks.whole(seed, "seed", 0, 2**64 - 1),
     )
     slots = policy if isinstance(policy, Policy) else None
-    from foliot._sim_tasks import _progress_bar as progress_bar
-
-    with progress_bar(progress, count) as on_progress:
+    with time_bar(progress, count) as on_progress:
         told = graph._handle.run(*options, costs, (*whole, cpu), slots, on_progress)
     for array in (*whole, cpu):
         array.flags.writeable = False

@@ -10,7 +10,7 @@ import sys
 import threading
 import traceback
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol, TypeAlias, cast, overload
 
 from foliot import _core
@@ -21,6 +21,7 @@ from foliot._frame import BackendInfo, Quarantine, RunReport, SchedulerStats, Wo
 from foliot._govern import Accounts, Budgets, Decision, read_decisions
 from foliot._io import IoInfo, read_io
 from foliot._plan import Plan, PlanChanges
+from foliot._progress import progress_bar
 from foliot._schedule import Schedule, takes_turns
 from foliot._system import Query, System
 from foliot._trace import Recording, Trace, read_rings
@@ -437,7 +438,8 @@ class Scheduler(_core.Scheduler):
             )
         bound = -1 if ticks is None else whole(ticks, "ticks=", 0, MAX_TICKS)
         stop = _read_until(until)
-        with _progress_bar(progress, ticks) as on_frame:
+        with progress_bar(progress, ticks, " frames") as bar:
+            on_frame = None if bar is None else bar.update
             answer = self._run(period_ns, dt, bound, stop, on_frame)
         frames, wall_ns, late, dropped, max_late_ns, last, stopped_by = answer
         return RunReport(
@@ -492,22 +494,6 @@ def _read_until(until: Any) -> Callable[[], object] | None:
     if found is not None and not callable(found):
         raise TypeError(f"until= is a threading.Event, a function or None, got {until!r}.")
     return cast("Callable[[], object] | None", found)
-
-
-@contextlib.contextmanager
-def _progress_bar(progress: bool, ticks: int | None) -> Iterator[Callable[[], object] | None]:
-    """What to call after each frame: None, or a step of a progress bar."""
-    if not progress:
-        yield None
-        return
-    try:
-        from tqdm import tqdm
-    except ImportError as error:
-        raise ImportError(
-            "progress=True needs tqdm; install it with: pip install 'foliot[progress]'"
-        ) from error
-    with tqdm(total=ticks, unit=" frames") as bar:
-        yield bar.update
 
 
 def _end_forked_child(error: BaseException | None) -> NoReturn:

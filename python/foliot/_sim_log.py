@@ -107,43 +107,6 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
-    """The ledger of a task, a group or a CPU; times in the units of the set.
-
-    Attributes:
-        runtime: on a CPU; what switches cost is not in it.
-        waited: ready while somebody else ran.
-        virtual_runtime: runtime times 1024 over the weight.
-        jobs: that ended.
-        switches: times it was put on a CPU on which it was not.
-        preemptions: times it was taken off one against its will.
-        blocks: times it left one to wait.
-        migrations: to another CPU.
-        steals: out of another CPU's queue.
-        throttles: waits for a refill.
-        overruns: budgets used up with the job not done.
-        skipped: jobs denied or dropped.
-        misses: jobs that ended after their deadlines.
-        longest_response: from a release to its end.
-    """
-
-    runtime: int
-    waited: int
-    virtual_runtime: int
-    jobs: int
-    switches: int
-    preemptions: int
-    blocks: int
-    migrations: int
-    steals: int
-    throttles: int
-    overruns: int
-    skipped: int
-    misses: int
-    longest_response: int
-
-
-@dataclass(frozen=True, slots=True)
 class BudgetUse:
     """What a context was charged with.
 

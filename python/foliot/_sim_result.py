@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from foliot._account import Account
 from foliot._sim_events import EVENTS, event_rows
 from foliot._sim_log import (
     DECISION_DTYPE,
@@ -21,7 +22,6 @@ from foliot._sim_log import (
     NO_CPU,
     NONE,
     SEGMENT_DTYPE,
-    Account,
     BudgetUse,
     Decision,
     Event,

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -13,6 +12,7 @@ from foliot._budget import KINDS, LATENCIES, OVERRUNS, SchedulingContext
 from foliot._checks import text, whole
 from foliot._core import TaskSimulation
 from foliot._policy import BASES, read_policy
+from foliot._progress import time_bar
 from foliot._sim_log import JOB_DTYPE, Setup
 from foliot._sim_registry import refuse_options, simulate
 from foliot._sim_result import Result
@@ -328,22 +328,6 @@ def _read_tasks(
     return rows
 
 
-@contextlib.contextmanager
-def _progress_bar(progress: object, until: int) -> Iterator[Callable[[int], object] | None]:
-    """What to call with the time now and then: None, or what moves a progress bar."""
-    if not progress:
-        yield None
-        return
-    try:
-        from tqdm import tqdm
-    except ImportError as error:
-        raise ImportError(
-            "progress=True needs tqdm; install it with: pip install 'foliot[progress]'"
-        ) from error
-    with tqdm(total=until, unit=" units", unit_scale=True) as bar:
-        yield lambda now: bar.update(now - bar.n)
-
-
 @simulate.register
 def simulate_tasks(tasks: TaskSet, options: Mapping[str, Any]) -> Result:
     """Simulate a task set; see ``foliot.sim.run``."""
@@ -382,7 +366,7 @@ def simulate_tasks(tasks: TaskSet, options: Mapping[str, Any]) -> Result:
         segments=bool(options.get("segments", jobs <= _SEGMENTS_AUTO)),
         sample=whole(options.get("lag_every", 0), "lag_every=", 0, TIME_MAX),
     )
-    with _progress_bar(options.get("progress"), until) as on_progress:
+    with time_bar(options.get("progress"), until) as on_progress:
         core.run(on_progress)
     setup = Setup(
         tasks=tasks,

@@ -19,9 +19,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from foliot._account import Account
 from foliot._graph import Graph
 from foliot._graph_run import GraphJob, GraphResult
-from foliot._sim_log import Account, BudgetUse, Decision, Event, Job
+from foliot._sim_log import BudgetUse, Decision, Event, Job
 from foliot._sim_registry import simulate
 from foliot._sim_result import Result
 

@@ -278,7 +278,7 @@ def test_progress_is_told_and_its_error_comes_out(monkeypatch):
     def failing(progress, until):
         yield fail
 
-    monkeypatch.setattr(_sim_tasks, "_progress_bar", failing)
+    monkeypatch.setattr(_sim_tasks, "time_bar", failing)
     with pytest.raises(LookupError):
         fo.sim.run(PAIR, until=35)
 
