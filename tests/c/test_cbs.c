@@ -12,49 +12,56 @@ static fol_cbs make(int64_t budget, int64_t period, int64_t deadline, bool is_ha
     return server;
 }
 
+/* Work has arrived at time 0. */
+static fol_cbs make_woken(int64_t budget, int64_t period, int64_t deadline, bool is_hard)
+{
+    fol_cbs server = make(budget, period, deadline, is_hard);
+    CHECK(fol_cbs_wake(&server, 0));
+    return server;
+}
+
+/* So much is left until that deadline. */
+static bool has(const fol_cbs *server, int64_t budget, int64_t deadline)
+{
+    bool is_left = CHECK_EQ(server->budget, budget);
+    return CHECK_EQ(server->deadline, deadline) && is_left;
+}
+
 static void test_first_wake_begins_anew(void)
 {
     fol_cbs server = make(2, 10, 10, true);
     CHECK(fol_cbs_wake(&server, 3));
-    CHECK_EQ(server.budget, 2);
-    CHECK_EQ(server.deadline, 13);
+    CHECK(has(&server, 2, 13));
 }
 
 static void test_wake_keeps_a_budget_that_is_within_its_share(void)
 {
-    fol_cbs server = make(4, 10, 10, true);
-    fol_cbs_wake(&server, 0);
+    fol_cbs server = make_woken(4, 10, 10, true);
     CHECK(!fol_cbs_charge(&server, 2, 2));
     /* 2 * 10 <= (10 - 5) * 4 */
     CHECK(fol_cbs_wake(&server, 5));
-    CHECK_EQ(server.budget, 2);
-    CHECK_EQ(server.deadline, 10);
+    CHECK(has(&server, 2, 10));
 }
 
 static void test_wake_with_more_than_its_share_begins_anew(void)
 {
-    fol_cbs server = make(4, 10, 10, true);
-    fol_cbs_wake(&server, 0);
+    fol_cbs server = make_woken(4, 10, 10, true);
     fol_cbs_charge(&server, 2, 2);
     CHECK(fol_cbs_wake(&server, 6));
-    CHECK_EQ(server.budget, 4);
-    CHECK_EQ(server.deadline, 16);
+    CHECK(has(&server, 4, 16));
 }
 
 static void test_wake_at_the_deadline_begins_anew(void)
 {
-    fol_cbs server = make(4, 10, 10, true);
-    fol_cbs_wake(&server, 0);
+    fol_cbs server = make_woken(4, 10, 10, true);
     fol_cbs_charge(&server, 1, 1);
     CHECK(fol_cbs_wake(&server, 10));
-    CHECK_EQ(server.budget, 4);
-    CHECK_EQ(server.deadline, 20);
+    CHECK(has(&server, 4, 20));
 }
 
 static void test_hard_server_waits_for_its_next_period(void)
 {
-    fol_cbs server = make(2, 10, 10, true);
-    fol_cbs_wake(&server, 0);
+    fol_cbs server = make_woken(2, 10, 10, true);
     CHECK(fol_cbs_charge(&server, 2, 2));
     CHECK_EQ(server.throttled_until, 10);
     CHECK_EQ(fol_cbs_available(&server, 9), 0);
@@ -64,39 +71,33 @@ static void test_hard_server_waits_for_its_next_period(void)
     CHECK_EQ(server.budget, 0);
     CHECK(fol_cbs_ready(&server, 10));
     CHECK(fol_cbs_unblock(&server, 10));
-    CHECK_EQ(server.budget, 2);
-    CHECK_EQ(server.deadline, 20);
+    CHECK(has(&server, 2, 20));
 }
 
 static void test_debt_is_paid_from_the_next_budget(void)
 {
-    fol_cbs server = make(4, 10, 10, true);
-    fol_cbs_wake(&server, 0);
+    fol_cbs server = make_woken(4, 10, 10, true);
     CHECK(fol_cbs_charge(&server, 5, 5));
     CHECK_EQ(server.budget, -1);
     CHECK_EQ(server.throttled_until, 10);
     CHECK(fol_cbs_wake(&server, 10));
-    CHECK_EQ(server.budget, 3);
-    CHECK_EQ(server.deadline, 20);
+    CHECK(has(&server, 3, 20));
 }
 
 static void test_debt_of_several_budgets_waits_for_as_many_periods(void)
 {
-    fol_cbs server = make(2, 10, 10, true);
-    fol_cbs_wake(&server, 0);
+    fol_cbs server = make_woken(2, 10, 10, true);
     CHECK(fol_cbs_charge(&server, 6, 6));
     /* -4, -2, 0, 2 */
     CHECK_EQ(server.throttled_until, 30);
     CHECK(!fol_cbs_unblock(&server, 29));
     CHECK(fol_cbs_unblock(&server, 30));
-    CHECK_EQ(server.budget, 2);
-    CHECK_EQ(server.deadline, 40);
+    CHECK(has(&server, 2, 40));
 }
 
 static void test_more_debt_while_throttled_makes_the_wait_longer(void)
 {
-    fol_cbs server = make(2, 10, 10, true);
-    fol_cbs_wake(&server, 0);
+    fol_cbs server = make_woken(2, 10, 10, true);
     CHECK(fol_cbs_charge(&server, 2, 2));
     CHECK(!fol_cbs_charge(&server, 2, 4));
     CHECK_EQ(server.throttled_until, 20);
@@ -105,45 +106,36 @@ static void test_more_debt_while_throttled_makes_the_wait_longer(void)
 
 static void test_soft_server_goes_on_with_a_later_deadline(void)
 {
-    fol_cbs server = make(2, 10, 10, false);
-    fol_cbs_wake(&server, 0);
+    fol_cbs server = make_woken(2, 10, 10, false);
     CHECK(fol_cbs_charge(&server, 7, 7));
     /* -5, -3, -1, 1 */
-    CHECK_EQ(server.budget, 1);
-    CHECK_EQ(server.deadline, 40);
+    CHECK(has(&server, 1, 40));
     CHECK(fol_cbs_ready(&server, 7));
     CHECK_EQ(server.throttled_until, 0);
 }
 
 static void test_deadline_that_is_over_restarts_from_now(void)
 {
-    fol_cbs soft = make(4, 10, 10, false);
-    fol_cbs_wake(&soft, 0);
+    fol_cbs soft = make_woken(4, 10, 10, false);
     CHECK(fol_cbs_charge(&soft, 5, 25));
-    CHECK_EQ(soft.budget, 3);
-    CHECK_EQ(soft.deadline, 35);
-    fol_cbs hard = make(4, 10, 10, true);
-    fol_cbs_wake(&hard, 0);
+    CHECK(has(&soft, 3, 35));
+    fol_cbs hard = make_woken(4, 10, 10, true);
     CHECK(fol_cbs_charge(&hard, 4, 4));
     CHECK(fol_cbs_unblock(&hard, 57));
-    CHECK_EQ(hard.budget, 4);
-    CHECK_EQ(hard.deadline, 67);
+    CHECK(has(&hard, 4, 67));
 }
 
 static void test_hard_server_charged_after_its_next_period_began_goes_on(void)
 {
-    fol_cbs server = make(4, 10, 10, true);
-    fol_cbs_wake(&server, 0);
+    fol_cbs server = make_woken(4, 10, 10, true);
     CHECK(fol_cbs_charge(&server, 5, 14));
     CHECK(fol_cbs_ready(&server, 14));
-    CHECK_EQ(server.budget, 3);
-    CHECK_EQ(server.deadline, 20);
+    CHECK(has(&server, 3, 20));
 }
 
 static void test_periods_that_went_by_unused_pay_no_debt(void)
 {
-    fol_cbs server = make(1, 4, 4, true);
-    fol_cbs_wake(&server, 0);
+    fol_cbs server = make_woken(1, 4, 4, true);
     CHECK(fol_cbs_unblock(&server, 20));
     /* Of a debt of five one is paid by the period that has begun; those to come pay the rest. */
     CHECK(fol_cbs_charge(&server, 6, 26));
@@ -153,19 +145,16 @@ static void test_periods_that_went_by_unused_pay_no_debt(void)
 
 static void test_constrained_wake_cuts_the_budget_to_its_share(void)
 {
-    fol_cbs server = make(4, 20, 10, true);
-    fol_cbs_wake(&server, 0);
+    fol_cbs server = make_woken(4, 20, 10, true);
     fol_cbs_charge(&server, 1, 1);
     /* 3 * 10 > (10 - 6) * 4: its share until the deadline is 1.6, rounded down. */
     CHECK(fol_cbs_wake(&server, 6));
-    CHECK_EQ(server.budget, 1);
-    CHECK_EQ(server.deadline, 10);
+    CHECK(has(&server, 1, 10));
 }
 
 static void test_constrained_wake_with_no_share_left_waits_for_the_period(void)
 {
-    fol_cbs server = make(2, 20, 10, true);
-    fol_cbs_wake(&server, 0);
+    fol_cbs server = make_woken(2, 20, 10, true);
     fol_cbs_charge(&server, 1, 1);
     CHECK(!fol_cbs_wake(&server, 9));
     CHECK_EQ(server.throttled_until, 20);
@@ -175,14 +164,12 @@ static void test_constrained_wake_with_no_share_left_waits_for_the_period(void)
 
 static void test_constrained_wake_past_the_deadline_waits_for_the_period(void)
 {
-    fol_cbs server = make(4, 20, 10, true);
-    fol_cbs_wake(&server, 0);
+    fol_cbs server = make_woken(4, 20, 10, true);
     fol_cbs_charge(&server, 1, 1);
     CHECK(!fol_cbs_wake(&server, 12));
     CHECK_EQ(server.throttled_until, 20);
     CHECK(fol_cbs_wake(&server, 20));
-    CHECK_EQ(server.budget, 4);
-    CHECK_EQ(server.deadline, 30);
+    CHECK(has(&server, 4, 30));
     fol_cbs_charge(&server, 1, 21);
     CHECK(fol_cbs_wake(&server, 45));
     CHECK_EQ(server.deadline, 55);
@@ -197,23 +184,19 @@ static void test_constrained_server_may_begin_before_its_first_period_is_over(vo
 
 static void test_constrained_soft_wake_past_the_deadline_gets_the_next_one(void)
 {
-    fol_cbs server = make(4, 20, 10, false);
-    fol_cbs_wake(&server, 0);
+    fol_cbs server = make_woken(4, 20, 10, false);
     fol_cbs_charge(&server, 1, 1);
     CHECK(fol_cbs_wake(&server, 12));
-    CHECK_EQ(server.budget, 4);
-    CHECK_EQ(server.deadline, 30);
+    CHECK(has(&server, 4, 30));
 }
 
 static void test_share_is_compared_without_overflow(void)
 {
     const int64_t most = FOL_BUDGET_MAX_PERIOD;
-    fol_cbs server = make(most - 1, most, most, true);
-    fol_cbs_wake(&server, 0);
+    fol_cbs server = make_woken(most - 1, most, most, true);
     fol_cbs_charge(&server, most / 2, most / 2);
     CHECK(fol_cbs_wake(&server, most / 2));
-    CHECK_EQ(server.budget, most - 1 - most / 2);
-    CHECK_EQ(server.deadline, most);
+    CHECK(has(&server, most - 1 - most / 2, most));
 }
 
 static void test_debt_beyond_the_end_of_time_shuts_out_for_good(void)
@@ -226,8 +209,7 @@ static void test_debt_beyond_the_end_of_time_shuts_out_for_good(void)
     CHECK(!fol_cbs_wake(&server, FOL_BUDGET_MAX_TIME));
     CHECK(!fol_cbs_ready(&server, FOL_BUDGET_MAX_TIME));
     fol_cbs_invariants(&server);
-    fol_cbs soft = make(1, FOL_BUDGET_MAX_PERIOD, FOL_BUDGET_MAX_PERIOD, false);
-    fol_cbs_wake(&soft, 0);
+    fol_cbs soft = make_woken(1, FOL_BUDGET_MAX_PERIOD, FOL_BUDGET_MAX_PERIOD, false);
     fol_cbs_charge(&soft, FOL_BUDGET_MAX_TIME, 0);
     CHECK_EQ(soft.budget, 1);
     CHECK(soft.deadline > FOL_BUDGET_MAX_TIME);
