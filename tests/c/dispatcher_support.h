@@ -26,6 +26,18 @@ static inline fol_dispatcher *new_dispatcher(const fol_dispatcher_config *config
     return dispatcher;
 }
 
+static inline fol_dispatcher *dispatcher_of(fol_policy_kind policy, uint32_t cpus)
+{
+    fol_dispatcher_config config = config_of(policy, cpus);
+    return new_dispatcher(&config);
+}
+
+static inline void end_dispatcher(fol_dispatcher *dispatcher)
+{
+    CHECK(fol_dispatcher_invariants(dispatcher));
+    fol_dispatcher_destroy(dispatcher);
+}
+
 static inline fol_runnable_options plain_options(void)
 {
     return (fol_runnable_options){.weight = 1024, .latency = 1};

@@ -21,6 +21,14 @@ static uint64_t context_with(fol_dispatcher *dispatcher, const fol_context_optio
     return context;
 }
 
+/* One with a server's budget of its own. */
+static uint32_t add_served(fol_dispatcher *dispatcher, fol_context_kind kind, int64_t budget,
+                           int64_t period)
+{
+    fol_context_options options = {.kind = kind, .refills = 2, .budget = budget, .period = period};
+    return add_on(dispatcher, context_with(dispatcher, &options));
+}
+
 typedef struct fixture {
     fol_dispatcher *dispatcher;
     uint64_t context;
@@ -38,19 +46,24 @@ static void begin(fixture *self, fol_policy_kind policy, fol_overrun overrun)
     self->other = add_plain(self->dispatcher);
 }
 
-/* The hog runs for its budget and is asked. */
-static fol_ran exhaust(fixture *self)
+/* The hog gets a job at 0, runs for so long and comes to a point. */
+static fol_ran run_hog(fixture *self, int64_t used, fol_point point)
 {
     CHECK_EQ(release_due(self->dispatcher, self->hog, 0, 5), FOL_RELEASE_TAKEN);
     CHECK_EQ(pick_on(self->dispatcher, 0, 0), self->hog);
     CHECK_EQ(last_grant.time, 2);
-    return ran_on(self->dispatcher, 0, 2, 2, FOL_POINT_MORE);
+    return ran_on(self->dispatcher, 0, used, used, point);
+}
+
+/* The hog runs for its budget and is asked. */
+static fol_ran exhaust(fixture *self)
+{
+    return run_hog(self, 2, FOL_POINT_MORE);
 }
 
 static void end(fixture *self)
 {
-    CHECK(fol_dispatcher_invariants(self->dispatcher));
-    fol_dispatcher_destroy(self->dispatcher);
+    end_dispatcher(self->dispatcher);
 }
 
 static void test_a_throttled_one_waits_exactly_until_its_refill(void)
@@ -100,9 +113,7 @@ static void test_a_debt_of_coarse_points_is_carried(void)
 {
     fixture self;
     begin(&self, FOL_POLICY_EDF, FOL_OVERRUN_THROTTLE);
-    release_due(self.dispatcher, self.hog, 0, 5);
-    pick_on(self.dispatcher, 0, 0);
-    CHECK_EQ(ran_on(self.dispatcher, 0, 5, 5, FOL_POINT_MORE), FOL_RAN_OFF);
+    CHECK_EQ(run_hog(&self, 5, FOL_POINT_MORE), FOL_RAN_OFF);
     const fol_decision *decision = last_of(self.dispatcher, FOL_DECISION_THROTTLE);
     CHECK(decision->numbers[0] == 5 && decision->numbers[2] > 10);
     fol_context_stats stats;
@@ -115,9 +126,7 @@ static void test_a_job_that_ends_with_its_budget_is_no_overrun(void)
 {
     fixture self;
     begin(&self, FOL_POLICY_EDF, FOL_OVERRUN_KILL);
-    release_due(self.dispatcher, self.hog, 0, 5);
-    pick_on(self.dispatcher, 0, 0);
-    CHECK_EQ(ran_on(self.dispatcher, 0, 2, 2, FOL_POINT_DONE), FOL_RAN_ENDED);
+    CHECK_EQ(run_hog(&self, 2, FOL_POINT_DONE), FOL_RAN_ENDED);
     CHECK_EQ(fol_dispatcher_account(self.dispatcher, self.hog)->overruns, 0);
     CHECK_EQ(release_due(self.dispatcher, self.hog, 3, 5), FOL_RELEASE_TAKEN);
     CHECK_EQ(fol_dispatcher_state(self.dispatcher, self.hog), FOL_RUNNABLE_THROTTLED);
@@ -223,9 +232,7 @@ static void test_a_job_released_without_budget_runs_on_slack_when_it_only_notifi
 {
     fixture self;
     begin(&self, FOL_POLICY_EDF, FOL_OVERRUN_NOTIFY);
-    release_due(self.dispatcher, self.hog, 0, 5);
-    pick_on(self.dispatcher, 0, 0);
-    CHECK_EQ(ran_on(self.dispatcher, 0, 2, 2, FOL_POINT_DONE), FOL_RAN_ENDED);
+    CHECK_EQ(run_hog(&self, 2, FOL_POINT_DONE), FOL_RAN_ENDED);
     CHECK_EQ(release_due(self.dispatcher, self.hog, 3, 5), FOL_RELEASE_TAKEN);
     release_due(self.dispatcher, self.other, 3, 99);
     CHECK_EQ(pick_on(self.dispatcher, 0, 3), self.other);
@@ -240,9 +247,7 @@ static void test_a_blocked_one_without_budget_waits_after_its_wake(void)
 {
     fixture self;
     begin(&self, FOL_POLICY_EDF, FOL_OVERRUN_SKIP);
-    release_due(self.dispatcher, self.hog, 0, 5);
-    pick_on(self.dispatcher, 0, 0);
-    CHECK_EQ(ran_on(self.dispatcher, 0, 2, 2, FOL_POINT_BLOCKED), FOL_RAN_OFF);
+    CHECK_EQ(run_hog(&self, 2, FOL_POINT_BLOCKED), FOL_RAN_OFF);
     fol_dispatcher_wake(self.dispatcher, self.hog, 3);
     CHECK_EQ(fol_dispatcher_state(self.dispatcher, self.hog), FOL_RUNNABLE_THROTTLED);
     CHECK_EQ(pick_on(self.dispatcher, 0, 10), self.hog);
@@ -251,60 +256,62 @@ static void test_a_blocked_one_without_budget_waits_after_its_wake(void)
     end(&self);
 }
 
+/* Two CPUs, two that share 4 in each 10, and one beside them. */
+typedef struct siblings {
+    fol_dispatcher *dispatcher;
+    uint32_t first;
+    uint32_t second;
+    uint32_t other;
+} siblings;
+
+static void begin_siblings(siblings *self)
+{
+    fol_context_options options = sporadic(FOL_OVERRUN_THROTTLE, 4, 10);
+    self->dispatcher = dispatcher_of(FOL_POLICY_EDF, 2);
+    uint64_t context = context_with(self->dispatcher, &options);
+    self->first = add_on(self->dispatcher, context);
+    self->second = add_on(self->dispatcher, context);
+    self->other = add_plain(self->dispatcher);
+}
+
 static void test_a_budget_is_spent_by_one_at_a_time(void)
 {
-    fol_dispatcher_config config = config_of(FOL_POLICY_EDF, 2);
-    fol_dispatcher *dispatcher = new_dispatcher(&config);
-    fol_context_options options = sporadic(FOL_OVERRUN_THROTTLE, 4, 10);
-    uint64_t context = context_with(dispatcher, &options);
-    uint32_t a = add_on(dispatcher, context);
-    uint32_t b = add_on(dispatcher, context);
-    uint32_t c = add_plain(dispatcher);
-    release_due(dispatcher, a, 0, 5);
-    release_due(dispatcher, b, 0, 6);
-    release_due(dispatcher, c, 0, 9);
-    CHECK_EQ(pick_on(dispatcher, 0, 0), a);
-    CHECK_EQ(pick_on(dispatcher, 1, 0), c);
-    CHECK_EQ(fol_dispatcher_state(dispatcher, b), FOL_RUNNABLE_HELD);
-    CHECK_EQ(ran_on(dispatcher, 0, 3, 3, FOL_POINT_DONE), FOL_RAN_ENDED);
-    CHECK_EQ(pick_on(dispatcher, 0, 3), b);
+    siblings self;
+    begin_siblings(&self);
+    release_due(self.dispatcher, self.first, 0, 5);
+    release_due(self.dispatcher, self.second, 0, 6);
+    release_due(self.dispatcher, self.other, 0, 9);
+    CHECK_EQ(pick_on(self.dispatcher, 0, 0), self.first);
+    CHECK_EQ(pick_on(self.dispatcher, 1, 0), self.other);
+    CHECK_EQ(fol_dispatcher_state(self.dispatcher, self.second), FOL_RUNNABLE_HELD);
+    CHECK_EQ(ran_on(self.dispatcher, 0, 3, 3, FOL_POINT_DONE), FOL_RAN_ENDED);
+    CHECK_EQ(pick_on(self.dispatcher, 0, 3), self.second);
     CHECK_EQ(last_grant.time, 1);
-    CHECK_EQ(fol_dispatcher_account(dispatcher, b)->waited, 3);
-    CHECK(fol_dispatcher_invariants(dispatcher));
-    fol_dispatcher_destroy(dispatcher);
+    CHECK_EQ(fol_dispatcher_account(self.dispatcher, self.second)->waited, 3);
+    end_dispatcher(self.dispatcher);
 }
 
 static void test_a_sibling_that_is_first_takes_the_place_of_the_holder(void)
 {
-    fol_dispatcher_config config = config_of(FOL_POLICY_EDF, 2);
-    fol_dispatcher *dispatcher = new_dispatcher(&config);
-    fol_context_options options = sporadic(FOL_OVERRUN_THROTTLE, 4, 10);
-    uint64_t context = context_with(dispatcher, &options);
-    uint32_t a = add_on(dispatcher, context);
-    uint32_t b = add_on(dispatcher, context);
-    uint32_t c = add_plain(dispatcher);
-    release_due(dispatcher, a, 0, 5);
-    release_due(dispatcher, c, 0, 99);
-    CHECK_EQ(pick_on(dispatcher, 0, 0), a);
-    CHECK_EQ(pick_on(dispatcher, 1, 0), c);
-    release_due(dispatcher, b, 1, 3);
-    CHECK_EQ(fol_dispatcher_displaced(dispatcher, 1), 0);
-    CHECK_EQ(ran_on(dispatcher, 0, 1, 1, FOL_POINT_MORE), FOL_RAN_OFF);
-    CHECK_EQ(pick_on(dispatcher, 0, 1), b);
+    siblings self;
+    begin_siblings(&self);
+    release_due(self.dispatcher, self.first, 0, 5);
+    release_due(self.dispatcher, self.other, 0, 99);
+    CHECK_EQ(pick_on(self.dispatcher, 0, 0), self.first);
+    CHECK_EQ(pick_on(self.dispatcher, 1, 0), self.other);
+    release_due(self.dispatcher, self.second, 1, 3);
+    CHECK_EQ(fol_dispatcher_displaced(self.dispatcher, 1), 0);
+    CHECK_EQ(ran_on(self.dispatcher, 0, 1, 1, FOL_POINT_MORE), FOL_RAN_OFF);
+    CHECK_EQ(pick_on(self.dispatcher, 0, 1), self.second);
     CHECK_EQ(last_grant.time, 3);
-    CHECK(fol_dispatcher_invariants(dispatcher));
-    fol_dispatcher_destroy(dispatcher);
+    end_dispatcher(self.dispatcher);
 }
 
 static void test_cbs_goes_by_the_deadlines_of_servers_and_then_by_shares(void)
 {
-    fol_dispatcher_config config = config_of(FOL_POLICY_CBS, 1);
-    fol_dispatcher *dispatcher = new_dispatcher(&config);
-    fol_context_options options = {
-        .kind = FOL_CONTEXT_CBS_HARD, .refills = 2, .budget = 3, .period = 20};
-    uint32_t late = add_on(dispatcher, context_with(dispatcher, &options));
-    options.period = 10;
-    uint32_t soon = add_on(dispatcher, context_with(dispatcher, &options));
+    fol_dispatcher *dispatcher = dispatcher_of(FOL_POLICY_CBS, 1);
+    uint32_t late = add_served(dispatcher, FOL_CONTEXT_CBS_HARD, 3, 20);
+    uint32_t soon = add_served(dispatcher, FOL_CONTEXT_CBS_HARD, 3, 10);
     uint32_t fair = add_plain(dispatcher);
     release_due(dispatcher, fair, 0, 1);
     release_due(dispatcher, late, 0, 2);
@@ -316,19 +323,14 @@ static void test_cbs_goes_by_the_deadlines_of_servers_and_then_by_shares(void)
     CHECK_EQ(pick_on(dispatcher, 0, 3), late);
     CHECK_EQ(ran_on(dispatcher, 0, 2, 5, FOL_POINT_DONE), FOL_RAN_ENDED);
     CHECK_EQ(pick_on(dispatcher, 0, 5), fair);
-    CHECK(fol_dispatcher_invariants(dispatcher));
-    fol_dispatcher_destroy(dispatcher);
+    end_dispatcher(dispatcher);
 }
 
 static void test_a_soft_server_goes_on_with_a_later_deadline(void)
 {
-    fol_dispatcher_config config = config_of(FOL_POLICY_CBS, 1);
-    fol_dispatcher *dispatcher = new_dispatcher(&config);
-    fol_context_options options = {
-        .kind = FOL_CONTEXT_CBS_SOFT, .refills = 2, .budget = 3, .period = 10};
-    uint32_t soft = add_on(dispatcher, context_with(dispatcher, &options));
-    options.period = 15;
-    uint32_t other = add_on(dispatcher, context_with(dispatcher, &options));
+    fol_dispatcher *dispatcher = dispatcher_of(FOL_POLICY_CBS, 1);
+    uint32_t soft = add_served(dispatcher, FOL_CONTEXT_CBS_SOFT, 3, 10);
+    uint32_t other = add_served(dispatcher, FOL_CONTEXT_CBS_SOFT, 3, 15);
     release_at(dispatcher, soft, 0);
     release_at(dispatcher, other, 0);
     CHECK_EQ(pick_on(dispatcher, 0, 0), soft);
@@ -341,8 +343,7 @@ static void test_a_soft_server_goes_on_with_a_later_deadline(void)
     CHECK_EQ(ran_on(dispatcher, 0, 2, 8, FOL_POINT_MORE), FOL_RAN_ON);
     CHECK_EQ(last_grant.time, 1);
     CHECK_EQ(fol_dispatcher_account(dispatcher, soft)->overruns, 0);
-    CHECK(fol_dispatcher_invariants(dispatcher));
-    fol_dispatcher_destroy(dispatcher);
+    end_dispatcher(dispatcher);
 }
 
 static void test_who_runs_on_a_revoked_context_is_told_at_its_next_point(void)
@@ -379,8 +380,7 @@ static void test_a_job_that_is_done_when_its_context_goes_has_ended(void)
 static void test_a_context_keeps_its_users_on_its_cpus(void)
 {
     for (fol_policy_kind policy = 0; policy < FOL_POLICY_KINDS; policy++) {
-        fol_dispatcher_config config = config_of(policy, 2);
-        fol_dispatcher *dispatcher = new_dispatcher(&config);
+        fol_dispatcher *dispatcher = dispatcher_of(policy, 2);
         fol_context_options options = sporadic(FOL_OVERRUN_DEMOTE, 4, 10);
         options.cpus[0] = 2;
         uint32_t bound = add_on(dispatcher, context_with(dispatcher, &options));
@@ -391,15 +391,13 @@ static void test_a_context_keeps_its_users_on_its_cpus(void)
         CHECK_EQ(pick_on(dispatcher, 0, 0), free);
         CHECK_EQ(pick_on(dispatcher, 1, 0), bound);
         CHECK_EQ(ran_on(dispatcher, 1, 4, 4, FOL_POINT_MORE), FOL_RAN_ON);
-        CHECK(fol_dispatcher_invariants(dispatcher));
-        fol_dispatcher_destroy(dispatcher);
+        end_dispatcher(dispatcher);
     }
 }
 
 static void test_a_bound_one_displaces_only_where_it_may_run(void)
 {
-    fol_dispatcher_config config = config_of(FOL_POLICY_EDF, 2);
-    fol_dispatcher *dispatcher = new_dispatcher(&config);
+    fol_dispatcher *dispatcher = dispatcher_of(FOL_POLICY_EDF, 2);
     fol_context_options options = sporadic(FOL_OVERRUN_THROTTLE, 4, 10);
     options.cpus[0] = 1;
     uint32_t bound = add_on(dispatcher, context_with(dispatcher, &options));
@@ -417,8 +415,7 @@ static void test_a_bound_one_displaces_only_where_it_may_run(void)
     CHECK_EQ(fol_dispatcher_displaced(dispatcher, 1), 1);
     CHECK_EQ(ran_on(dispatcher, 1, 1, 1, FOL_POINT_MORE), FOL_RAN_OFF);
     CHECK_EQ(pick_on(dispatcher, 1, 1), a);
-    CHECK(fol_dispatcher_invariants(dispatcher));
-    fol_dispatcher_destroy(dispatcher);
+    end_dispatcher(dispatcher);
 }
 
 static void test_contexts_that_cannot_be_are_refused(void)
@@ -469,8 +466,7 @@ static void test_without_room_for_contexts_every_handle_is_stale(void)
 static void run_history(uint64_t seed, fol_policy_kind policy, uint32_t cpus)
 {
     static int64_t used_by[HISTORY + 1]; /* use before each time */
-    fol_dispatcher_config config = config_of(policy, cpus);
-    fol_dispatcher *dispatcher = new_dispatcher(&config);
+    fol_dispatcher *dispatcher = dispatcher_of(policy, cpus);
     int64_t period = 5 + draw_below(&seed, 30);
     int64_t budget = 1 + draw_below(&seed, (uint32_t)period);
     fol_context_options options = sporadic(

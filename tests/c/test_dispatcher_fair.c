@@ -46,6 +46,14 @@ static uint32_t add_weighted(fol_dispatcher *dispatcher, uint32_t weight, uint32
     return id;
 }
 
+static uint32_t add_group(fol_dispatcher *dispatcher)
+{
+    fol_group_options options = {.weight = 1024, .latency = 1};
+    uint32_t group = 0;
+    CHECK_EQ(fol_dispatcher_add_group(dispatcher, &options, &group), 0);
+    return group;
+}
+
 static int64_t runtime_of(const fol_dispatcher *dispatcher, uint32_t id)
 {
     return fol_dispatcher_account(dispatcher, id)->runtime;
@@ -76,9 +84,7 @@ static void test_a_groups_share_does_not_grow_with_its_members(void)
 {
     fol_dispatcher_config config = config_of(FOL_POLICY_EEVDF, 1);
     fol_dispatcher *dispatcher = new_dispatcher(&config);
-    fol_group_options options = {.weight = 1024, .latency = 1};
-    uint32_t group;
-    CHECK_EQ(fol_dispatcher_add_group(dispatcher, &options, &group), 0);
+    uint32_t group = add_group(dispatcher);
     uint32_t alone = add_weighted(dispatcher, 1024, 0);
     for (uint32_t i = 0; i < 4; i++) {
         add_weighted(dispatcher, 1024, group);
@@ -97,9 +103,7 @@ static void test_another_weight_holds_from_then_on(void)
 {
     fol_dispatcher_config config = config_of(FOL_POLICY_EEVDF, 1);
     fol_dispatcher *dispatcher = new_dispatcher(&config);
-    fol_group_options options = {.weight = 1024, .latency = 1};
-    uint32_t group;
-    CHECK_EQ(fol_dispatcher_add_group(dispatcher, &options, &group), 0);
+    uint32_t group = add_group(dispatcher);
     uint32_t a = add_weighted(dispatcher, 1024, 0);
     uint32_t b = add_weighted(dispatcher, 1024, group);
     CHECK_EQ(fol_dispatcher_set_weight(dispatcher, a, 3072, 0), 0);
@@ -160,8 +164,7 @@ static void test_a_short_sleeper_runs_soon_after_it_wakes(void)
 
 static void test_who_leaves_ahead_of_its_share_is_delayed_and_that_is_recorded(void)
 {
-    fol_dispatcher_config config = config_of(FOL_POLICY_EEVDF, 1);
-    fol_dispatcher *dispatcher = new_dispatcher(&config);
+    fol_dispatcher *dispatcher = dispatcher_of(FOL_POLICY_EEVDF, 1);
     uint32_t a = add_weighted(dispatcher, 1024, 0);
     add_weighted(dispatcher, 1024, 0);
     CHECK_EQ(pick_on(dispatcher, 0, 0), a);
@@ -170,14 +173,12 @@ static void test_who_leaves_ahead_of_its_share_is_delayed_and_that_is_recorded(v
     CHECK(decision != NULL && decision->runnable == a && decision->numbers[0] == -15);
     CHECK_EQ(fol_dispatcher_lag(dispatcher, a), -15);
     CHECK_EQ(fol_dispatcher_ready_count(dispatcher), 1);
-    CHECK(fol_dispatcher_invariants(dispatcher));
-    fol_dispatcher_destroy(dispatcher);
+    end_dispatcher(dispatcher);
 }
 
 static void test_who_joins_is_placed_by_what_the_running_one_has_used_by_then(void)
 {
-    fol_dispatcher_config config = config_of(FOL_POLICY_EEVDF, 1);
-    fol_dispatcher *dispatcher = new_dispatcher(&config);
+    fol_dispatcher *dispatcher = dispatcher_of(FOL_POLICY_EEVDF, 1);
     uint32_t a = add_weighted(dispatcher, 1024, 0);
     uint32_t b = add_plain(dispatcher);
     CHECK_EQ(pick_on(dispatcher, 0, 0), a);
@@ -194,8 +195,7 @@ static void test_who_joins_is_placed_by_what_the_running_one_has_used_by_then(vo
 
 static void test_what_is_ordered_displaces_what_shares(void)
 {
-    fol_dispatcher_config config = config_of(FOL_POLICY_CBS, 1);
-    fol_dispatcher *dispatcher = new_dispatcher(&config);
+    fol_dispatcher *dispatcher = dispatcher_of(FOL_POLICY_CBS, 1);
     fol_context_options options = {
         .kind = FOL_CONTEXT_CBS_HARD, .refills = 2, .budget = 3, .period = 20};
     uint64_t context;
@@ -237,8 +237,7 @@ static void test_a_pinned_one_runs_at_home_only(void)
     CHECK_EQ(pick_on(dispatcher, 0, 1), FOL_NO_RUNNABLE);
     CHECK_EQ(ran_on(dispatcher, 1, 1, 1, FOL_POINT_MORE), FOL_RAN_OFF);
     CHECK_EQ(pick_on(dispatcher, 1, 1), b);
-    CHECK(fol_dispatcher_invariants(dispatcher));
-    fol_dispatcher_destroy(dispatcher);
+    end_dispatcher(dispatcher);
 }
 
 static void test_an_idle_cpu_takes_from_the_next_queue_in_the_circle(void)
@@ -259,8 +258,7 @@ static void test_an_idle_cpu_takes_from_the_next_queue_in_the_circle(void)
         release_due(dispatcher, far, 5, 9);
         CHECK_EQ(pick_on(dispatcher, 1, 5), far);
         CHECK(!last_grant.is_stolen && !last_grant.is_switch);
-        CHECK(fol_dispatcher_invariants(dispatcher));
-        fol_dispatcher_destroy(dispatcher);
+        end_dispatcher(dispatcher);
     }
 }
 
@@ -280,16 +278,13 @@ static void test_an_arrival_displaces_at_home_only_when_no_cpu_is_idle(void)
     CHECK_EQ(fol_dispatcher_displaced(dispatcher, 1), 0);
     CHECK_EQ(ran_on(dispatcher, 0, 1, 1, FOL_POINT_MORE), FOL_RAN_OFF);
     CHECK_EQ(pick_on(dispatcher, 0, 1), b);
-    CHECK(fol_dispatcher_invariants(dispatcher));
-    fol_dispatcher_destroy(dispatcher);
+    end_dispatcher(dispatcher);
 }
 
 static void test_a_stolen_member_takes_its_groups_share_along(void)
 {
     fol_dispatcher *dispatcher = with_queues(FOL_POLICY_EEVDF, FOL_QUEUES_PER_CPU, 2);
-    fol_group_options options = {.weight = 1024, .latency = 1};
-    uint32_t group;
-    CHECK_EQ(fol_dispatcher_add_group(dispatcher, &options, &group), 0);
+    uint32_t group = add_group(dispatcher);
     fol_runnable_options member = plain_options();
     member.group = group;
     uint32_t a = add_with(dispatcher, &member);
@@ -304,8 +299,7 @@ static void test_a_stolen_member_takes_its_groups_share_along(void)
     ran_on(dispatcher, 1, 7, 7, FOL_POINT_DONE);
     CHECK_EQ(fol_dispatcher_group_account(dispatcher, group)->runtime, 14);
     CHECK_EQ(fol_dispatcher_group_account(dispatcher, group)->virtual_runtime, 14);
-    CHECK(fol_dispatcher_invariants(dispatcher));
-    fol_dispatcher_destroy(dispatcher);
+    end_dispatcher(dispatcher);
 }
 
 int main(void)

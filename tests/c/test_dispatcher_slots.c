@@ -130,13 +130,23 @@ static fol_dispatcher *with_slots(fol_policy_kind policy, uint32_t cpus,
     return new_dispatcher(&config);
 }
 
+/* One CPU under deadlines, and two to run on it: the numbers 0 and 1. */
+static fol_dispatcher *two_with_slots(const fol_policy_slots *slots, uint32_t *first,
+                                      uint32_t *second)
+{
+    fol_dispatcher *dispatcher = with_slots(FOL_POLICY_EDF, 1, slots);
+    *first = add_plain(dispatcher);
+    *second = add_plain(dispatcher);
+    return dispatcher;
+}
+
 static void test_what_is_ranked_runs_before_what_is_not(void)
 {
     script script = {.rank_of_even = 1000};
     fol_policy_slots slots = {.state = &script, .enqueue = enqueue};
-    fol_dispatcher *dispatcher = with_slots(FOL_POLICY_EDF, 1, &slots);
-    uint32_t even = add_plain(dispatcher);
-    uint32_t odd = add_plain(dispatcher);
+    uint32_t even;
+    uint32_t odd;
+    fol_dispatcher *dispatcher = two_with_slots(&slots, &even, &odd);
     release_due(dispatcher, odd, 0, 1);
     release_due(dispatcher, even, 0, 99);
     CHECK_EQ(pick_on(dispatcher, 0, 0), even);
@@ -147,9 +157,9 @@ static void test_what_is_ranked_displaces_what_is_not(void)
 {
     script script = {.rank_of_even = 1000};
     fol_policy_slots slots = {.state = &script, .enqueue = enqueue};
-    fol_dispatcher *dispatcher = with_slots(FOL_POLICY_EDF, 1, &slots);
-    uint32_t even = add_plain(dispatcher);
-    uint32_t odd = add_plain(dispatcher);
+    uint32_t even;
+    uint32_t odd;
+    fol_dispatcher *dispatcher = two_with_slots(&slots, &even, &odd);
     release_due(dispatcher, odd, 0, 1);
     CHECK_EQ(pick_on(dispatcher, 0, 0), odd);
     release_due(dispatcher, even, 0, 99);
@@ -163,9 +173,9 @@ static void test_a_rank_is_asked_for_anew_when_a_slice_ends(void)
 {
     script script = {.slice = 5};
     fol_policy_slots slots = {.state = &script, .enqueue = enqueue_counting, .slice = slice};
-    fol_dispatcher *dispatcher = with_slots(FOL_POLICY_EDF, 1, &slots);
-    uint32_t a = add_plain(dispatcher);
-    uint32_t b = add_plain(dispatcher);
+    uint32_t a;
+    uint32_t b;
+    fol_dispatcher *dispatcher = two_with_slots(&slots, &a, &b);
     release_at(dispatcher, a, 0);
     release_at(dispatcher, b, 0);
     CHECK_EQ(pick_on(dispatcher, 0, 0), a);
@@ -203,9 +213,9 @@ static void test_a_pick_is_asked_at_an_arrival_with_the_running_one_among_the_re
 {
     script script = {.place = 0};
     fol_policy_slots slots = {.state = &script, .pick = pick};
-    fol_dispatcher *dispatcher = with_slots(FOL_POLICY_EDF, 1, &slots);
-    uint32_t a = add_plain(dispatcher);
-    uint32_t b = add_plain(dispatcher);
+    uint32_t a;
+    uint32_t b;
+    fol_dispatcher *dispatcher = two_with_slots(&slots, &a, &b);
     release_due(dispatcher, a, 0, 10);
     CHECK_EQ(pick_on(dispatcher, 0, 0), a);
     release_due(dispatcher, b, 1, 99);
@@ -224,9 +234,9 @@ static void test_a_pick_that_keeps_the_running_one_leaves_it_on(void)
 {
     script script = {.place = 0};
     fol_policy_slots slots = {.state = &script, .pick = pick};
-    fol_dispatcher *dispatcher = with_slots(FOL_POLICY_EDF, 1, &slots);
-    uint32_t a = add_plain(dispatcher);
-    uint32_t b = add_plain(dispatcher);
+    uint32_t a;
+    uint32_t b;
+    fol_dispatcher *dispatcher = two_with_slots(&slots, &a, &b);
     release_due(dispatcher, a, 0, 99);
     CHECK_EQ(pick_on(dispatcher, 0, 0), a);
     release_due(dispatcher, b, 1, 2);
@@ -303,9 +313,9 @@ static void test_a_job_that_is_not_admitted_is_denied_and_recorded(void)
 static void check_pick_fault(script *script, int status)
 {
     fol_policy_slots slots = {.state = script, .pick = pick};
-    fol_dispatcher *dispatcher = with_slots(FOL_POLICY_EDF, 1, &slots);
-    uint32_t a = add_plain(dispatcher);
-    uint32_t b = add_plain(dispatcher);
+    uint32_t a;
+    uint32_t b;
+    fol_dispatcher *dispatcher = two_with_slots(&slots, &a, &b);
     release_due(dispatcher, a, 0, 99);
     release_due(dispatcher, b, 0, 2);
     CHECK_EQ(pick_on(dispatcher, 0, 0), b);
@@ -375,9 +385,9 @@ static void test_enough_faults_switch_the_policy_off_and_nothing_stops(void)
     script script = {.status = -EIO, .slice = 1};
     fol_policy_slots slots = {
         .state = &script, .enqueue = enqueue, .pick = pick, .slice = slice, .admit = admit};
-    fol_dispatcher *dispatcher = with_slots(FOL_POLICY_EDF, 1, &slots);
-    uint32_t a = add_plain(dispatcher);
-    uint32_t b = add_plain(dispatcher);
+    uint32_t a;
+    uint32_t b;
+    fol_dispatcher *dispatcher = two_with_slots(&slots, &a, &b);
     CHECK_EQ(release_due(dispatcher, a, 0, 99), FOL_RELEASE_TAKEN);
     CHECK_EQ(fol_dispatcher_faults(dispatcher), 2);
     CHECK_EQ(release_due(dispatcher, b, 0, 2), FOL_RELEASE_TAKEN);
