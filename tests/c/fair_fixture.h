@@ -41,6 +41,24 @@ static inline void fair_join(fair_fixture *f, uint32_t id)
     CHECK_EQ(fol_fair_queue_join(&f->queue, id, FOL_FAIR_WEIGHT_NORMAL, 0), 0);
 }
 
+/* A queue in which so many of normal weight wait: the ids from 0 on. */
+static inline void fair_begin_with(fair_fixture *f, fol_fair_config config, uint32_t count)
+{
+    fair_begin(f, config);
+    for (uint32_t id = 0; id < count; id++) {
+        fair_join(f, id);
+    }
+}
+
+/* A queue of two, 0 and 1, with these weights. */
+static inline void fair_begin_weighted(fair_fixture *f, fol_fair_config config, int64_t first,
+                                       int64_t second)
+{
+    fair_begin(f, config);
+    CHECK_EQ(fol_fair_queue_join(&f->queue, 0, first, 0), 0);
+    CHECK_EQ(fol_fair_queue_join(&f->queue, 1, second, 0), 0);
+}
+
 static inline void fair_run(fair_fixture *f, uint32_t id, int64_t ran)
 {
     CHECK_EQ(fol_fair_queue_account(&f->queue, id, ran), 0);

@@ -102,9 +102,7 @@ static void test_years_of_charges_do_not_overflow(void)
 static void test_one_that_runs_ahead_too_far_is_refused(void)
 {
     fair_fixture f;
-    fair_begin(&f, fair_config(4, 0));
-    CHECK_EQ(fol_fair_queue_join(&f.queue, 0, 1, 0), 0);
-    CHECK_EQ(fol_fair_queue_join(&f.queue, 1, FOL_FAIR_MAX_WEIGHT, 0), 0);
+    fair_begin_weighted(&f, fair_config(4, 0), 1, FOL_FAIR_MAX_WEIGHT);
     fol_fair_queue_set_running(&f.queue, 0);
     int charges = 0;
     while (charges < 100 && fol_fair_queue_account(&f.queue, 0, FOL_FAIR_MAX_TIME) == 0) {
@@ -121,9 +119,7 @@ static void test_one_that_runs_ahead_too_far_is_refused(void)
 static void test_one_that_is_left_behind_too_far_stops_the_others(void)
 {
     fair_fixture f;
-    fair_begin(&f, fair_config(4, 0));
-    CHECK_EQ(fol_fair_queue_join(&f.queue, 0, 1, 0), 0);
-    CHECK_EQ(fol_fair_queue_join(&f.queue, 1, 1, 0), 0);
+    fair_begin_weighted(&f, fair_config(4, 0), 1, 1);
     /* 0 runs somewhere and is never charged. */
     fol_fair_queue_set_running(&f.queue, 0);
     fol_fair_queue_set_running(&f.queue, 1);

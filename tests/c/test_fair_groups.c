@@ -13,6 +13,14 @@ static void begin(fol_fair_groups *groups, fol_fair_config config)
     CHECK_EQ(fol_fair_groups_init(groups, &config, GROUPS, MEMBERS), 0);
 }
 
+/* The groups 0 and 1, with these weights. */
+static void begin_two(fol_fair_groups *groups, int64_t slice, int64_t first, int64_t second)
+{
+    begin(groups, fair_config(slice, 0));
+    CHECK_EQ(fol_fair_groups_open(groups, 0, first, 0), 0);
+    CHECK_EQ(fol_fair_groups_open(groups, 1, second, 0), 0);
+}
+
 static void end(fol_fair_groups *groups)
 {
     fol_fair_groups_invariants(groups);
@@ -44,9 +52,7 @@ static void test_a_group_gets_its_share_however_many_its_members_are(void)
 {
     fol_fair_groups groups;
     int64_t had[MEMBERS] = {0};
-    begin(&groups, fair_config(10, 0));
-    CHECK_EQ(fol_fair_groups_open(&groups, 0, 1024, 0), 0);
-    CHECK_EQ(fol_fair_groups_open(&groups, 1, 3072, 0), 0);
+    begin_two(&groups, 10, 1024, 3072);
     join(&groups, 0, 0);
     for (uint32_t id = 1; id < 21; id++) {
         join(&groups, 1, id);
@@ -64,9 +70,7 @@ static void test_a_group_that_slept_gets_no_more_than_its_share_after(void)
 {
     fol_fair_groups groups;
     int64_t had[MEMBERS] = {0};
-    begin(&groups, fair_config(10, 0));
-    CHECK_EQ(fol_fair_groups_open(&groups, 0, 1024, 0), 0);
-    CHECK_EQ(fol_fair_groups_open(&groups, 1, 1024, 0), 0);
+    begin_two(&groups, 10, 1024, 1024);
     join(&groups, 0, 0);
     join(&groups, 1, 1);
     CHECK_EQ(fol_fair_groups_sleep(&groups, 0), 0);
@@ -103,9 +107,7 @@ static void test_two_members_of_a_group_run_at_once(void)
 static void test_a_switch_within_a_group_does_not_renew_its_protection(void)
 {
     fol_fair_groups groups;
-    begin(&groups, fair_config(100, 0));
-    CHECK_EQ(fol_fair_groups_open(&groups, 0, 1024, 0), 0);
-    CHECK_EQ(fol_fair_groups_open(&groups, 1, 1024, 0), 0);
+    begin_two(&groups, 100, 1024, 1024);
     join(&groups, 0, 0);
     join(&groups, 0, 1);
     fol_fair_groups_set_running(&groups, 0);
@@ -122,9 +124,7 @@ static void test_a_switch_within_a_group_does_not_renew_its_protection(void)
 static void test_a_member_of_another_group_preempts_when_that_group_is_due(void)
 {
     fol_fair_groups groups;
-    begin(&groups, fair_config(10, 0));
-    CHECK_EQ(fol_fair_groups_open(&groups, 0, 1024, 0), 0);
-    CHECK_EQ(fol_fair_groups_open(&groups, 1, 1024, 0), 0);
+    begin_two(&groups, 10, 1024, 1024);
     join(&groups, 0, 0);
     join(&groups, 0, 1);
     join(&groups, 1, 2);
@@ -142,9 +142,7 @@ static void test_a_member_that_moves_takes_its_lag_along(void)
 {
     fol_fair_groups groups;
     int64_t had[MEMBERS] = {0};
-    begin(&groups, fair_config(10, 0));
-    CHECK_EQ(fol_fair_groups_open(&groups, 0, 1024, 0), 0);
-    CHECK_EQ(fol_fair_groups_open(&groups, 1, 1024, 0), 0);
+    begin_two(&groups, 10, 1024, 1024);
     join(&groups, 0, 0);
     join(&groups, 0, 1);
     run_turns(&groups, 1, 6, had);

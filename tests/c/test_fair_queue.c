@@ -25,8 +25,7 @@ static void test_ties_go_to_the_lower_id(void)
 static void test_a_shorter_request_is_picked_first(void)
 {
     fair_fixture f;
-    fair_begin(&f, fair_config(4, 0));
-    fair_join(&f, 0);
+    fair_begin_with(&f, fair_config(4, 0), 1);
     CHECK_EQ(fol_fair_queue_join(&f.queue, 1, 1024, 3), 0);
     CHECK_EQ(fol_fair_queue_pick(&f.queue), 1);
     fair_end(&f);
@@ -35,9 +34,7 @@ static void test_a_shorter_request_is_picked_first(void)
 static void test_a_newcomer_has_half_a_request_and_who_wakes_a_whole_one(void)
 {
     fair_fixture f;
-    fair_begin(&f, fair_config(4, 0));
-    fair_join(&f, 0);
-    fair_join(&f, 1);
+    fair_begin_with(&f, fair_config(4, 0), 2);
     CHECK_EQ(fair_rest(&f, 1), 2);
     CHECK_EQ(fol_fair_queue_sleep(&f.queue, 1), 0);
     CHECK_EQ(fol_fair_queue_wake(&f.queue, 1), 0);
@@ -48,8 +45,7 @@ static void test_a_newcomer_has_half_a_request_and_who_wakes_a_whole_one(void)
 static void test_who_had_more_than_its_share_is_not_eligible(void)
 {
     fair_fixture f;
-    fair_begin(&f, fair_config(4, 0));
-    fair_join(&f, 0);
+    fair_begin_with(&f, fair_config(4, 0), 1);
     CHECK_EQ(fol_fair_queue_join(&f.queue, 1, 1024, 100), 0);
     fair_turn(&f, 0, 1);
     /* 0 has the earlier deadline still. */
@@ -61,9 +57,7 @@ static void test_who_had_more_than_its_share_is_not_eligible(void)
 static void test_time_is_charged_by_weight(void)
 {
     fair_fixture f;
-    fair_begin(&f, fair_config(4, 0));
-    CHECK_EQ(fol_fair_queue_join(&f.queue, 0, 512, 0), 0);
-    CHECK_EQ(fol_fair_queue_join(&f.queue, 1, 1536, 0), 0);
+    fair_begin_weighted(&f, fair_config(4, 0), 512, 1536);
     fair_turn(&f, 0, 4);
     /* V grew by 4 / 2, v by 8. */
     CHECK_EQ(fair_lag(&f, 0), 2 - 8);
@@ -74,9 +68,7 @@ static void test_time_is_charged_by_weight(void)
 static void test_charges_of_a_thousand_parts_add_up_to_the_whole(void)
 {
     fair_fixture f;
-    fair_begin(&f, fair_config(4, 0));
-    CHECK_EQ(fol_fair_queue_join(&f.queue, 0, 1021, 0), 0);
-    CHECK_EQ(fol_fair_queue_join(&f.queue, 1, 1021, 0), 0);
+    fair_begin_weighted(&f, fair_config(4, 0), 1021, 1021);
     fol_fair_queue_set_running(&f.queue, 0);
     for (int i = 0; i < 1000; i++) {
         fair_run(&f, 0, 7);
@@ -91,10 +83,7 @@ static void test_charges_of_a_thousand_parts_add_up_to_the_whole(void)
 static void test_one_that_wakes_has_the_lag_it_left_with(void)
 {
     fair_fixture f;
-    fair_begin(&f, fair_config(1000, 0));
-    for (uint32_t id = 0; id < 3; id++) {
-        fair_join(&f, id);
-    }
+    fair_begin_with(&f, fair_config(1000, 0), 3);
     fair_turn(&f, 0, 300);
     const int64_t lag = fol_fair_queue_lag_units(&f.queue, 2);
     CHECK_EQ(fol_fair_queue_sleep(&f.queue, 2), 0);
@@ -109,9 +98,7 @@ static void test_one_that_wakes_has_the_lag_it_left_with(void)
 static void test_a_kept_lag_is_held_to_the_largest_request_and_a_tick(void)
 {
     fair_fixture f;
-    fair_begin(&f, fair_config(4, 1));
-    fair_join(&f, 0);
-    fair_join(&f, 1);
+    fair_begin_with(&f, fair_config(4, 1), 2);
     fair_turn(&f, 0, 1000);
     CHECK_EQ(fair_lag(&f, 1), 500);
     CHECK_EQ(fol_fair_queue_sleep(&f.queue, 1), 0);
@@ -122,8 +109,7 @@ static void test_a_kept_lag_is_held_to_the_largest_request_and_a_tick(void)
 static void test_who_joins_an_empty_queue_starts_at_virtual_time(void)
 {
     fair_fixture f;
-    fair_begin(&f, fair_config(4, 0));
-    fair_join(&f, 0);
+    fair_begin_with(&f, fair_config(4, 0), 1);
     fair_turn(&f, 0, 10);
     CHECK_EQ(fol_fair_queue_sleep(&f.queue, 0), 0);
     fair_join(&f, 1);
@@ -135,9 +121,7 @@ static void test_who_joins_an_empty_queue_starts_at_virtual_time(void)
 static void test_who_sleeps_in_debt_stays_until_it_would_be_picked(void)
 {
     fair_fixture f;
-    fair_begin(&f, fair_config(4, 0));
-    fair_join(&f, 0);
-    fair_join(&f, 1);
+    fair_begin_with(&f, fair_config(4, 0), 2);
     fol_fair_queue_set_running(&f.queue, 0);
     fair_run(&f, 0, 4);
     CHECK_EQ(fol_fair_queue_sleep(&f.queue, 0), 0);
@@ -155,9 +139,7 @@ static void test_who_sleeps_in_debt_stays_until_it_would_be_picked(void)
 static void test_who_wakes_in_debt_goes_on_where_it_is(void)
 {
     fair_fixture f;
-    fair_begin(&f, fair_config(4, 0));
-    fair_join(&f, 0);
-    fair_join(&f, 1);
+    fair_begin_with(&f, fair_config(4, 0), 2);
     fair_turn(&f, 0, 4);
     const fol_fair_node before = f.store.nodes[0];
     CHECK_EQ(fol_fair_queue_sleep(&f.queue, 0), 0);
@@ -171,9 +153,7 @@ static void test_who_wakes_in_debt_goes_on_where_it_is(void)
 static void test_who_wakes_delayed_and_is_owed_something_is_placed_at_lag_0(void)
 {
     fair_fixture f;
-    fair_begin(&f, fair_config(4, 0));
-    fair_join(&f, 0);
-    fair_join(&f, 1);
+    fair_begin_with(&f, fair_config(4, 0), 2);
     fair_turn(&f, 0, 4);
     CHECK_EQ(fol_fair_queue_sleep(&f.queue, 0), 0);
     fair_turn(&f, 1, 20);
@@ -187,10 +167,7 @@ static void test_who_wakes_delayed_and_is_owed_something_is_placed_at_lag_0(void
 static void test_who_is_switched_in_is_protected_until_its_request_is_served(void)
 {
     fair_fixture f;
-    fair_begin(&f, fair_config(4, 0));
-    for (uint32_t id = 0; id < 4; id++) {
-        fair_join(&f, id);
-    }
+    fair_begin_with(&f, fair_config(4, 0), 4);
     fair_turn(&f, 1, 6);
     fair_turn(&f, 2, 6);
     fair_turn(&f, 3, 6);
@@ -210,9 +187,7 @@ static void test_who_is_switched_in_is_protected_until_its_request_is_served(voi
 static void test_protection_ends_when_eligibility_does(void)
 {
     fair_fixture f;
-    fair_begin(&f, fair_config(4, 0));
-    fair_join(&f, 0);
-    fair_join(&f, 1);
+    fair_begin_with(&f, fair_config(4, 0), 2);
     fol_fair_queue_set_running(&f.queue, 0);
     /* Of two equals the first is not owed anything: one step makes it ineligible. */
     CHECK_EQ(fol_fair_queue_until_preempt(&f.queue, 0), 1);
@@ -225,9 +200,7 @@ static void test_protection_ends_when_eligibility_does(void)
 static void test_protection_ends_earlier_when_a_shorter_request_waits(void)
 {
     fair_fixture f;
-    fair_begin(&f, fair_config(100, 0));
-    fair_join(&f, 0);
-    fair_join(&f, 1);
+    fair_begin_with(&f, fair_config(100, 0), 2);
     fair_turn(&f, 1, 60);
     fol_fair_queue_set_running(&f.queue, 0);
     CHECK(fol_fair_queue_until_preempt(&f.queue, 0) > 10);
@@ -242,10 +215,7 @@ static void test_protection_ends_earlier_when_a_shorter_request_waits(void)
 static void test_without_protection_the_next_look_is_a_tick_away(void)
 {
     fair_fixture f;
-    fair_begin(&f, fair_config(4, 3));
-    for (uint32_t id = 0; id < 3; id++) {
-        fair_join(&f, id);
-    }
+    fair_begin_with(&f, fair_config(4, 3), 3);
     fair_turn(&f, 1, 40);
     fair_turn(&f, 2, 40);
     fol_fair_queue_set_running(&f.queue, 0);
@@ -257,8 +227,7 @@ static void test_without_protection_the_next_look_is_a_tick_away(void)
 static void test_nothing_ends_the_run_of_one_that_is_alone(void)
 {
     fair_fixture f;
-    fair_begin(&f, fair_config(4, 1));
-    fair_join(&f, 0);
+    fair_begin_with(&f, fair_config(4, 1), 1);
     fol_fair_queue_set_running(&f.queue, 0);
     CHECK(fol_fair_queue_until_preempt(&f.queue, 0) == INT64_MAX);
     CHECK_EQ(fol_fair_queue_should_preempt(&f.queue, 0), FOL_FAIR_NONE);
@@ -268,10 +237,7 @@ static void test_nothing_ends_the_run_of_one_that_is_alone(void)
 static void test_a_second_processor_does_not_idle_while_somebody_waits(void)
 {
     fair_fixture f;
-    fair_begin(&f, fair_config(4, 0));
-    fair_join(&f, 0);
-    fair_join(&f, 1);
-    fair_join(&f, 2);
+    fair_begin_with(&f, fair_config(4, 0), 3);
     fair_turn(&f, 2, 2);
     fair_turn(&f, 1, 6);
     fol_fair_queue_set_running(&f.queue, 0);
@@ -286,9 +252,7 @@ static void test_a_second_processor_does_not_idle_while_somebody_waits(void)
 static void test_another_weight_scales_lag_and_deadline_and_leaves_virtual_time(void)
 {
     fair_fixture f;
-    fair_begin(&f, fair_config(100, 0));
-    fair_join(&f, 0);
-    fair_join(&f, 1);
+    fair_begin_with(&f, fair_config(100, 0), 2);
     fair_turn(&f, 0, 40);
     const int64_t lag = fair_lag(&f, 0);
     const double virtual_time = fol_fair_queue_virtual_time(&f.queue);
@@ -354,8 +318,7 @@ static void test_who_sleeps_or_is_delayed_moves_asleep(void)
 static void test_another_request_counts_from_the_next_one_on(void)
 {
     fair_fixture f;
-    fair_begin(&f, fair_config(4, 0));
-    fair_join(&f, 0);
+    fair_begin_with(&f, fair_config(4, 0), 1);
     CHECK_EQ(fol_fair_queue_set_request(&f.queue, 0, 50), 0);
     CHECK_EQ(fair_rest(&f, 0), 2);
     fair_turn(&f, 0, 2);
