@@ -28,10 +28,15 @@ static void check_sentence(const fol_decision *decision, const fol_decision_word
     CHECK_EQ(length, strlen(expected));
 }
 
-/* A decision about hog, job 7, under EDF, at 12 ms. */
+static void check_plain(const fol_decision *decision, const char *expected)
+{
+    check_sentence(decision, &plain_words, expected);
+}
+
+/* A decision about hog, job 7, under EDF, at 12. */
 static fol_decision about_hog(fol_decision_kind kind, int64_t first, int64_t second, int64_t third)
 {
-    return (fol_decision){.now = 12000000,
+    return (fol_decision){.now = 12,
                           .kind = (uint16_t)kind,
                           .policy = FOL_POLICY_EDF,
                           .runnable = 0,
@@ -44,6 +49,7 @@ static fol_decision about_hog(fol_decision_kind kind, int64_t first, int64_t sec
 static void test_a_throttle_names_use_budget_and_refill(void)
 {
     fol_decision decision = about_hog(FOL_DECISION_THROTTLE, 2000000, 2000000, 20000000);
+    decision.now = 12000000;
     check_sentence(&decision, &ns_words,
                    "hog was throttled at 12.000 ms: it used 2.000 ms of its 2.000 ms budget, the "
                    "next refill is at 20.000 ms (sporadic server)");
@@ -62,70 +68,66 @@ static void test_units_follow_the_size_of_a_time(void)
     check_sentence(&decision, &ns_words,
                    "hog was throttled at 0 ns: it used 999 ns of its 1.500 us budget, the next "
                    "refill is at 3.000 s (sporadic server)");
-    check_sentence(&decision, &plain_words,
-                   "hog was throttled at 0: it used 999 of its 1500 budget, the next refill is at "
-                   "3000000000 (sporadic server)");
+    check_plain(&decision,
+                "hog was throttled at 0: it used 999 of its 1500 budget, the next refill is at "
+                "3000000000 (sporadic server)");
 }
 
 static void test_overruns_are_told_with_their_policy(void)
 {
     fol_decision decision = about_hog(FOL_DECISION_SKIP, 3, 2, 20);
-    decision.now = 12;
-    check_sentence(&decision, &plain_words,
-                   "hog was skipped at 12: it used 3 of its 2 budget, so job 7 is dropped, and the "
-                   "next release is at 20 (overrun policy: skip)");
+    check_plain(&decision,
+                "hog was skipped at 12: it used 3 of its 2 budget, so job 7 is dropped, and the "
+                "next release is at 20 (overrun policy: skip)");
     decision.numbers[2] = 0;
-    check_sentence(&decision, &plain_words,
-                   "hog was skipped at 12: it used 3 of its 2 budget, so job 7 is dropped (overrun "
-                   "policy: skip)");
+    check_plain(&decision,
+                "hog was skipped at 12: it used 3 of its 2 budget, so job 7 is dropped (overrun "
+                "policy: skip)");
     decision.kind = FOL_DECISION_KILL;
-    check_sentence(&decision, &plain_words,
-                   "hog was killed at 12: it used 3 of its 2 budget, so job 7 is over and its "
-                   "context is released (overrun policy: kill)");
+    check_plain(&decision,
+                "hog was killed at 12: it used 3 of its 2 budget, so job 7 is over and its "
+                "context is released (overrun policy: kill)");
     decision.kind = FOL_DECISION_DEMOTE;
     decision.numbers[2] = 20;
-    check_sentence(&decision, &plain_words,
-                   "hog was demoted at 12: it used 3 of its 2 budget, and goes on in the fair "
-                   "class, the next refill is at 20 (overrun policy: demote)");
+    check_plain(&decision,
+                "hog was demoted at 12: it used 3 of its 2 budget, and goes on in the fair "
+                "class, the next refill is at 20 (overrun policy: demote)");
     decision.kind = FOL_DECISION_NOTIFY;
-    check_sentence(&decision, &plain_words,
-                   "hog left a notice at 12: it used 3 of its 2 budget, and goes on only while "
-                   "nobody else wants to run, the next refill is at 20 (overrun policy: notify)");
+    check_plain(&decision,
+                "hog left a notice at 12: it used 3 of its 2 budget, and goes on only while "
+                "nobody else wants to run, the next refill is at 20 (overrun policy: notify)");
 }
 
 static void test_refills_are_told_with_what_is_left(void)
 {
     fol_decision decision = about_hog(FOL_DECISION_REFILL, 2, 0, 0);
     decision.now = 20;
-    check_sentence(&decision, &plain_words,
-                   "hog was refilled at 20: it may use 2 from here on (sporadic server)");
+    check_plain(&decision, "hog was refilled at 20: it may use 2 from here on (sporadic server)");
     decision.kind = FOL_DECISION_PROMOTE;
-    check_sentence(&decision, &plain_words,
-                   "hog was promoted at 20: its context was refilled, and it may use 2 from here "
-                   "on (sporadic server)");
+    check_plain(&decision,
+                "hog was promoted at 20: its context was refilled, and it may use 2 from here "
+                "on (sporadic server)");
 }
 
 static void test_picks_are_told_with_their_slice(void)
 {
     fol_decision decision = about_hog(FOL_DECISION_PICK, 3, 4, 0);
-    decision.now = 12;
-    check_sentence(&decision, &plain_words,
-                   "hog was picked at 12 for CPU 3 after audio, and may run for 3: it is the first "
-                   "of 5 ready (the earliest deadline first)");
+    check_plain(&decision,
+                "hog was picked at 12 for CPU 3 after audio, and may run for 3: it is the first "
+                "of 5 ready (the earliest deadline first)");
     decision.numbers[0] = FOL_TIME_NEVER;
     decision.other = FOL_NO_RUNNABLE;
-    check_sentence(&decision, &plain_words,
-                   "hog was picked at 12 for CPU 3 after nobody, and may run to its end: it is the "
-                   "first of 5 ready (the earliest deadline first)");
+    check_plain(&decision,
+                "hog was picked at 12 for CPU 3 after nobody, and may run to its end: it is the "
+                "first of 5 ready (the earliest deadline first)");
 }
 
 static void test_switches_between_runnables_are_told_with_both(void)
 {
     fol_decision decision = about_hog(FOL_DECISION_PREEMPT, 5, 100, 30);
-    decision.now = 12;
-    check_sentence(&decision, &plain_words,
-                   "hog gave way at 12 on CPU 3 to audio after 5 of its job: its rank is 100, that "
-                   "of the other is 30 (the earliest deadline first)");
+    check_plain(&decision,
+                "hog gave way at 12 on CPU 3 to audio after 5 of its job: its rank is 100, that "
+                "of the other is 30 (the earliest deadline first)");
     decision.policy = FOL_POLICY_EEVDF;
     decision.numbers[1] = -100;
     check_sentence(&decision, &ns_words,
@@ -133,82 +135,72 @@ static void test_switches_between_runnables_are_told_with_both(void)
                    "ns, that of the other is 30 ns (the earliest eligible virtual deadline first)");
     decision.policy = FOL_POLICY_EDF;
     decision.numbers[1] = INT64_MAX;
-    check_sentence(
-        &decision, &plain_words,
-        "hog gave way at 12 on CPU 3 to audio after 5 of its job: its rank is none, that "
-        "of the other is 30 (the earliest deadline first)");
+    check_plain(&decision,
+                "hog gave way at 12 on CPU 3 to audio after 5 of its job: its rank is none, that "
+                "of the other is 30 (the earliest deadline first)");
     decision.kind = FOL_DECISION_MIGRATE;
-    check_sentence(&decision, &plain_words,
-                   "hog moved at 12 from CPU 1 to CPU 3, where it was the first that may run there "
-                   "(the earliest deadline first)");
+    check_plain(&decision,
+                "hog moved at 12 from CPU 1 to CPU 3, where it was the first that may run there "
+                "(the earliest deadline first)");
     decision.kind = FOL_DECISION_DELAY;
     decision.numbers[0] = -15;
-    check_sentence(&decision, &plain_words,
-                   "hog was delayed at 12: it left 15 ahead of its share, and is counted until the "
-                   "others have caught up (delayed dequeue)");
+    check_plain(&decision,
+                "hog was delayed at 12: it left 15 ahead of its share, and is counted until the "
+                "others have caught up (delayed dequeue)");
 }
 
 static void test_denials_misses_and_revocations_are_told(void)
 {
     fol_decision decision = about_hog(FOL_DECISION_DENY, 10, 20, 0);
-    decision.now = 12;
-    check_sentence(&decision, &plain_words,
-                   "hog was denied at 12: its job 7, released at 10 with its deadline at 20, was "
-                   "not taken (admission)");
+    check_plain(&decision,
+                "hog was denied at 12: its job 7, released at 10 with its deadline at 20, was "
+                "not taken (admission)");
     decision.numbers[1] = FOL_TIME_NEVER;
-    check_sentence(&decision, &plain_words,
-                   "hog was denied at 12: its job 7, released at 10 with no deadline, was not "
-                   "taken (admission)");
+    check_plain(&decision,
+                "hog was denied at 12: its job 7, released at 10 with no deadline, was not "
+                "taken (admission)");
     decision = about_hog(FOL_DECISION_MISS, 10, 12, 2);
-    decision.now = 12;
-    check_sentence(&decision, &plain_words,
-                   "hog missed its deadline at 12: job 7 was due at 10 and ended at 12, 2 late "
-                   "(the earliest deadline first)");
+    check_plain(&decision,
+                "hog missed its deadline at 12: job 7 was due at 10 and ended at 12, 2 late "
+                "(the earliest deadline first)");
     decision.kind = FOL_DECISION_REVOKE;
-    check_sentence(&decision, &plain_words,
-                   "hog was revoked at 12: its context is gone, and whoever uses it fails from "
-                   "here on (no budget, no run)");
+    check_plain(&decision,
+                "hog was revoked at 12: its context is gone, and whoever uses it fails from "
+                "here on (no budget, no run)");
 }
 
 static void test_faults_name_the_slot_and_what_follows(void)
 {
     fol_decision decision = about_hog(FOL_DECISION_FAULT, FOL_E_VALUE, 1, 0);
-    decision.now = 12;
     decision.other = FOL_SLOT_SLICE;
-    check_sentence(&decision, &plain_words,
-                   "the policy's slice failed at 12 for hog: a value is outside its range; the "
-                   "built-in policy decided, 1 fault so far (the earliest deadline first)");
+    check_plain(&decision,
+                "the policy's slice failed at 12 for hog: a value is outside its range; the "
+                "built-in policy decided, 1 fault so far (the earliest deadline first)");
     decision.runnable = FOL_NO_RUNNABLE;
     decision.other = FOL_SLOT_COUNT;
     decision.numbers[1] = 2;
-    check_sentence(&decision, &plain_words,
-                   "the policy's unknown failed at 12: a value is outside its range; the "
-                   "built-in policy decided, 2 faults so far (the earliest deadline first)");
+    check_plain(&decision,
+                "the policy's unknown failed at 12: a value is outside its range; the "
+                "built-in policy decided, 2 faults so far (the earliest deadline first)");
     decision = about_hog(FOL_DECISION_POLICY_OFF, 3, 0, 0);
-    decision.now = 12;
     decision.other = FOL_SLOT_PICK;
-    check_sentence(&decision, &plain_words,
-                   "the policy was switched off at 12: 3 faults, the last in its pick; the "
-                   "built-in policy decides (the earliest deadline first)");
+    check_plain(&decision, "the policy was switched off at 12: 3 faults, the last in its pick; the "
+                           "built-in policy decides (the earliest deadline first)");
 }
 
 static void test_a_switch_of_the_backend_names_both(void)
 {
     fol_decision decision = about_hog(FOL_DECISION_SWITCH, 0, 1, 0);
-    decision.now = 12;
     decision.runnable = FOL_NO_RUNNABLE;
-    check_sentence(&decision, &plain_words,
-                   "the backend was switched at 12 from blocking to evented (adaptive)");
+    check_plain(&decision, "the backend was switched at 12 from blocking to evented (adaptive)");
     decision.numbers[1] = 99;
-    check_sentence(&decision, &plain_words,
-                   "the backend was switched at 12 from blocking to number 99 (adaptive)");
+    check_plain(&decision, "the backend was switched at 12 from blocking to number 99 (adaptive)");
 }
 
 static void test_who_has_no_name_is_told_by_number(void)
 {
     fol_decision decision = about_hog(FOL_DECISION_REVOKE, 0, 0, 0);
     const fol_decision_words nameless = {0};
-    decision.now = 12;
     decision.runnable = 5;
     char text[400];
     fol_decision_explain(&decision, &nameless, text, sizeof(text));
