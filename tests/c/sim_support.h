@@ -13,6 +13,7 @@
 typedef struct task_set {
     fol_sim_task tasks[SET_MAX];
     int64_t costs[SET_MAX];
+    fol_context_options context; /* 1, for tasks to name, once it is given */
     fol_sim_config config;
 } task_set;
 
@@ -47,6 +48,13 @@ static inline fol_sim_task *set_add(task_set *set, int64_t wcet, int64_t period)
         .priority = (int32_t)index,
     };
     return &set->tasks[index];
+}
+
+static inline void set_give_context(task_set *set, const fol_context_options *context)
+{
+    set->context = *context;
+    set->config.contexts = &set->context;
+    set->config.context_count = 1;
 }
 
 /* Runs it to its end. NULL when it cannot be made; then the check has failed. */

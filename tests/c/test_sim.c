@@ -23,6 +23,36 @@ static void check_job(const fol_sim *sim, uint64_t place, int64_t release, int64
     }
 }
 
+static fol_sim_cpu_use use_of(const fol_sim *sim, uint32_t cpu)
+{
+    fol_sim_cpu_use use;
+    fol_sim_cpu(sim, cpu, &use);
+    return use;
+}
+
+/* A task that says it takes 2 in each 10 and takes 5, on a context of 2 in each 10. */
+static fol_sim *run_overrunning(task_set *set, fol_policy_kind policy, int64_t until,
+                                fol_context_kind kind, fol_overrun overrun)
+{
+    const fol_context_options context = {
+        .kind = kind, .overrun = overrun, .refills = 8, .budget = 2, .period = 10};
+    set_init(set, policy, 1, until);
+    set_add(set, 2, 10)->context = 1;
+    set->costs[0] = 5;
+    set_give_context(set, &context);
+    return set_run(set);
+}
+
+/* A long task of chunks of 3, and a short one before it that comes at 4. */
+static fol_sim *run_chunks(task_set *set, fol_sim_preemption preemption)
+{
+    set_init(set, FOL_POLICY_FP, 1, 20);
+    set_add(set, 1, 20)->offset = 4;
+    set_add(set, 9, 20)->chunk = 3;
+    set->config.preemption = preemption;
+    return set_run(set);
+}
+
 static void test_fixed_priorities_give_the_responses_of_the_textbook(void)
 {
     task_set set;
@@ -100,11 +130,7 @@ static void test_section_holds_up_what_is_more_urgent(void)
 static void test_chunks_end_where_jobs_can_be_preempted(void)
 {
     task_set set;
-    set_init(&set, FOL_POLICY_FP, 1, 20);
-    set_add(&set, 1, 20)->offset = 4;
-    set_add(&set, 9, 20)->chunk = 3;
-    set.config.preemption = FOL_SIM_PREEMPT_CHUNK;
-    fol_sim *sim = set_run(&set);
+    fol_sim *sim = run_chunks(&set, FOL_SIM_PREEMPT_CHUNK);
     check_job(sim, 0, 0, 0, 10);
     check_job(sim, 1, 4, 6, 7);
     check_sums(sim, &set.config);
@@ -114,11 +140,7 @@ static void test_chunks_end_where_jobs_can_be_preempted(void)
 static void test_jobs_run_to_their_ends_without_preemption(void)
 {
     task_set set;
-    set_init(&set, FOL_POLICY_FP, 1, 20);
-    set_add(&set, 1, 20)->offset = 4;
-    set_add(&set, 9, 20)->chunk = 3;
-    set.config.preemption = FOL_SIM_PREEMPT_NONE;
-    fol_sim *sim = set_run(&set);
+    fol_sim *sim = run_chunks(&set, FOL_SIM_PREEMPT_NONE);
     check_job(sim, 0, 0, 0, 9);
     check_job(sim, 1, 4, 9, 10);
     fol_sim_destroy(sim);
@@ -135,10 +157,8 @@ static void test_switches_cost_time_that_is_on_nobodys_account(void)
     /* 0: switch, 1..3 work, 3: switch, 4..6 the other, 6: switch, 7..10 the rest. */
     check_job(sim, 0, 0, 1, 10);
     check_job(sim, 1, 3, 4, 6);
-    fol_sim_cpu_use use;
-    fol_sim_cpu(sim, 0, &use);
-    CHECK_EQ(use.busy, 7);
-    CHECK_EQ(use.costs, 3);
+    CHECK_EQ(use_of(sim, 0).busy, 7);
+    CHECK_EQ(use_of(sim, 0).costs, 3);
     CHECK_EQ(fol_sim_task_account(sim, 1)->runtime, 5);
     check_sums(sim, &set.config);
     fol_sim_destroy(sim);
@@ -152,11 +172,8 @@ static void test_partitioned_tasks_stay_on_their_cpu(void)
     set_add(&set, 2, 10)->cpu = 1;
     set.config.queues = FOL_SIM_PARTITIONED;
     fol_sim *sim = set_run(&set);
-    fol_sim_cpu_use use;
-    fol_sim_cpu(sim, 0, &use);
-    CHECK_EQ(use.busy, 0);
-    fol_sim_cpu(sim, 1, &use);
-    CHECK_EQ(use.busy, 16);
+    CHECK_EQ(use_of(sim, 0).busy, 0);
+    CHECK_EQ(use_of(sim, 1).busy, 16);
     CHECK_EQ(job_at(sim, 1)->cpu, 1);
     fol_sim_destroy(sim);
 }
@@ -170,10 +187,8 @@ static void test_what_an_idle_cpu_takes_from_another_queue_stays_there(void)
     set.config.queues = FOL_SIM_PER_CPU;
     set.config.steal_cost = 3;
     fol_sim *sim = set_run(&set);
-    fol_sim_cpu_use use;
-    fol_sim_cpu(sim, 1, &use);
-    CHECK_EQ(use.busy, 8);
-    CHECK_EQ(use.costs, 3);
+    CHECK_EQ(use_of(sim, 1).busy, 8);
+    CHECK_EQ(use_of(sim, 1).costs, 3);
     CHECK_EQ(fol_sim_task_account(sim, 1)->steals, 1);
     fol_sim_destroy(sim);
 }
@@ -181,14 +196,8 @@ static void test_what_an_idle_cpu_takes_from_another_queue_stays_there(void)
 static void test_hard_server_holds_an_overrun_to_its_bandwidth(void)
 {
     task_set set;
-    const fol_context_options context = {
-        .kind = FOL_CONTEXT_CBS_HARD, .refills = 2, .budget = 2, .period = 10};
-    set_init(&set, FOL_POLICY_CBS, 1, 100);
-    set_add(&set, 2, 10)->context = 1;
-    set.costs[0] = 5;
-    set.config.contexts = &context;
-    set.config.context_count = 1;
-    fol_sim *sim = set_run(&set);
+    fol_sim *sim =
+        run_overrunning(&set, FOL_POLICY_CBS, 100, FOL_CONTEXT_CBS_HARD, FOL_OVERRUN_THROTTLE);
     CHECK_EQ(fol_sim_task_account(sim, 0)->runtime, 20);
     fol_context_stats stats;
     CHECK_EQ(fol_sim_context_stats(sim, 1, &stats), 0);
@@ -201,17 +210,8 @@ static void test_hard_server_holds_an_overrun_to_its_bandwidth(void)
 static void test_job_dropped_for_its_budget_says_so(void)
 {
     task_set set;
-    const fol_context_options context = {.kind = FOL_CONTEXT_SPORADIC,
-                                         .overrun = FOL_OVERRUN_SKIP,
-                                         .refills = 8,
-                                         .budget = 2,
-                                         .period = 10};
-    set_init(&set, FOL_POLICY_EDF, 1, 30);
-    set_add(&set, 2, 10)->context = 1;
-    set.costs[0] = 5;
-    set.config.contexts = &context;
-    set.config.context_count = 1;
-    fol_sim *sim = set_run(&set);
+    fol_sim *sim =
+        run_overrunning(&set, FOL_POLICY_EDF, 30, FOL_CONTEXT_SPORADIC, FOL_OVERRUN_SKIP);
     for (uint64_t place = 0; place < 3; place++) {
         CHECK_EQ(job_at(sim, place)->outcome, FOL_SIM_DROPPED);
         CHECK_EQ(job_at(sim, place)->finish, -1);
@@ -223,17 +223,8 @@ static void test_job_dropped_for_its_budget_says_so(void)
 static void test_killed_task_gets_no_more_jobs(void)
 {
     task_set set;
-    const fol_context_options context = {.kind = FOL_CONTEXT_SPORADIC,
-                                         .overrun = FOL_OVERRUN_KILL,
-                                         .refills = 8,
-                                         .budget = 2,
-                                         .period = 10};
-    set_init(&set, FOL_POLICY_EDF, 1, 30);
-    set_add(&set, 2, 10)->context = 1;
-    set.costs[0] = 5;
-    set.config.contexts = &context;
-    set.config.context_count = 1;
-    fol_sim *sim = set_run(&set);
+    fol_sim *sim =
+        run_overrunning(&set, FOL_POLICY_EDF, 30, FOL_CONTEXT_SPORADIC, FOL_OVERRUN_KILL);
     CHECK_EQ(job_at(sim, 0)->outcome, FOL_SIM_DROPPED);
     CHECK_EQ(job_at(sim, 1)->outcome, FOL_SIM_DENIED);
     CHECK_EQ(job_at(sim, 2)->outcome, FOL_SIM_DENIED);
@@ -313,50 +304,29 @@ static void test_largest_times_stay_in_64_bits(void)
     fol_sim_destroy(sim);
 }
 
-/* Each setting that is out of its bounds, one at a time. */
-static void refuse(task_set set)
-{
-    fol_sim *sim = NULL;
-    set.config.tasks = set.tasks;
-    for (uint32_t task = 0; task < set.config.task_count; task++) {
-        set.tasks[task].costs = &set.costs[task];
-    }
-    CHECK_EQ(fol_sim_create(&set.config, &sim), FOL_E_VALUE);
-    CHECK(sim == NULL);
-}
-
 static void test_configuration_out_of_bounds_is_refused(void)
 {
-    task_set good;
-    set_init(&good, FOL_POLICY_EDF, 1, 10);
-    set_add(&good, 1, 4);
-    task_set set = good;
-    set.config.task_count = 0;
-    refuse(set);
-    set = good;
-    set.config.until = 0;
-    refuse(set);
-    set = good;
-    set.config.until = FOL_SIM_MAX_TIME + 1;
-    refuse(set);
-    set = good;
-    set.config.cpus = FOL_SIM_MAX_CPUS + 1;
-    refuse(set);
-    set = good;
-    set.tasks[0].period = 0;
-    refuse(set);
-    set = good;
-    set.costs[0] = 0;
-    refuse(set);
-    set = good;
-    set.tasks[0].cpu = 1;
-    refuse(set);
-    set = good;
-    set.tasks[0].context = 1;
-    refuse(set);
-    set = good;
-    set.config.slices[0] = 0;
-    refuse(set);
+    task_set wrong[9];
+    for (uint32_t i = 0; i < 9; i++) {
+        set_init(&wrong[i], FOL_POLICY_EDF, 1, 10);
+        set_add(&wrong[i], 1, 4);
+    }
+    wrong[0].config.task_count = 0;
+    wrong[1].config.until = 0;
+    wrong[2].config.until = FOL_SIM_MAX_TIME + 1;
+    wrong[3].config.cpus = FOL_SIM_MAX_CPUS + 1;
+    wrong[4].tasks[0].period = 0;
+    wrong[5].costs[0] = 0;
+    wrong[6].tasks[0].cpu = 1;
+    wrong[7].tasks[0].context = 1;
+    wrong[8].config.slices[0] = 0;
+    for (uint32_t i = 0; i < 9; i++) {
+        fol_sim *sim = NULL;
+        if (!CHECK_EQ(fol_sim_create(&wrong[i].config, &sim), FOL_E_VALUE)) {
+            fprintf(stderr, "setting %u\n", i);
+        }
+        CHECK(sim == NULL);
+    }
 }
 
 static void test_refused_memory_gives_all_back(void)
@@ -367,8 +337,7 @@ static void test_refused_memory_gives_all_back(void)
     set_init(&set, FOL_POLICY_EDF, 2, 2000);
     set_add(&set, 3, 10)->context = 1;
     set_add(&set, 3, 10);
-    set.config.contexts = &context;
-    set.config.context_count = 1;
+    set_give_context(&set, &context);
     set.config.sample_every = 1;
     fol_memory_stats before;
     fol_memory_read_stats(&before);
