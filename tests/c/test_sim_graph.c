@@ -219,6 +219,25 @@ static void test_overheads_beyond_64_bits_are_refused(void)
     check_options_refused(options, -EOVERFLOW);
 }
 
+/* The random graph of a seed; the generator goes on to draw what else a test needs. */
+static fol_sim_graph *make_drawn(int seed, bool may_have_lanes, fol_rng *rng)
+{
+    graph_parts parts;
+    fol_rng_init(rng, (uint64_t)seed);
+    draw_graph(&parts, rng);
+    parts.has_lanes = parts.has_lanes && may_have_lanes;
+    fol_sim_graph_spec spec = spec_of(&parts);
+    return make(&spec);
+}
+
+/* Says of what a run was made that failed a check. */
+static void tell_unless(bool holds, int seed, int order)
+{
+    if (!holds) {
+        fprintf(stderr, "seed %d, order %s\n", seed, fol_sim_graph_order_names[order]);
+    }
+}
+
 /* What Graham (1969) proves of every order that lets no CPU idle in vain: the makespan is at most
  * (work + path * (cpus - 1)) / cpus, hence (2 - 1 / cpus) times the lower bound. */
 static bool keeps_greedy_bound(const fol_sim_graph *graph, const graph_result *run, uint32_t cpus)
@@ -245,20 +264,14 @@ static void test_every_run_of_random_graphs_is_valid(void)
     int rounds = stress_rounds(3000);
     for (int seed = 0; seed < rounds; seed++) {
         fol_rng rng;
-        fol_rng_init(&rng, (uint64_t)seed);
-        graph_parts parts;
-        draw_graph(&parts, &rng);
-        fol_sim_graph_spec spec = spec_of(&parts);
-        fol_sim_graph *graph = make(&spec);
+        fol_sim_graph *graph = make_drawn(seed, true, &rng);
         fol_sim_graph_invariants(graph);
         for (int order = 0; order < FOL_GRAPH_ORDERS; order++) {
             fol_sim_graph_options options =
                 draw_options(&rng, (fol_sim_graph_order)order, seed % 2 == 0);
             graph_result run;
             CHECK_EQ(run_graph(graph, &options, &run), FOL_OK);
-            if (!CHECK(run_is_valid(graph, &options, &run))) {
-                fprintf(stderr, "seed %d, order %s\n", seed, fol_sim_graph_order_names[order]);
-            }
+            tell_unless(CHECK(run_is_valid(graph, &options, &run)), seed, order);
         }
         fol_sim_graph_destroy(graph);
     }
@@ -269,19 +282,12 @@ static void test_no_idle_cpu_order_keeps_grahams_bound(void)
     int rounds = stress_rounds(2000);
     for (int seed = 0; seed < rounds; seed++) {
         fol_rng rng;
-        fol_rng_init(&rng, (uint64_t)seed);
-        graph_parts parts;
-        draw_graph(&parts, &rng);
-        parts.has_lanes = false;
-        fol_sim_graph_spec spec = spec_of(&parts);
-        fol_sim_graph *graph = make(&spec);
+        fol_sim_graph *graph = make_drawn(seed, false, &rng);
         for (int order = 0; order < FOL_GRAPH_ORDERS; order++) {
             fol_sim_graph_options options = draw_options(&rng, (fol_sim_graph_order)order, false);
             graph_result run;
             CHECK_EQ(run_graph(graph, &options, &run), FOL_OK);
-            if (!CHECK(keeps_greedy_bound(graph, &run, options.cpus))) {
-                fprintf(stderr, "seed %d, order %s\n", seed, fol_sim_graph_order_names[order]);
-            }
+            tell_unless(CHECK(keeps_greedy_bound(graph, &run, options.cpus)), seed, order);
         }
         fol_sim_graph_destroy(graph);
     }
@@ -292,11 +298,7 @@ static void test_list_is_never_longer_than_any_of_its_rules(void)
     int rounds = stress_rounds(4000);
     for (int seed = 0; seed < rounds; seed++) {
         fol_rng rng;
-        fol_rng_init(&rng, (uint64_t)seed);
-        graph_parts parts;
-        draw_graph(&parts, &rng);
-        fol_sim_graph_spec spec = spec_of(&parts);
-        fol_sim_graph *graph = make(&spec);
+        fol_sim_graph *graph = make_drawn(seed, true, &rng);
         fol_sim_graph_options options = draw_options(&rng, FOL_GRAPH_LIST, seed % 2 == 0);
         graph_result list;
         CHECK_EQ(run_graph(graph, &options, &list), FOL_OK);
@@ -304,9 +306,7 @@ static void test_list_is_never_longer_than_any_of_its_rules(void)
             graph_result run;
             options.order = (fol_sim_graph_order)order;
             CHECK_EQ(run_graph(graph, &options, &run), FOL_OK);
-            if (!CHECK(list.summary.makespan <= run.summary.makespan)) {
-                fprintf(stderr, "seed %d, order %s\n", seed, fol_sim_graph_order_names[order]);
-            }
+            tell_unless(CHECK(list.summary.makespan <= run.summary.makespan), seed, order);
         }
         fol_sim_graph_destroy(graph);
     }
@@ -316,11 +316,7 @@ static void test_same_seed_gives_the_same_run(void)
 {
     for (int seed = 0; seed < 200; seed++) {
         fol_rng rng;
-        fol_rng_init(&rng, (uint64_t)seed);
-        graph_parts parts;
-        draw_graph(&parts, &rng);
-        fol_sim_graph_spec spec = spec_of(&parts);
-        fol_sim_graph *graph = make(&spec);
+        fol_sim_graph *graph = make_drawn(seed, true, &rng);
         fol_sim_graph_options options = draw_options(&rng, FOL_GRAPH_STEAL, true);
         graph_result one;
         graph_result two;
