@@ -184,6 +184,9 @@ static PyObject *iterator_next(PyObject *object)
         return NULL;
     }
     fol_py_batches_close(core);
+    if (!fol_py_core_may_go_on(core)) {
+        return NULL;
+    }
     fol_run run;
     bool is_joined = false;
     int status = fol_gather_next(batches->gather, &self->iterator, &run, &is_joined);

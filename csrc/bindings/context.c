@@ -44,6 +44,11 @@ static PyObject *view_of(fol_py_context *self, size_t index)
         query->view = fol_py_query_wrap(self->state, self->world, self->task->queries[index], false,
                                         query->terms, query->count, query->classes, owner);
         Py_DECREF(owner);
+        if (query->view != NULL) {
+            fol_py_query_core *core = fol_py_query_core_of(query->view);
+            core->may_go_on = fol_py_budget_may_go_on;
+            core->context = self;
+        }
     }
     if (query->view != NULL) {
         self->is_looked_at = true;
@@ -319,6 +324,9 @@ static int context_clear(PyObject *object)
     Py_CLEAR(self->errors);
     Py_CLEAR(self->merge_errors);
     for (size_t i = 0; i < self->query_count; i++) {
+        if (self->queries[i].view != NULL) {
+            fol_py_query_core_of(self->queries[i].view)->may_go_on = NULL;
+        }
         Py_CLEAR(self->queries[i].view);
         Py_CLEAR(self->queries[i].classes);
     }

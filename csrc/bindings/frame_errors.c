@@ -77,6 +77,9 @@ static PyObject *core_error(fol_py_scheduler *scheduler, fol_py_context *context
     if (context != NULL && error->status == FOL_E_MISSING) {
         return missing_error(scheduler, context);
     }
+    if (context != NULL && error->status == FOL_E_STALE && !error->is_merge) {
+        return fol_py_budget_gone_error(context);
+    }
     if (error->status == FOL_E_CAPACITY && error->is_merge) {
         fol_py_raise(scheduler->state, error->status,
                      "the merge has no room: %s is reached; give the world a Config with a larger "

@@ -300,6 +300,9 @@ static PyObject *next_chunk(iterator_object *iterator, fol_py_query_core *core)
         fol_py_core_raise_stale(core, iterator->stamp);
         return NULL;
     }
+    if (!fol_py_core_may_go_on(core)) {
+        return NULL;
+    }
     if (core->takes_lock && fol_py_world_enter((PyObject *)core->world) < 0) {
         return NULL;
     }

@@ -53,7 +53,17 @@ typedef struct fol_py_query_core {
     PyObject **chunks; /* last chunk of each match, or NULL */
     uint32_t chunk_room;
     struct fol_py_batches *batches; /* NULL until a loop over batches */
+    /* Asked before each chunk of a loop in a system, whose context it gets; false with an error set
+     * ends the loop. NULL: nobody asks. */
+    bool (*may_go_on)(void *context);
+    void *context;
 } fol_py_query_core;
+
+/* Whether a loop may have another chunk; false with an error set. */
+static inline bool fol_py_core_may_go_on(const fol_py_query_core *core)
+{
+    return core->may_go_on == NULL || core->may_go_on(core->context);
+}
 
 static inline uint64_t fol_py_core_own_stamp(const fol_py_query_core *core)
 {

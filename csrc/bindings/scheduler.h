@@ -60,6 +60,7 @@ typedef struct fol_py_context {
     bool is_in_condition;
     bool is_looked_at;    /* a view was used since the task began */
     bool is_stopped;      /* its runner was sent a KeyboardInterrupt */
+    uint64_t revocations; /* of its scheduler, when its budget was last looked at in a loop */
     unsigned long runner; /* the thread that runs its function or condition, or 0 */
 } fol_py_context;
 
@@ -233,6 +234,10 @@ int fol_py_raise_budget(fol_py_scheduler *self, int status, const fol_py_binding
 /* None, a name or a fo.Policy. */
 int fol_py_choose_policy(fol_py_scheduler *self, PyObject *policy, fol_scheduler_config *config);
 PyObject *fol_py_scheduler_revoke(PyObject *self, PyObject *key);
+/* For a loop of a system that runs: false, with StaleHandleError, when its budget was revoked. */
+bool fol_py_budget_may_go_on(void *context);
+/* What a system failed with whose budget is gone. New reference. */
+PyObject *fol_py_budget_gone_error(const fol_py_context *context);
 PyObject *fol_py_scheduler_read_account(PyObject *self, PyObject *args);
 PyObject *fol_py_scheduler_take_notice(PyObject *self, PyObject *key);
 PyObject *fol_py_scheduler_explain_budget(PyObject *self, PyObject *args);

@@ -192,6 +192,41 @@ PyObject *fol_py_scheduler_revoke(PyObject *object, PyObject *given)
     return status == 0 ? Py_NewRef(Py_None) : refuse(self, status);
 }
 
+PyObject *fol_py_budget_gone_error(const fol_py_context *context)
+{
+    fol_py_raise(context->state, FOL_E_STALE,
+                 "the context that pays for system `%U` was revoked, or ended by its overrun "
+                 "policy: give the system another one",
+                 context->name);
+    return fol_py_take_error();
+}
+
+bool fol_py_budget_may_go_on(void *user)
+{
+    fol_py_context *context = user;
+    const fol_task *task = context->task;
+    fol_scheduler *core = context->scheduler == NULL ? NULL : context->scheduler->core;
+    if (core == NULL || task == NULL) {
+        return true;
+    }
+    uint64_t revocations = fol_scheduler_revocations(core);
+    if (revocations == context->revocations) {
+        return true;
+    }
+    bool is_revoked;
+    Py_BEGIN_ALLOW_THREADS;
+    is_revoked = fol_scheduler_is_revoked(core, task->system);
+    Py_END_ALLOW_THREADS;
+    if (is_revoked) {
+        PyObject *error = fol_py_budget_gone_error(context);
+        PyErr_SetObject((PyObject *)Py_TYPE(error), error);
+        Py_DECREF(error);
+        return false;
+    }
+    context->revocations = revocations;
+    return true;
+}
+
 /* _read_account(kind, id) -> tuple in the order of fol_account, or None */
 PyObject *fol_py_scheduler_read_account(PyObject *object, PyObject *args)
 {

@@ -33,6 +33,7 @@ struct fol_frame_budget {
     int64_t least_budget;
     bool asks_chunk_rows;
     bool asks_workers; /* for victims or spin limits */
+    _Atomic uint64_t revocations;
 };
 
 /* What a node had missed and overrun, when it was looked at last. */

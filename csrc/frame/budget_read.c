@@ -41,9 +41,36 @@ int fol_scheduler_revoke(fol_scheduler *scheduler, uint64_t key)
     } else {
         status = fol_dispatcher_revoke(dispatcher_of(budget), entry->context, now);
         fol_governor_tell_gone(budget->governor);
+        if (status == FOL_OK) {
+            /* Relaxed: who sees it takes the lock to look closer. */
+            atomic_fetch_add_explicit(&budget->revocations, 1, memory_order_relaxed);
+        }
     }
     leave(budget);
     return status;
+}
+
+uint64_t fol_scheduler_revocations(const fol_scheduler *scheduler)
+{
+    const fol_frame_budget *budget = fol_budget_of_any(scheduler);
+    return budget == NULL ? 0 : atomic_load_explicit(&budget->revocations, memory_order_relaxed);
+}
+
+bool fol_scheduler_is_revoked(fol_scheduler *scheduler, uint32_t system)
+{
+    const fol_program *program = scheduler->program;
+    fol_frame_budget *budget = NULL;
+    int64_t now;
+    if (program->budget == NULL || enter(scheduler, &budget, &now) != FOL_OK) {
+        return false;
+    }
+    FOL_ASSERT(system < program->node_count);
+    uint64_t context = program->budget->governed.nodes[program->node_of_system[system]].context;
+    fol_context_stats stats;
+    bool is_gone = context != 0 && fol_dispatcher_context_stats(dispatcher_of(budget), context,
+                                                                &stats) == FOL_E_STALE;
+    leave(budget);
+    return is_gone;
 }
 
 static void add_account(fol_account *sum, const fol_account *more)

@@ -398,6 +398,10 @@ size_t fol_scheduler_explain_backend(const fol_scheduler *scheduler, char *out, 
  * stopped at its next piece. FOL_E_MISSING: no plan of this scheduler had it; FOL_E_STALE: it is
  * gone already. */
 int fol_scheduler_revoke(fol_scheduler *scheduler, uint64_t key);
+/* How often that was done, for those who look often: without a lock, and by any thread. */
+uint64_t fol_scheduler_revocations(const fol_scheduler *scheduler);
+/* Whether the context of a system that runs now is gone; what asks is that run. */
+bool fol_scheduler_is_revoked(fol_scheduler *scheduler, uint32_t system);
 
 typedef enum fol_account_kind {
     FOL_ACCOUNT_SYSTEM = 0, /* id: index in the plan */

@@ -1,7 +1,7 @@
 """Budgets as users declare them: scheduling contexts, fair groups, notices of depletion.
 
 Both are descriptions. A scheduler that is given one, by ``budget=`` of a system, holds the live
-state; the same description in two schedulers is two budgets.
+state; a context is the budget of one open scheduler at a time.
 """
 
 from __future__ import annotations

@@ -97,11 +97,49 @@ def test_a_revoked_context_fails_closed():
         frame = scheduler.tick(0.1)
         assert isinstance(frame.errors[0], fo.StaleHandleError)
         assert frame.errors[0].__notes__ == ["in system `slow`, frame 1"]
+        assert "the context that pays for system `slow` was revoked" in str(frame.errors[0])
         assert [name for name, _ in machine.ran] == ["slow", "other", "other"]
         with pytest.raises(fo.StaleHandleError, match="'audio' has been revoked"):
             scheduler.revoke(audio)
     with pytest.raises(fo.StaleHandleError, match="'audio' of system `slow` has been revoked"):
         machine.scheduler(slow)
+
+
+@pytest.mark.parametrize("batched", [False, True])
+def test_a_revoked_system_is_stopped_at_its_next_chunk(batched):
+    machine = Machine()
+    mine, spare = context(budget=5e-3), context(name="spare")
+    seen = []
+
+    @fo.system(writes=Position, budget=mine, commands=True)
+    def walk(ctx):
+        for chunk in ctx.batches(rows=1) if batched else ctx:
+            seen.append(len(chunk))
+            ctx.commands.spawn(Velocity(9.0))
+            if len(seen) == 1:
+                # Of no concern to this system: it goes on.
+                scheduler.revoke(spare)
+            if len(seen) == 2:
+                scheduler.revoke(mine)
+
+    world = fo.World()
+    tags = [fo.tag(f"Kind{index}") for index in range(4)]
+    for tag in tags:
+        world.spawn(Position(0.0), tag)
+    other = machine.system("other", 1e-3, spare)
+    schedule = fo.Schedule(walk, other)
+    scheduler = fo.Scheduler(
+        world, schedule, clock=machine.clock, backend="blocking", errors="continue"
+    )
+    with scheduler:
+        errors = scheduler.tick(0.1).errors
+    assert seen == [1, 1]
+    assert [type(error) for error in errors] == [fo.StaleHandleError, fo.StaleHandleError]
+    assert {error.__notes__[0] for error in errors} == {
+        "in system `walk`, frame 0",
+        "in system `other`, frame 0",
+    }
+    assert len(list(world.query(reads=[Velocity]))) == 0
 
 
 def test_a_killed_system_stays_refused():
