@@ -239,13 +239,20 @@ static void tell_kill(text *text, const fol_decision *decision)
         decision->job);
 }
 
+/* An overrun after which its job goes on, only worse off than before. */
+static void tell_going_on(text *text, const fol_decision *decision, const char *verb,
+                          const char *how, const char *overrun)
+{
+    open(text, decision, verb);
+    add_use(text, decision);
+    add(text, ", and goes on %s", how);
+    add_refill(text, decision->numbers[2]);
+    add(text, " (overrun policy: %s)", overrun);
+}
+
 static void tell_demote(text *text, const fol_decision *decision)
 {
-    open(text, decision, "was demoted");
-    add_use(text, decision);
-    add(text, ", and goes on in the fair class");
-    add_refill(text, decision->numbers[2]);
-    add(text, " (overrun policy: demote)");
+    tell_going_on(text, decision, "was demoted", "in the fair class", "demote");
 }
 
 static void tell_promote(text *text, const fol_decision *decision)
@@ -257,11 +264,7 @@ static void tell_promote(text *text, const fol_decision *decision)
 
 static void tell_notify(text *text, const fol_decision *decision)
 {
-    open(text, decision, "left a notice");
-    add_use(text, decision);
-    add(text, ", and goes on only while nobody else wants to run");
-    add_refill(text, decision->numbers[2]);
-    add(text, " (overrun policy: notify)");
+    tell_going_on(text, decision, "left a notice", "only while nobody else wants to run", "notify");
 }
 
 static void tell_miss(text *text, const fol_decision *decision)
