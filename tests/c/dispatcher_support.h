@@ -6,6 +6,9 @@
 #include "foliot/status.h"
 #include "policy/dispatcher.h"
 
+/* Of latency 1, which is that of plain_options. */
+#define NORMAL_SLICE 40
+
 static inline fol_dispatcher_config config_of(fol_policy_kind policy, uint32_t cpus)
 {
     return (fol_dispatcher_config){.policy = policy,
@@ -15,7 +18,7 @@ static inline fol_dispatcher_config config_of(fol_policy_kind policy, uint32_t c
                                    .contexts = 4,
                                    .records = 256,
                                    .is_preemptive = true,
-                                   .slices = {10, 40, 160},
+                                   .slices = {10, NORMAL_SLICE, 160},
                                    .max_faults = 3};
 }
 

@@ -67,48 +67,44 @@ static void check_near(int64_t value, int64_t expected, int64_t error)
 
 static void test_shares_follow_weights_within_one_slice(void)
 {
-    fol_dispatcher_config config = config_of(FOL_POLICY_EEVDF, 1);
-    fol_dispatcher *dispatcher = new_dispatcher(&config);
+    fol_dispatcher *dispatcher = dispatcher_of(FOL_POLICY_EEVDF, 1);
     static const uint32_t weights[] = {1024, 2048, 512, 512};
     for (uint32_t i = 0; i < 4; i++) {
         add_weighted(dispatcher, weights[i], 0);
     }
     run_until(dispatcher, 1, 0, 40960);
     for (uint32_t i = 0; i < 4; i++) {
-        check_near(runtime_of(dispatcher, i), (int64_t)weights[i] * 10, config.slices[1]);
+        check_near(runtime_of(dispatcher, i), (int64_t)weights[i] * 10, NORMAL_SLICE);
     }
     fol_dispatcher_destroy(dispatcher);
 }
 
 static void test_a_groups_share_does_not_grow_with_its_members(void)
 {
-    fol_dispatcher_config config = config_of(FOL_POLICY_EEVDF, 1);
-    fol_dispatcher *dispatcher = new_dispatcher(&config);
+    fol_dispatcher *dispatcher = dispatcher_of(FOL_POLICY_EEVDF, 1);
     uint32_t group = add_group(dispatcher);
     uint32_t alone = add_weighted(dispatcher, 1024, 0);
     for (uint32_t i = 0; i < 4; i++) {
         add_weighted(dispatcher, 1024, group);
     }
     run_until(dispatcher, 1, 0, 40000);
-    check_near(runtime_of(dispatcher, alone), 20000, 2 * config.slices[1]);
-    check_near(fol_dispatcher_group_account(dispatcher, group)->runtime, 20000,
-               2 * config.slices[1]);
+    check_near(runtime_of(dispatcher, alone), 20000, 2 * NORMAL_SLICE);
+    check_near(fol_dispatcher_group_account(dispatcher, group)->runtime, 20000, 2 * NORMAL_SLICE);
     for (uint32_t id = 1; id < 5; id++) {
-        check_near(runtime_of(dispatcher, id), 5000, 2 * config.slices[1]);
+        check_near(runtime_of(dispatcher, id), 5000, 2 * NORMAL_SLICE);
     }
     fol_dispatcher_destroy(dispatcher);
 }
 
 static void test_another_weight_holds_from_then_on(void)
 {
-    fol_dispatcher_config config = config_of(FOL_POLICY_EEVDF, 1);
-    fol_dispatcher *dispatcher = new_dispatcher(&config);
+    fol_dispatcher *dispatcher = dispatcher_of(FOL_POLICY_EEVDF, 1);
     uint32_t group = add_group(dispatcher);
     uint32_t a = add_weighted(dispatcher, 1024, 0);
     uint32_t b = add_weighted(dispatcher, 1024, group);
     CHECK_EQ(fol_dispatcher_set_weight(dispatcher, a, 3072, 0), 0);
     run_until(dispatcher, 1, 0, 40000);
-    check_near(runtime_of(dispatcher, a), 30000, 2 * config.slices[1]);
+    check_near(runtime_of(dispatcher, a), 30000, 2 * NORMAL_SLICE);
     CHECK_EQ(fol_dispatcher_set_group_weight(dispatcher, group, 3072, 40000), 0);
     int64_t before = runtime_of(dispatcher, b);
     CHECK_EQ(ran_on(dispatcher, 0, 0, 40000, FOL_POINT_DONE), FOL_RAN_ENDED);
@@ -117,20 +113,19 @@ static void test_another_weight_holds_from_then_on(void)
         release_at(dispatcher, b, 40000);
     }
     run_until(dispatcher, 1, 40000, 80000);
-    check_near(runtime_of(dispatcher, b) - before, 20000, 4 * config.slices[1]);
+    check_near(runtime_of(dispatcher, b) - before, 20000, 4 * NORMAL_SLICE);
     fol_dispatcher_destroy(dispatcher);
 }
 
 static void test_several_cpus_share_one_queue_by_weight(void)
 {
-    fol_dispatcher_config config = config_of(FOL_POLICY_EEVDF, 2);
-    fol_dispatcher *dispatcher = new_dispatcher(&config);
+    fol_dispatcher *dispatcher = dispatcher_of(FOL_POLICY_EEVDF, 2);
     for (uint32_t i = 0; i < 6; i++) {
         add_weighted(dispatcher, 1024, 0);
     }
     run_until(dispatcher, 2, 0, 60000);
     for (uint32_t id = 0; id < 6; id++) {
-        check_near(runtime_of(dispatcher, id), 20000, 4 * config.slices[1]);
+        check_near(runtime_of(dispatcher, id), 20000, 4 * NORMAL_SLICE);
     }
     CHECK_EQ(fol_dispatcher_cpu_account(dispatcher, 0)->runtime, 60000);
     CHECK_EQ(fol_dispatcher_cpu_account(dispatcher, 1)->runtime, 60000);

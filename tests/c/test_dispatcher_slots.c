@@ -7,7 +7,7 @@
 /* What a test's slots do next. */
 typedef struct script {
     int status;
-    int64_t rank_of_even; /* odd ids are left to the built-in policy */
+    int64_t rank_of_even; /* as FIRST is; odd ids are left to the built-in policy */
     int64_t slice;
     bool is_taken;
     uint32_t place; /* of the pick; UINT32_MAX: the last one */
@@ -130,26 +130,35 @@ static fol_dispatcher *with_slots(fol_policy_kind policy, uint32_t cpus,
     return new_dispatcher(&config);
 }
 
-/* One CPU under deadlines, and two to run on it: the numbers 0 and 1. */
-static fol_dispatcher *two_with_slots(const fol_policy_slots *slots, uint32_t *first,
-                                      uint32_t *second)
+/* The two of most tests. */
+enum { FIRST, SECOND };
+
+/* One CPU under deadlines, and FIRST and SECOND to run on it. */
+static fol_dispatcher *two_with_slots(const fol_policy_slots *slots)
 {
     fol_dispatcher *dispatcher = with_slots(FOL_POLICY_EDF, 1, slots);
-    *first = add_plain(dispatcher);
-    *second = add_plain(dispatcher);
+    CHECK_EQ(add_plain(dispatcher), FIRST);
+    CHECK_EQ(add_plain(dispatcher), SECOND);
     return dispatcher;
+}
+
+/* FIRST runs from 0 on; SECOND comes at 1, and the CPU is to be asked. */
+static void let_second_come(fol_dispatcher *dispatcher, int64_t first_due, int64_t second_due)
+{
+    release_due(dispatcher, FIRST, 0, first_due);
+    CHECK_EQ(pick_on(dispatcher, 0, 0), FIRST);
+    release_due(dispatcher, SECOND, 1, second_due);
+    CHECK_EQ(fol_dispatcher_displaced(dispatcher, 1), 0);
 }
 
 static void test_what_is_ranked_runs_before_what_is_not(void)
 {
     script script = {.rank_of_even = 1000};
     fol_policy_slots slots = {.state = &script, .enqueue = enqueue};
-    uint32_t even;
-    uint32_t odd;
-    fol_dispatcher *dispatcher = two_with_slots(&slots, &even, &odd);
-    release_due(dispatcher, odd, 0, 1);
-    release_due(dispatcher, even, 0, 99);
-    CHECK_EQ(pick_on(dispatcher, 0, 0), even);
+    fol_dispatcher *dispatcher = two_with_slots(&slots);
+    release_due(dispatcher, SECOND, 0, 1);
+    release_due(dispatcher, FIRST, 0, 99);
+    CHECK_EQ(pick_on(dispatcher, 0, 0), FIRST);
     fol_dispatcher_destroy(dispatcher);
 }
 
@@ -157,15 +166,13 @@ static void test_what_is_ranked_displaces_what_is_not(void)
 {
     script script = {.rank_of_even = 1000};
     fol_policy_slots slots = {.state = &script, .enqueue = enqueue};
-    uint32_t even;
-    uint32_t odd;
-    fol_dispatcher *dispatcher = two_with_slots(&slots, &even, &odd);
-    release_due(dispatcher, odd, 0, 1);
-    CHECK_EQ(pick_on(dispatcher, 0, 0), odd);
-    release_due(dispatcher, even, 0, 99);
+    fol_dispatcher *dispatcher = two_with_slots(&slots);
+    release_due(dispatcher, SECOND, 0, 1);
+    CHECK_EQ(pick_on(dispatcher, 0, 0), SECOND);
+    release_due(dispatcher, FIRST, 0, 99);
     CHECK_EQ(fol_dispatcher_displaced(dispatcher, 0), 0);
     CHECK_EQ(ran_on(dispatcher, 0, 0, 0, FOL_POINT_MORE), FOL_RAN_OFF);
-    CHECK_EQ(pick_on(dispatcher, 0, 0), even);
+    CHECK_EQ(pick_on(dispatcher, 0, 0), FIRST);
     fol_dispatcher_destroy(dispatcher);
 }
 
@@ -173,19 +180,17 @@ static void test_a_rank_is_asked_for_anew_when_a_slice_ends(void)
 {
     script script = {.slice = 5};
     fol_policy_slots slots = {.state = &script, .enqueue = enqueue_counting, .slice = slice};
-    uint32_t a;
-    uint32_t b;
-    fol_dispatcher *dispatcher = two_with_slots(&slots, &a, &b);
-    release_at(dispatcher, a, 0);
-    release_at(dispatcher, b, 0);
-    CHECK_EQ(pick_on(dispatcher, 0, 0), a);
+    fol_dispatcher *dispatcher = two_with_slots(&slots);
+    release_at(dispatcher, FIRST, 0);
+    release_at(dispatcher, SECOND, 0);
+    CHECK_EQ(pick_on(dispatcher, 0, 0), FIRST);
     CHECK_EQ(last_grant.time, 5);
     CHECK_EQ(ran_on(dispatcher, 0, 3, 3, FOL_POINT_MORE), FOL_RAN_ON);
     CHECK_EQ(last_grant.time, 2);
     CHECK_EQ(ran_on(dispatcher, 0, 2, 5, FOL_POINT_MORE), FOL_RAN_OFF);
-    CHECK_EQ(pick_on(dispatcher, 0, 5), b);
+    CHECK_EQ(pick_on(dispatcher, 0, 5), SECOND);
     CHECK_EQ(ran_on(dispatcher, 0, 5, 10, FOL_POINT_MORE), FOL_RAN_OFF);
-    CHECK_EQ(pick_on(dispatcher, 0, 10), a);
+    CHECK_EQ(pick_on(dispatcher, 0, 10), FIRST);
     fol_dispatcher_destroy(dispatcher);
 }
 
@@ -213,18 +218,13 @@ static void test_a_pick_is_asked_at_an_arrival_with_the_running_one_among_the_re
 {
     script script = {.place = 0};
     fol_policy_slots slots = {.state = &script, .pick = pick};
-    uint32_t a;
-    uint32_t b;
-    fol_dispatcher *dispatcher = two_with_slots(&slots, &a, &b);
-    release_due(dispatcher, a, 0, 10);
-    CHECK_EQ(pick_on(dispatcher, 0, 0), a);
-    release_due(dispatcher, b, 1, 99);
-    CHECK_EQ(fol_dispatcher_displaced(dispatcher, 1), 0);
+    fol_dispatcher *dispatcher = two_with_slots(&slots);
+    let_second_come(dispatcher, 10, 99);
     script.place = 1;
     CHECK_EQ(ran_on(dispatcher, 0, 1, 1, FOL_POINT_MORE), FOL_RAN_OFF);
-    CHECK(script.told_count == 2 && script.told[0] == a && script.told[1] == b);
+    CHECK(script.told_count == 2 && script.told[0] == FIRST && script.told[1] == SECOND);
     uint32_t asked = script.asked;
-    CHECK_EQ(pick_on(dispatcher, 0, 1), b);
+    CHECK_EQ(pick_on(dispatcher, 0, 1), SECOND);
     CHECK_EQ(script.asked, asked);
     CHECK_EQ(fol_dispatcher_displaced(dispatcher, 1), FOL_NO_CPU);
     fol_dispatcher_destroy(dispatcher);
@@ -234,13 +234,8 @@ static void test_a_pick_that_keeps_the_running_one_leaves_it_on(void)
 {
     script script = {.place = 0};
     fol_policy_slots slots = {.state = &script, .pick = pick};
-    uint32_t a;
-    uint32_t b;
-    fol_dispatcher *dispatcher = two_with_slots(&slots, &a, &b);
-    release_due(dispatcher, a, 0, 99);
-    CHECK_EQ(pick_on(dispatcher, 0, 0), a);
-    release_due(dispatcher, b, 1, 2);
-    CHECK_EQ(fol_dispatcher_displaced(dispatcher, 1), 0);
+    fol_dispatcher *dispatcher = two_with_slots(&slots);
+    let_second_come(dispatcher, 99, 2);
     CHECK_EQ(ran_on(dispatcher, 0, 1, 1, FOL_POINT_MORE), FOL_RAN_ON);
     CHECK_EQ(fol_dispatcher_displaced(dispatcher, 1), FOL_NO_CPU);
     fol_dispatcher_destroy(dispatcher);
@@ -313,12 +308,10 @@ static void test_a_job_that_is_not_admitted_is_denied_and_recorded(void)
 static void check_pick_fault(script *script, int status)
 {
     fol_policy_slots slots = {.state = script, .pick = pick};
-    uint32_t a;
-    uint32_t b;
-    fol_dispatcher *dispatcher = two_with_slots(&slots, &a, &b);
-    release_due(dispatcher, a, 0, 99);
-    release_due(dispatcher, b, 0, 2);
-    CHECK_EQ(pick_on(dispatcher, 0, 0), b);
+    fol_dispatcher *dispatcher = two_with_slots(&slots);
+    release_due(dispatcher, FIRST, 0, 99);
+    release_due(dispatcher, SECOND, 0, 2);
+    CHECK_EQ(pick_on(dispatcher, 0, 0), SECOND);
     const fol_decision *decision = last_of(dispatcher, FOL_DECISION_FAULT);
     if (CHECK(decision != NULL)) {
         CHECK_EQ(decision->other, FOL_SLOT_PICK);
@@ -385,19 +378,17 @@ static void test_enough_faults_switch_the_policy_off_and_nothing_stops(void)
     script script = {.status = -EIO, .slice = 1};
     fol_policy_slots slots = {
         .state = &script, .enqueue = enqueue, .pick = pick, .slice = slice, .admit = admit};
-    uint32_t a;
-    uint32_t b;
-    fol_dispatcher *dispatcher = two_with_slots(&slots, &a, &b);
-    CHECK_EQ(release_due(dispatcher, a, 0, 99), FOL_RELEASE_TAKEN);
+    fol_dispatcher *dispatcher = two_with_slots(&slots);
+    CHECK_EQ(release_due(dispatcher, FIRST, 0, 99), FOL_RELEASE_TAKEN);
     CHECK_EQ(fol_dispatcher_faults(dispatcher), 2);
-    CHECK_EQ(release_due(dispatcher, b, 0, 2), FOL_RELEASE_TAKEN);
+    CHECK_EQ(release_due(dispatcher, SECOND, 0, 2), FOL_RELEASE_TAKEN);
     CHECK(!fol_dispatcher_policy_is_on(dispatcher));
     const fol_decision *decision = last_of(dispatcher, FOL_DECISION_POLICY_OFF);
     CHECK(decision != NULL && decision->other == FOL_SLOT_ADMIT && decision->numbers[0] == 3);
     CHECK_EQ(script.asked, 3);
-    CHECK_EQ(pick_on(dispatcher, 0, 0), b);
+    CHECK_EQ(pick_on(dispatcher, 0, 0), SECOND);
     CHECK_EQ(ran_on(dispatcher, 0, 1, 1, FOL_POINT_DONE), FOL_RAN_ENDED);
-    CHECK_EQ(pick_on(dispatcher, 0, 1), a);
+    CHECK_EQ(pick_on(dispatcher, 0, 1), FIRST);
     CHECK_EQ(script.asked, 3);
     fol_dispatcher_destroy(dispatcher);
 }
