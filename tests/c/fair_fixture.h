@@ -41,6 +41,13 @@ static inline void fair_join(fair_fixture *f, uint32_t id)
     CHECK_EQ(fol_fair_queue_join(&f->queue, id, FOL_FAIR_WEIGHT_NORMAL, 0), 0);
 }
 
+/* Two queues over one store, which may hand each other what they hold. */
+static inline void fair_begin_pair(fair_fixture *f, fol_fair_queue *other, fol_fair_config config)
+{
+    fair_begin(f, config);
+    fol_fair_queue_init(other, &config, &f->store);
+}
+
 /* A queue in which so many of normal weight wait: the ids from 0 on. */
 static inline void fair_begin_with(fair_fixture *f, fol_fair_config config, uint32_t count)
 {

@@ -44,9 +44,7 @@ static void test_ids_in_the_wrong_state_are_refused(void)
 {
     fair_fixture f;
     fol_fair_queue other;
-    const fol_fair_config config = fair_config(4, 0);
-    fair_begin(&f, config);
-    fol_fair_queue_init(&other, &config, &f.store);
+    fair_begin_pair(&f, &other, fair_config(4, 0));
     fair_join(&f, 0);
     CHECK_EQ(fol_fair_queue_join(&f.queue, 0, 1, 0), FOL_E_MISSING);
     CHECK_EQ(fol_fair_queue_wake(&f.queue, 0), FOL_E_MISSING);

@@ -272,9 +272,7 @@ static void test_who_moves_to_another_queue_keeps_lag_and_deadline(void)
 {
     fair_fixture f;
     fol_fair_queue other;
-    const fol_fair_config config = fair_config(100, 0);
-    fair_begin(&f, config);
-    fol_fair_queue_init(&other, &config, &f.store);
+    fair_begin_pair(&f, &other, fair_config(100, 0));
     for (uint32_t id = 0; id < 4; id++) {
         CHECK_EQ(fol_fair_queue_join(id < 2 ? &f.queue : &other, id, 1024, 0), 0);
     }
@@ -295,9 +293,7 @@ static void test_who_sleeps_or_is_delayed_moves_asleep(void)
 {
     fair_fixture f;
     fol_fair_queue other;
-    const fol_fair_config config = fair_config(100, 0);
-    fair_begin(&f, config);
-    fol_fair_queue_init(&other, &config, &f.store);
+    fair_begin_pair(&f, &other, fair_config(100, 0));
     for (uint32_t id = 0; id < 3; id++) {
         fair_join(&f, id);
     }
