@@ -30,7 +30,7 @@ _SEGMENTS_AUTO = 100_000
 _JOBS_AUTO = 50_000_000
 _OPTIONS = (
     *("cpus", "policy", "until", "queues", "preemption", "switch_cost", "migration_cost"),
-    *("steal_cost", "seed", "progress", "slices", "records", "segments", "lag_every"),
+    *("steal_cost", "seed", "progress", "slices", "tick", "records", "segments", "lag_every"),
 )
 
 
@@ -361,7 +361,7 @@ def simulate_tasks(tasks: TaskSet, options: Mapping[str, Any]) -> Result:
         costs=costs,
         seed=whole(options.get("seed", 0), "seed=", 0, _SEED_MAX),
         slices=_read_slices(tasks, options.get("slices")),
-        tick=0,
+        tick=whole(options.get("tick", 0), "tick=", 0, _SLICE_MAX),
         records=_read_records(options.get("records"), jobs),
         segments=bool(options.get("segments", jobs <= _SEGMENTS_AUTO)),
         sample=whole(options.get("lag_every", 0), "lag_every=", 0, TIME_MAX),

@@ -66,6 +66,7 @@ def run(
     seed: int | None = None,
     progress: bool | None = None,
     slices: int | Sequence[int] | None = None,
+    tick: int | None = None,
     records: int | None = None,
     segments: bool | None = None,
     lag_every: int | None = None,
@@ -103,6 +104,9 @@ def run(
         slices: of fair tasks, in time units: one number for all, or three: interactive, normal,
             batch. By default a tenth of the shortest period for normal ones, a quarter of that for
             interactive and four times as much for batch.
+        tick: of fair tasks: how soon one that runs on after its protection is looked at again, and
+            so much their lags may pass the longest slice; by default 0: at the exact time. Live it
+            is ``Config.target_task_seconds``.
         records: how many of the last decisions are kept, rounded up to a power of two; by default
             enough for small runs, and 65,536 at most.
         segments: whether to keep who ran where from when to when, which pictures need; by default
@@ -141,6 +145,7 @@ def run(
         "seed": seed,
         "progress": progress,
         "slices": slices,
+        "tick": tick,
         "records": records,
         "segments": segments,
         "lag_every": lag_every,

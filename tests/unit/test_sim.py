@@ -305,6 +305,7 @@ def test_progress_without_tqdm_names_the_extra(monkeypatch):
         ({"slices": 0}, "slices= is from 1 to"),
         ({"records": 2**30}, "records= is from 0 to"),
         ({"lag_every": -5}, "lag_every= is from 0 to"),
+        ({"tick": -1}, "tick= is from 0 to"),
     ],
 )
 def test_option_out_of_range_is_refused_by_name(options, words):
