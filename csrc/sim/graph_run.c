@@ -16,43 +16,6 @@
 const char *const fol_sim_graph_order_names[] = {"fifo", "critical-path", "cost",
                                                  "list", "steal",         NULL};
 
-static bool event_is_before(const fol_graph_event *a, const fol_graph_event *b)
-{
-    return a->time != b->time ? a->time < b->time : a->cpu < b->cpu;
-}
-
-static void push_event(fol_graph_run *run, fol_graph_event event)
-{
-    FOL_ASSERT(run->event_count < run->options->cpus);
-    uint32_t place = run->event_count++;
-    while (place > 0 && event_is_before(&event, &run->events[(place - 1) / 2])) {
-        run->events[place] = run->events[(place - 1) / 2];
-        place = (place - 1) / 2;
-    }
-    run->events[place] = event;
-}
-
-static fol_graph_event pop_event(fol_graph_run *run)
-{
-    FOL_ASSERT(run->event_count > 0);
-    fol_graph_event first = run->events[0];
-    fol_graph_event last = run->events[--run->event_count];
-    uint32_t place = 0;
-    for (uint32_t child = 1; child < run->event_count; child = 2 * place + 1) {
-        if (child + 1 < run->event_count &&
-            event_is_before(&run->events[child + 1], &run->events[child])) {
-            child++;
-        }
-        if (!event_is_before(&run->events[child], &last)) {
-            break;
-        }
-        run->events[place] = run->events[child];
-        place = child;
-    }
-    run->events[place] = last;
-    return first;
-}
-
 uint32_t fol_graph_next_cpu(const uint64_t *bits, uint32_t from)
 {
     uint64_t mask = ~UINT64_C(0) << (from % 64u);
@@ -109,7 +72,7 @@ void fol_graph_start(fol_graph_run *run, uint32_t task, uint32_t cpu, int64_t ex
         FOL_ASSERT(!lane->is_busy);
         lane->is_busy = true;
     }
-    push_event(run, (fol_graph_event){.time = run->jobs.finish[task], .cpu = cpu});
+    fol_heap_push(&run->events, run->jobs.finish[task], cpu);
 }
 
 void fol_graph_slot_failed(fol_graph_run *run, fol_policy_slot slot, int status)
@@ -173,7 +136,7 @@ static void begin_pass(fol_graph_run *run, const fol_graph_view *view,
     run->slots = run->options->slots;
     run->now = 0;
     run->done = 0;
-    run->event_count = 0;
+    run->events.count = 0;
     run->idle_count = cpus;
     run->ready.count = 0;
     run->listed_count = 0;
@@ -184,6 +147,7 @@ static void begin_pass(fol_graph_run *run, const fol_graph_view *view,
     memset(run->stocked, 0, sizeof(run->stocked));
     for (uint32_t cpu = 0; cpu < cpus; cpu++) {
         fol_bits_set(run->idle, cpu);
+        run->events.places[cpu] = FOL_HEAP_NOWHERE;
         if (run->deques != NULL) {
             run->deques[cpu] = (fol_graph_deque){FOL_NO_TASK, FOL_NO_TASK};
         }
@@ -196,11 +160,13 @@ static void begin_pass(fol_graph_run *run, const fol_graph_view *view,
 /* All that ends at the earliest time at which anything does. */
 static void end_instant(fol_graph_run *run)
 {
-    FOL_ASSERT(run->event_count > 0);
-    run->now = run->events[0].time;
+    const fol_heap_node *first = fol_heap_first(&run->events);
+    FOL_ASSERT(first != NULL);
+    run->now = first->rank;
     run->summary.makespan = run->now;
-    while (run->event_count > 0 && run->events[0].time == run->now) {
-        end_task(run, pop_event(run).cpu);
+    while (first != NULL && first->rank == run->now) {
+        end_task(run, fol_heap_pop(&run->events).id);
+        first = fol_heap_first(&run->events);
     }
 }
 
@@ -288,9 +254,11 @@ int fol_graph_run_init(fol_graph_run *run, const fol_graph_view *view,
     run->waits = fol_alloc_array(view->count, sizeof(uint32_t));
     run->homes = fol_alloc_array(view->count, sizeof(uint32_t));
     run->running = fol_alloc_array(options->cpus, sizeof(uint32_t));
-    run->events = fol_alloc_array(options->cpus, sizeof(fol_graph_event));
+    fol_heap_init(&run->events, fol_alloc_array(options->cpus, sizeof(fol_heap_node)),
+                  options->cpus, fol_alloc_array(options->cpus, sizeof(uint32_t)));
     int status = -ENOMEM;
-    if (run->waits != NULL && run->homes != NULL && run->running != NULL && run->events != NULL) {
+    if (run->waits != NULL && run->homes != NULL && run->running != NULL &&
+        run->events.nodes != NULL && run->events.places != NULL) {
         status = init_lanes(run, view);
     }
     if (status == FOL_OK) {
@@ -307,7 +275,8 @@ void fol_graph_run_deinit(fol_graph_run *run)
     fol_free(run->waits);
     fol_free(run->homes);
     fol_free(run->running);
-    fol_free(run->events);
+    fol_free(run->events.places);
+    fol_free(run->events.nodes);
     fol_free(run->lanes);
     fol_free(run->parked);
     fol_free(run->ready.entries);

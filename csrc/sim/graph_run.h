@@ -13,6 +13,7 @@
 #include "base/rng.h"
 #include "sim/graph.h"
 #include "sim/graph_heap.h"
+#include "structures/heap.h"
 
 #define FOL_GRAPH_CPU_WORDS (FOL_GRAPH_MAX_CPUS / 64u)
 
@@ -25,11 +26,6 @@ typedef struct fol_graph_view {
     const fol_graph_edges *before;
     const fol_graph_edges *after;
 } fol_graph_view;
-
-typedef struct fol_graph_event {
-    int64_t time;
-    uint32_t cpu;
-} fol_graph_event;
 
 typedef struct fol_graph_lane {
     bool is_busy;
@@ -64,12 +60,11 @@ struct fol_graph_run {
     fol_sim_graph_summary summary;
     int64_t now;
     uint32_t done;
-    uint32_t event_count;
     uint32_t idle_count;
     uint32_t *waits;                    /* predecessors that have not finished */
     uint32_t *homes;                    /* CPU whose end of a task made it ready, or FOL_NO_CPU */
     uint32_t *running;                  /* of each CPU */
-    fol_graph_event *events;            /* a heap: the earliest, then the lowest CPU */
+    fol_heap events;                    /* of CPUs by the time at which their task ends */
     fol_graph_lane *lanes;              /* NULL: none */
     fol_graph_entry *parked;            /* memory of the lanes' heaps */
     uint64_t idle[FOL_GRAPH_CPU_WORDS]; /* bit for each CPU */
