@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "foliot/budget.h"
 #include "foliot/policy.h"
 #include "foliot/scheduler.h"
 #include "foliot/status.h"
@@ -70,6 +71,18 @@ static void add_time(text *text, int64_t time)
     add(text, "%" PRId64 " ns", time);
 }
 
+/* A point in time. */
+static void add_moment(text *text, int64_t moment)
+{
+    add_time(text, moment - text->words->origin);
+}
+
+static void add_cpu(text *text, uint32_t cpu)
+{
+    const char *word = text->words->cpu;
+    add(text, "%s %" PRIu32, word == NULL ? "CPU" : word, cpu);
+}
+
 static void add_name(text *text, uint32_t runnable)
 {
     const fol_decision_words *words = text->words;
@@ -90,7 +103,7 @@ static void open(text *text, const fol_decision *decision, const char *verb)
 {
     add_name(text, decision->runnable);
     add(text, " %s at ", verb);
-    add_time(text, decision->now);
+    add_moment(text, decision->now);
 }
 
 static void add_use(text *text, const fol_decision *decision)
@@ -109,12 +122,19 @@ static void add_refill(text *text, int64_t refill)
         return;
     }
     add(text, ", the next refill is at ");
-    add_time(text, refill);
+    add_moment(text, refill);
 }
+
+static const char *const servers[] = {
+    [FOL_CONTEXT_SPORADIC] = "sporadic server",
+    [FOL_CONTEXT_CBS_HARD] = "hard constant bandwidth server",
+    [FOL_CONTEXT_CBS_SOFT] = "soft constant bandwidth server",
+};
 
 static const char *server_of(const fol_decision *decision)
 {
-    return decision->policy == FOL_POLICY_CBS ? "constant bandwidth server" : "sporadic server";
+    FOL_ASSERT(decision->detail < FOL_CONTEXT_KINDS);
+    return servers[decision->detail];
 }
 
 /* What a refill gives, and by which server. */
@@ -132,13 +152,15 @@ static void add_deadline(text *text, int64_t deadline)
         return;
     }
     add(text, "its deadline at ");
-    add_time(text, deadline);
+    add_moment(text, deadline);
 }
 
 static void tell_pick(text *text, const fol_decision *decision)
 {
     open(text, decision, "was picked");
-    add(text, " for CPU %" PRIu32 " after ", decision->cpu);
+    add(text, " for ");
+    add_cpu(text, decision->cpu);
+    add(text, " after ");
     add_name(text, decision->other);
     add(text, ", and may run ");
     if (decision->numbers[0] == FOL_TIME_NEVER) {
@@ -151,45 +173,127 @@ static void tell_pick(text *text, const fol_decision *decision)
         rules[decision->policy]);
 }
 
-/* Under shares the order is by lag; a rank that is the greatest there is means none. */
+/* A rank that is the greatest there is means none. */
 static void add_rank(text *text, const fol_decision *decision, int64_t rank)
 {
+    bool is_time = decision->policy == FOL_POLICY_EDF || decision->policy == FOL_POLICY_CBS ||
+                   decision->policy == FOL_POLICY_FIFO;
+    bool is_number = decision->detail == FOL_PREEMPT_RANK || decision->policy == FOL_POLICY_FP;
     if (rank == INT64_MAX) {
         add(text, "none");
-    } else if (decision->policy == FOL_POLICY_EEVDF) {
-        add_time(text, rank);
-    } else {
+    } else if (decision->detail == FOL_PREEMPT_SLACK || (is_time && !is_number)) {
+        add_moment(text, rank);
+    } else if (is_number) {
         add(text, "%" PRId64, rank);
+    } else {
+        add_time(text, rank);
+    }
+}
+
+/* ": its rank is 7, that of the other is 5". */
+static void add_ranks(text *text, const fol_decision *decision, const char *rule)
+{
+    add(text, ": its rank is ");
+    add_rank(text, decision, decision->numbers[1]);
+    add(text, ", that of the other is ");
+    add_rank(text, decision, decision->numbers[2]);
+    add(text, " (%s)", rule);
+}
+
+/* What a lag or a virtual deadline says: how long, and of the sign only which side. */
+static void add_distance(text *text, int64_t time, const char *after, const char *before)
+{
+    add_time(text, time < 0 ? -time : time);
+    add(text, " %s", time < 0 ? before : after);
+}
+
+static void add_lags(text *text, const fol_decision *decision)
+{
+    add(text, ": it is ");
+    add_distance(text, decision->numbers[1], "behind its share", "ahead of its share");
+    add(text, ", the other is ");
+    add_distance(text, decision->numbers[2], "behind", "ahead");
+    add(text, " (only who is not ahead of its share is eligible)");
+}
+
+static void add_virtual_deadlines(text *text, const fol_decision *decision)
+{
+    add(text, ": its virtual deadline is ");
+    add_distance(text, decision->numbers[1], "from now", "ago");
+    add(text, ", that of the other is ");
+    add_distance(text, decision->numbers[2], "from now", "ago");
+    add(text, " (%s)", rules[FOL_POLICY_EEVDF]);
+}
+
+/* Who runs before whom, whatever their ranks, by the places of bands. */
+static const char *class_of(int64_t place)
+{
+    static const char *const classes[] = {"what the policy ranks", "what has its place in line",
+                                          "what shares fairly", "what runs on slack"};
+    FOL_ASSERT(place >= 0 && place < 4);
+    return classes[place];
+}
+
+static void add_reason(text *text, const fol_decision *decision)
+{
+    switch ((fol_preempt_reason)decision->detail) {
+    case FOL_PREEMPT_RANK:
+        add_ranks(text, decision, "the policy's enqueue");
+        break;
+    case FOL_PREEMPT_CHOICE:
+        add(text, ": the policy chose the other (the policy's pick)");
+        break;
+    case FOL_PREEMPT_CLASS:
+        add(text, ": it is of %s, and the other of %s (%s first)", class_of(decision->numbers[1]),
+            class_of(decision->numbers[2]), class_of(decision->numbers[2]));
+        break;
+    case FOL_PREEMPT_LAG:
+        add_lags(text, decision);
+        break;
+    case FOL_PREEMPT_DEADLINE:
+        add_virtual_deadlines(text, decision);
+        break;
+    case FOL_PREEMPT_SLACK:
+        add_ranks(text, decision, "on slack, first in, first out");
+        break;
+    case FOL_PREEMPT_HOLDER:
+        add(text, ": it has budget again, on which the other draws now (one at a time)");
+        break;
+    default:
+        add_ranks(text, decision, rules[decision->policy]);
+        break;
     }
 }
 
 static void tell_preempt(text *text, const fol_decision *decision)
 {
+    FOL_ASSERT(decision->detail < FOL_PREEMPT_REASONS);
     open(text, decision, "gave way");
-    add(text, " on CPU %" PRIu32 " to ", decision->cpu);
+    add(text, " on ");
+    add_cpu(text, decision->cpu);
+    add(text, " to ");
     add_name(text, decision->other);
     add(text, " after ");
     add_time(text, decision->numbers[0]);
-    add(text, " of its job: its %s is ", decision->policy == FOL_POLICY_EEVDF ? "lag" : "rank");
-    add_rank(text, decision, decision->numbers[1]);
-    add(text, ", that of the other is ");
-    add_rank(text, decision, decision->numbers[2]);
-    add(text, " (%s)", rules[decision->policy]);
+    add(text, " of its job");
+    add_reason(text, decision);
 }
 
 static void tell_migrate(text *text, const fol_decision *decision)
 {
     open(text, decision, "moved");
-    add(text,
-        " from CPU %" PRIu32 " to CPU %" PRIu32 ", where it was the first that may run there (%s)",
-        decision->other, decision->cpu, rules[decision->policy]);
+    add(text, " from ");
+    add_cpu(text, decision->other);
+    add(text, " to ");
+    add_cpu(text, decision->cpu);
+    add(text, ", where it was the first that may run there (%s)", rules[decision->policy]);
 }
 
 static void tell_deny(text *text, const fol_decision *decision)
 {
     open(text, decision, "was denied");
     add(text, ": its job %" PRIu64 ", released at ", decision->job);
-    add_time(text, decision->numbers[0]);
+    add_moment(text, decision->numbers[0]);
     add(text, " with ");
     add_deadline(text, decision->numbers[1]);
     add(text, ", was not taken (admission)");
@@ -226,7 +330,7 @@ static void tell_skip(text *text, const fol_decision *decision)
     add(text, ", so job %" PRIu64 " is dropped", decision->job);
     if (decision->numbers[2] > 0) {
         add(text, ", and the next release is at ");
-        add_time(text, decision->numbers[2]);
+        add_moment(text, decision->numbers[2]);
     }
     add(text, " (overrun policy: skip)");
 }
@@ -271,9 +375,9 @@ static void tell_miss(text *text, const fol_decision *decision)
 {
     open(text, decision, "missed its deadline");
     add(text, ": job %" PRIu64 " was due at ", decision->job);
-    add_time(text, decision->numbers[0]);
+    add_moment(text, decision->numbers[0]);
     add(text, " and ended at ");
-    add_time(text, decision->numbers[1]);
+    add_moment(text, decision->numbers[1]);
     add(text, ", ");
     add_time(text, decision->numbers[2]);
     add(text, " late (%s)", rules[decision->policy]);
@@ -302,7 +406,7 @@ static void add_backend(text *text, int64_t place)
 static void tell_switch(text *text, const fol_decision *decision)
 {
     add(text, "the backend was switched at ");
-    add_time(text, decision->now);
+    add_moment(text, decision->now);
     add(text, " from ");
     add_backend(text, decision->numbers[0]);
     add(text, " to ");
@@ -318,7 +422,7 @@ static const char *slot_of(const fol_decision *decision)
 static void tell_fault(text *text, const fol_decision *decision)
 {
     add(text, "the policy's %s failed at ", slot_of(decision));
-    add_time(text, decision->now);
+    add_moment(text, decision->now);
     if (decision->runnable != FOL_NO_RUNNABLE) {
         add(text, " for ");
         add_name(text, decision->runnable);
@@ -331,7 +435,7 @@ static void tell_fault(text *text, const fol_decision *decision)
 static void tell_policy_off(text *text, const fol_decision *decision)
 {
     add(text, "the policy was switched off at ");
-    add_time(text, decision->now);
+    add_moment(text, decision->now);
     add(text, ": %" PRId64 " fault%s, the last in its %s; the built-in policy decides (%s)",
         decision->numbers[0], decision->numbers[0] == 1 ? "" : "s", slot_of(decision),
         rules[decision->policy]);

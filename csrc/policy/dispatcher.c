@@ -229,17 +229,18 @@ bool fol_dispatcher_pick(fol_dispatcher *dispatcher, uint32_t cpu, int64_t now, 
     FOL_ASSERT(cpu < dispatcher->config.cpus);
     FOL_ASSERT(dispatcher->cpus[cpu].running == FOL_NO_RUNNABLE);
     take_refills(dispatcher, now);
+    dispatcher->counts.picks += 1;
     uint32_t queue = fol_queue_of_cpu(dispatcher, cpu);
     uint32_t id = choose(dispatcher, queue, cpu, now);
-    bool is_stolen = false;
+    uint32_t victim = FOL_NO_CPU;
     if (id == FOL_NO_RUNNABLE && dispatcher->config.queues == FOL_QUEUES_PER_CPU) {
-        id = steal(dispatcher, cpu, now);
-        is_stolen = id != FOL_NO_RUNNABLE;
+        id = steal(dispatcher, cpu, now, &victim);
     }
     if (id == FOL_NO_RUNNABLE) {
+        dispatcher->counts.idle_picks += 1;
         return false;
     }
-    start(dispatcher, fol_runnable_of(dispatcher, id), cpu, is_stolen, now, grant);
+    start(dispatcher, fol_runnable_of(dispatcher, id), cpu, victim, now, grant);
     return true;
 }
 
@@ -303,18 +304,40 @@ static fol_ran end_revoked(fol_dispatcher *dispatcher, fol_runnable *runnable, u
     return ran;
 }
 
-static int64_t rank_of(const fol_dispatcher *dispatcher, const fol_runnable *runnable)
+/* Of one that gives way to the other by the order of the queue. */
+static fol_preempt_reason reason_for(const fol_dispatcher *dispatcher, const fol_runnable *runnable,
+                                     const fol_runnable *other, int64_t numbers[2])
 {
-    return runnable->band == FOL_BAND_FAIR ? fol_band_lag(dispatcher, runnable) : runnable->rank;
+    static const fol_preempt_reason of_bands[FOL_BANDS] = {
+        [FOL_BAND_RANKED] = FOL_PREEMPT_RANK,
+        [FOL_BAND_ORDERED] = FOL_PREEMPT_ORDER,
+        [FOL_BAND_SLACK] = FOL_PREEMPT_SLACK,
+    };
+    if (runnable->band != other->band) {
+        numbers[0] = runnable->band;
+        numbers[1] = other->band;
+        return FOL_PREEMPT_CLASS;
+    }
+    if (runnable->band == FOL_BAND_FAIR) {
+        return fol_band_compare(dispatcher, runnable, other, numbers);
+    }
+    numbers[0] = runnable->rank;
+    numbers[1] = other->rank;
+    return of_bands[runnable->band];
 }
 
+/* reason: FOL_PREEMPT_ORDER stands for whatever orders the two. */
 static fol_ran give_way(fol_dispatcher *dispatcher, fol_runnable *runnable, uint32_t cpu,
-                        uint32_t rival, int64_t now)
+                        uint32_t rival, fol_preempt_reason reason, int64_t now)
 {
     fol_cpu *place = &dispatcher->cpus[cpu];
-    fol_tell(dispatcher, FOL_DECISION_PREEMPT, runnable, cpu, rival, now, runnable->view.ran,
-             rank_of(dispatcher, runnable),
-             rank_of(dispatcher, fol_runnable_of(dispatcher, rival)));
+    const fol_runnable *other = fol_runnable_of(dispatcher, rival);
+    int64_t numbers[2] = {0, 0};
+    if (reason == FOL_PREEMPT_ORDER) {
+        reason = reason_for(dispatcher, runnable, other, numbers);
+    }
+    fol_tell_why(dispatcher, FOL_DECISION_PREEMPT, (uint8_t)reason, runnable, cpu, rival, now,
+                 runnable->view.ran, numbers[0], numbers[1]);
     FOL_COUNT(dispatcher, runnable, cpu, preemptions);
     free_cpu(dispatcher, runnable, cpu);
     fol_queue_put_back(dispatcher, runnable, now);
@@ -360,9 +383,11 @@ static fol_ran keep_or_leave(fol_dispatcher *dispatcher, fol_runnable *runnable,
     }
     if (needs_look || is_slice_over || is_fair_over) {
         fol_budget_release_held(dispatcher, runnable, now);
-        uint32_t rival = fol_queue_rival(dispatcher, cpu, is_slice_over, now);
+        bool is_choice = false;
+        uint32_t rival = fol_queue_rival(dispatcher, cpu, is_slice_over, now, &is_choice);
         if (rival != FOL_NO_RUNNABLE) {
-            return give_way(dispatcher, runnable, cpu, rival, now);
+            return give_way(dispatcher, runnable, cpu, rival,
+                            is_choice ? FOL_PREEMPT_CHOICE : FOL_PREEMPT_ORDER, now);
         }
         fol_displace_unmark(dispatcher, cpu);
         give_slices(dispatcher, runnable, cpu, !is_fair_over && !is_slice_over, now);
@@ -402,7 +427,7 @@ static fol_ran promote(fol_dispatcher *dispatcher, fol_runnable *runnable, uint3
     fol_budget_promote(dispatcher, runnable, now);
     move_in_line(dispatcher, runnable, cpu, now);
     if (budget->holder != FOL_NO_RUNNABLE) {
-        return give_way(dispatcher, runnable, cpu, budget->holder, now);
+        return give_way(dispatcher, runnable, cpu, budget->holder, FOL_PREEMPT_HOLDER, now);
     }
     fol_budget_begin(dispatcher, runnable, now);
     give_slices(dispatcher, runnable, cpu, true, now);

@@ -211,6 +211,9 @@ void fol_dispatcher_note(fol_dispatcher *dispatcher, const fol_decision *decisio
  * been overwritten. */
 bool fol_dispatcher_last(const fol_dispatcher *dispatcher, uint32_t id, fol_decision *out);
 
+/* Counted since it was made. */
+void fol_dispatcher_choices(const fol_dispatcher *dispatcher, fol_choice_counts *out);
+
 /* Every runnable in one place, every sum right. Costly. */
 bool fol_dispatcher_invariants(const fol_dispatcher *dispatcher);
 

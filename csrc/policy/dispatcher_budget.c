@@ -153,8 +153,8 @@ static void tell_use(fol_dispatcher *dispatcher, fol_decision_kind kind, fol_run
                      uint32_t cpu, int64_t now, int64_t third)
 {
     const fol_budget *budget = fol_budget_of(dispatcher, runnable);
-    fol_tell(dispatcher, kind, runnable, cpu, FOL_NO_RUNNABLE, now, budget->full + budget->debt,
-             budget->full, third);
+    fol_tell_why(dispatcher, kind, (uint8_t)budget->kind, runnable, cpu, FOL_NO_RUNNABLE, now,
+                 budget->full + budget->debt, budget->full, third);
 }
 
 static void tell_left(fol_dispatcher *dispatcher, fol_decision_kind kind, fol_runnable *runnable,
@@ -162,8 +162,8 @@ static void tell_left(fol_dispatcher *dispatcher, fol_decision_kind kind, fol_ru
 {
     const fol_budget *budget = fol_budget_of(dispatcher, runnable);
     int64_t left = fol_context_budget_left(dispatcher->contexts, budget->handle, now);
-    fol_tell(dispatcher, kind, runnable, cpu, FOL_NO_RUNNABLE, now,
-             left == FOL_TIME_NEVER ? budget->soft.budget : left, 0, 0);
+    fol_tell_why(dispatcher, kind, (uint8_t)budget->kind, runnable, cpu, FOL_NO_RUNNABLE, now,
+                 left == FOL_TIME_NEVER ? budget->soft.budget : left, 0, 0);
 }
 
 /* One that wants to run and has no budget, nor does it run. */
@@ -221,29 +221,33 @@ void fol_budget_slept(fol_dispatcher *dispatcher, fol_runnable *runnable)
     }
 }
 
+/* Why one that is first in line may not run on the CPU; it has left then. */
+static uint64_t *pass_over(fol_dispatcher *dispatcher, fol_runnable *runnable, fol_budget *budget,
+                           int64_t now)
+{
+    fol_queue_leave(dispatcher, runnable);
+    if (budget->holder != FOL_NO_RUNNABLE) {
+        runnable->state = FOL_RUNNABLE_HELD;
+        budget->held += 1;
+        return &dispatcher->counts.held;
+    }
+    fol_ledger_waited(dispatcher, runnable, now);
+    do_without(dispatcher, runnable, now);
+    return &dispatcher->counts.depleted;
+}
+
 bool fol_budget_allows(fol_dispatcher *dispatcher, fol_runnable *runnable, uint32_t cpu,
                        int64_t now)
 {
     fol_budget *budget = fol_budget_of(dispatcher, runnable);
-    if (budget == NULL || runnable->standing != FOL_STANDING_FULL) {
-        return true;
-    }
-    if (budget->holder != FOL_NO_RUNNABLE) {
-        if (budget->holder == dispatcher->cpus[cpu].running) {
-            return true;
-        }
-        fol_queue_leave(dispatcher, runnable);
-        runnable->state = FOL_RUNNABLE_HELD;
-        budget->held += 1;
-        return false;
-    }
-    if (has_budget(dispatcher, budget, now)) {
-        return true;
-    }
-    fol_queue_leave(dispatcher, runnable);
-    fol_ledger_waited(dispatcher, runnable, now);
-    do_without(dispatcher, runnable, now);
-    return false;
+    bool is_allowed =
+        budget == NULL || runnable->standing != FOL_STANDING_FULL ||
+        (budget->holder == FOL_NO_RUNNABLE ? has_budget(dispatcher, budget, now)
+                                           : budget->holder == dispatcher->cpus[cpu].running);
+    uint64_t *count =
+        is_allowed ? &dispatcher->counts.taken : pass_over(dispatcher, runnable, budget, now);
+    *count += 1;
+    return is_allowed;
 }
 
 void fol_budget_begin(fol_dispatcher *dispatcher, fol_runnable *runnable, int64_t now)

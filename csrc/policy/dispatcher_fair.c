@@ -283,3 +283,36 @@ int64_t fol_band_lag(const fol_dispatcher *dispatcher, const fol_runnable *runna
     }
     return fol_fair_queue_lag_units(home, runnable->view.id) / FOL_FAIR_WEIGHT_NORMAL;
 }
+
+/* The place that stands for the runnable in the fair queue, where others meet it. */
+static uint32_t place_of(const fol_dispatcher *dispatcher, const fol_runnable *runnable,
+                         bool is_in_group)
+{
+    uint32_t group = runnable->view.group;
+    return is_in_group || group == 0 ? runnable->view.id
+                                     : entity_of(dispatcher, runnable->queue, group);
+}
+
+/* Units as nanoseconds, or whatever time is in, of one with normal weight. */
+static int64_t in_time(int64_t units)
+{
+    return units / FOL_FAIR_WEIGHT_NORMAL;
+}
+
+fol_preempt_reason fol_band_compare(const fol_dispatcher *dispatcher, const fol_runnable *runnable,
+                                    const fol_runnable *other, int64_t numbers[2])
+{
+    uint32_t group = runnable->view.group;
+    bool is_in_group = group != 0 && group == other->view.group;
+    FOL_ASSERT(runnable->queue == other->queue);
+    const fol_fair_queue *queue =
+        is_in_group ? home_of(dispatcher, runnable) : &dispatcher->queues[runnable->queue].fair;
+    uint32_t places[] = {place_of(dispatcher, runnable, is_in_group),
+                         place_of(dispatcher, other, is_in_group)};
+    bool is_ahead = fol_fair_queue_lag_units(queue, places[0]) < 0;
+    for (uint32_t i = 0; i < 2; i++) {
+        numbers[i] = in_time(is_ahead ? fol_fair_queue_lag_units(queue, places[i])
+                                      : fol_fair_queue_deadline_units(queue, places[i]));
+    }
+    return is_ahead ? FOL_PREEMPT_LAG : FOL_PREEMPT_DEADLINE;
+}

@@ -170,24 +170,31 @@ void fol_queue_move(fol_dispatcher *dispatcher, fol_runnable *runnable, uint32_t
     count_in(dispatcher, runnable, since);
 }
 
+/* Asks whether its context allows the CPU, and counts when it does not. */
+static bool may_run_on(fol_dispatcher *dispatcher, uint32_t id, uint32_t cpu)
+{
+    bool may = fol_may_run_on(dispatcher, fol_runnable_of(dispatcher, id), cpu);
+    dispatcher->counts.forbidden += !may;
+    return may;
+}
+
 /* The first of a heap that may run on the CPU. */
-static uint32_t first_of_heap(const fol_dispatcher *dispatcher, const fol_queue *queue,
-                              fol_band band, uint32_t cpu)
+static uint32_t first_of_heap(fol_dispatcher *dispatcher, const fol_queue *queue, fol_band band,
+                              uint32_t cpu)
 {
     const fol_heap *heap = &queue->heaps[band];
     if (heap->count == 0) {
         return FOL_NO_RUNNABLE;
     }
     const fol_heap_node *best = &heap->nodes[0];
-    if (queue->restricted == 0 ||
-        fol_may_run_on(dispatcher, fol_runnable_of(dispatcher, best->id), cpu)) {
+    if (queue->restricted == 0 || may_run_on(dispatcher, best->id, cpu)) {
         return best->id;
     }
     best = NULL;
     for (uint32_t place = 1; place < heap->count; place++) {
         const fol_heap_node *node = &heap->nodes[place];
         if ((best == NULL || fol_heap_is_before(node->rank, node->id, best->rank, best->id)) &&
-            fol_may_run_on(dispatcher, fol_runnable_of(dispatcher, node->id), cpu)) {
+            may_run_on(dispatcher, node->id, cpu)) {
             best = node;
         }
     }
@@ -205,8 +212,11 @@ static uint32_t first_of_fair(fol_dispatcher *dispatcher, uint32_t queue, uint32
         id = current == FOL_NO_RUNNABLE
                  ? fol_band_pick(dispatcher, queue)
                  : fol_band_rival(dispatcher, fol_runnable_of(dispatcher, current));
-        if (id == FOL_NO_RUNNABLE ||
-            fol_may_run_on(dispatcher, fol_runnable_of(dispatcher, id), cpu)) {
+        if (id == FOL_NO_RUNNABLE) {
+            dispatcher->counts.outranked += 1;
+            break;
+        }
+        if (may_run_on(dispatcher, id, cpu)) {
             break;
         }
         fol_band_take(dispatcher, fol_runnable_of(dispatcher, id));
@@ -253,6 +263,13 @@ uint32_t fol_queue_first(fol_dispatcher *dispatcher, uint32_t queue, uint32_t cp
     return FOL_NO_RUNNABLE;
 }
 
+/* The first of a band, unless what runs is before it. */
+static uint32_t unless_outranked(fol_dispatcher *dispatcher, uint32_t id, bool is_first)
+{
+    dispatcher->counts.outranked += !is_first;
+    return is_first ? id : FOL_NO_RUNNABLE;
+}
+
 /* The best of the bands before that of the running one, or of its own. */
 static uint32_t built_in_rival(fol_dispatcher *dispatcher, uint32_t cpu,
                                const fol_runnable *running, bool is_in_line)
@@ -267,7 +284,7 @@ static uint32_t built_in_rival(fol_dispatcher *dispatcher, uint32_t cpu,
         int64_t rank = fol_runnable_of(dispatcher, id)->rank;
         bool is_first = before_fair[i] < running->band || rank < running->rank ||
                         (is_in_line && rank == running->rank && id < running->view.id);
-        return is_first ? id : FOL_NO_RUNNABLE;
+        return unless_outranked(dispatcher, id, is_first);
     }
     if (running->band < FOL_BAND_FAIR) {
         return FOL_NO_RUNNABLE;
@@ -285,16 +302,19 @@ static uint32_t built_in_rival(fol_dispatcher *dispatcher, uint32_t cpu,
     int64_t rank = fol_runnable_of(dispatcher, id)->rank;
     bool is_first =
         rank < running->rank || (is_in_line && rank == running->rank && id < running->view.id);
-    return is_first ? id : FOL_NO_RUNNABLE;
+    return unless_outranked(dispatcher, id, is_first);
 }
 
-uint32_t fol_queue_rival(fol_dispatcher *dispatcher, uint32_t cpu, bool is_in_line, int64_t now)
+uint32_t fol_queue_rival(fol_dispatcher *dispatcher, uint32_t cpu, bool is_in_line, int64_t now,
+                         bool *is_choice)
 {
     const fol_runnable *running = fol_runnable_of(dispatcher, dispatcher->cpus[cpu].running);
     uint32_t rounds = dispatcher->queues[running->queue].ready * FOL_BANDS;
+    dispatcher->counts.comparisons += 1;
     for (uint32_t round = 0; round < rounds; round++) {
         uint32_t id = FOL_NO_RUNNABLE;
-        if (fol_queue_ask(dispatcher, running->queue, cpu, running->view.id, now, &id)) {
+        *is_choice = fol_queue_ask(dispatcher, running->queue, cpu, running->view.id, now, &id);
+        if (*is_choice) {
             id = id == running->view.id ? FOL_NO_RUNNABLE : id;
         } else {
             id = built_in_rival(dispatcher, cpu, running, is_in_line);
@@ -309,7 +329,7 @@ uint32_t fol_queue_rival(fol_dispatcher *dispatcher, uint32_t cpu, bool is_in_li
 
 /* Those that may be picked, by arrival. What runs on slack is left out while anybody else is there.
  */
-static uint32_t list_ready(const fol_dispatcher *dispatcher, const fol_queue *queue, uint32_t cpu,
+static uint32_t list_ready(fol_dispatcher *dispatcher, const fol_queue *queue, uint32_t cpu,
                            uint32_t running, bool with_slack)
 {
     const fol_runnable *current =
@@ -324,8 +344,7 @@ static uint32_t list_ready(const fol_dispatcher *dispatcher, const fol_queue *qu
             count += 1;
             takes_current = false;
         }
-        if ((runnable->band == FOL_BAND_SLACK) <= with_slack &&
-            fol_may_run_on(dispatcher, runnable, cpu)) {
+        if ((runnable->band == FOL_BAND_SLACK) <= with_slack && may_run_on(dispatcher, id, cpu)) {
             dispatcher->scratch[count] = id;
             count += 1;
         }
@@ -357,9 +376,13 @@ bool fol_queue_ask(fol_dispatcher *dispatcher, uint32_t queue, uint32_t cpu, uin
                        .stride = sizeof(fol_runnable),
                        .views = &dispatcher->runnables[0].view};
     uint32_t place = 0;
-    if (!fol_slots_pick(&dispatcher->slots, &ready, cpu, now, &place)) {
-        return false;
+    fol_choice_counts *counts = &dispatcher->counts;
+    bool is_answered = fol_slots_pick(&dispatcher->slots, &ready, cpu, now, &place);
+    counts->asked += 1;
+    counts->answered += is_answered;
+    counts->defaulted += !is_answered;
+    if (is_answered) {
+        *id = dispatcher->scratch[place];
     }
-    *id = dispatcher->scratch[place];
-    return true;
+    return is_answered;
 }

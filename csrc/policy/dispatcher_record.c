@@ -37,7 +37,7 @@ void fol_dispatcher_fault(void *owner, fol_policy_slot slot, int status, const f
     fol_dispatcher *dispatcher = owner;
     fol_decision decision = {.now = site->now,
                              .kind = FOL_DECISION_FAULT,
-                             .policy = (uint16_t)dispatcher->config.policy,
+                             .policy = (uint8_t)dispatcher->config.policy,
                              .runnable = site->runnable,
                              .cpu = site->cpu,
                              .other = slot,
@@ -159,4 +159,14 @@ const fol_account *fol_dispatcher_cpu_account(const fol_dispatcher *dispatcher, 
 {
     FOL_ASSERT(cpu < dispatcher->config.cpus);
     return &dispatcher->cpus[cpu].account;
+}
+
+void fol_dispatcher_choices(const fol_dispatcher *dispatcher, fol_choice_counts *out)
+{
+    const fol_choice_counts *counts = &dispatcher->counts;
+    FOL_ASSERT(counts->idle_picks <= counts->picks);
+    FOL_ASSERT(counts->answered + counts->defaulted == counts->asked);
+    *out = *counts;
+    out->candidates =
+        counts->taken + counts->forbidden + counts->held + counts->depleted + counts->outranked;
 }

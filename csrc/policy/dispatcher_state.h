@@ -150,7 +150,8 @@ struct fol_dispatcher {
     fol_decision *records;
     fol_last *lasts;
     uint64_t record_count;
-    int64_t gone_runtime; /* of runnables that were removed */
+    int64_t gone_runtime;     /* of runnables that were removed */
+    fol_choice_counts counts; /* candidates are summed up for who asks */
 };
 
 static inline fol_runnable *fol_runnable_of(const fol_dispatcher *dispatcher, uint32_t id)
@@ -200,9 +201,9 @@ bool fol_ledger_ended(fol_dispatcher *dispatcher, fol_runnable *runnable, uint32
                       int64_t now);
 
 /* Records cost nothing when none are kept. */
-static inline void fol_tell(fol_dispatcher *dispatcher, fol_decision_kind kind,
-                            const fol_runnable *runnable, uint32_t cpu, uint32_t other, int64_t now,
-                            int64_t first, int64_t second, int64_t third)
+static inline void fol_tell_why(fol_dispatcher *dispatcher, fol_decision_kind kind, uint8_t detail,
+                                const fol_runnable *runnable, uint32_t cpu, uint32_t other,
+                                int64_t now, int64_t first, int64_t second, int64_t third)
 {
     if (dispatcher->records != NULL) {
         fol_decision decision = {.now = now,
@@ -215,6 +216,13 @@ static inline void fol_tell(fol_dispatcher *dispatcher, fol_decision_kind kind,
                                  .numbers = {first, second, third}};
         fol_dispatcher_write(dispatcher, &decision);
     }
+}
+
+static inline void fol_tell(fol_dispatcher *dispatcher, fol_decision_kind kind,
+                            const fol_runnable *runnable, uint32_t cpu, uint32_t other, int64_t now,
+                            int64_t first, int64_t second, int64_t third)
+{
+    fol_tell_why(dispatcher, kind, 0, runnable, cpu, other, now, first, second, third);
 }
 
 /* dispatcher_fair.c: the fair band of each queue, with groups. */
@@ -242,6 +250,10 @@ uint32_t fol_band_queued(const fol_dispatcher *dispatcher, uint32_t queue);
 int fol_band_reweight(fol_dispatcher *dispatcher, fol_runnable *runnable, uint32_t weight);
 int fol_band_reweigh_group(fol_dispatcher *dispatcher, uint32_t group, uint32_t weight);
 int64_t fol_band_lag(const fol_dispatcher *dispatcher, const fol_runnable *runnable);
+/* Why one in the fair band gave way to another one there, told where the two of them, or their
+ * groups, stand in one queue: FOL_PREEMPT_LAG or _DEADLINE, and its numbers. */
+fol_preempt_reason fol_band_compare(const fol_dispatcher *dispatcher, const fol_runnable *runnable,
+                                    const fol_runnable *other, int64_t numbers[2]);
 
 /* dispatcher_queue.c: who is ready. */
 
@@ -260,8 +272,9 @@ void fol_queue_move(fol_dispatcher *dispatcher, fol_runnable *runnable, uint32_t
  * from running go where they belong on the way. */
 uint32_t fol_queue_first(fol_dispatcher *dispatcher, uint32_t queue, uint32_t cpu, int64_t now);
 /* The one that should run in place of the one that runs on the CPU, or FOL_NO_RUNNABLE. In line: an
- * equal rank with a lower id goes first as well. */
-uint32_t fol_queue_rival(fol_dispatcher *dispatcher, uint32_t cpu, bool is_in_line, int64_t now);
+ * equal rank with a lower id goes first as well. is_choice: the pick slot said so. */
+uint32_t fol_queue_rival(fol_dispatcher *dispatcher, uint32_t cpu, bool is_in_line, int64_t now,
+                         bool *is_choice);
 /* The pick slot's choice among those ready in the queue and, unless it is FOL_NO_RUNNABLE, the one
  * that runs. False: it has none. */
 bool fol_queue_ask(fol_dispatcher *dispatcher, uint32_t queue, uint32_t cpu, uint32_t running,

@@ -120,6 +120,13 @@ int64_t fol_fair_queue_lag_units(const fol_fair_queue *queue, uint32_t id)
     return (int64_t)(fol_fair_floor(queue) - fol_fair_v(queue, id));
 }
 
+int64_t fol_fair_queue_deadline_units(const fol_fair_queue *queue, uint32_t id)
+{
+    FOL_ASSERT(id < queue->store->capacity);
+    FOL_ASSERT(fol_fair_is_counted(fol_fair_queue_state(queue, id)));
+    return (int64_t)(queue->store->nodes[id].deadline - fol_fair_floor(queue));
+}
+
 /* Units as a number in the unit of virtual time. */
 static double in_virtual_time(const fol_fair_queue *queue, double units)
 {

@@ -177,7 +177,9 @@ static inline int64_t fol_fair_queue_slice(const fol_fair_queue *queue, fol_fair
 
 /* V - v of one that is counted, or the lag kept of one that is asleep; in units, rounded down. */
 int64_t fol_fair_queue_lag_units(const fol_fair_queue *queue, uint32_t id);
-/* The same as a number in the unit of virtual time (foliot/fair.h), not rounded to units. */
+/* vd - V of one that is counted; in units, V rounded down. */
+int64_t fol_fair_queue_deadline_units(const fol_fair_queue *queue, uint32_t id);
+/* The lag as a number in the unit of virtual time (foliot/fair.h), not rounded to units. */
 double fol_fair_queue_lag(const fol_fair_queue *queue, uint32_t id);
 /* V in units, rounded down. */
 fol_int128 fol_fair_queue_virtual_units(const fol_fair_queue *queue);

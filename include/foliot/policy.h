@@ -134,7 +134,8 @@ typedef struct fol_policy_slots {
 /* What was decided. `numbers` as said for each. */
 typedef enum fol_decision_kind {
     FOL_DECISION_PICK = 0, /* runs on cpu; other: who ran there before; slice, ready count, 0 */
-    FOL_DECISION_PREEMPT,  /* gave way to other; ran of the job, its rank, that of the other */
+    FOL_DECISION_PREEMPT,  /* gave way to other, detail why (fol_preempt_reason); ran of the job,
+                            * what decided of it, and of the other */
     FOL_DECISION_MIGRATE,  /* to cpu; other: the CPU from which */
     FOL_DECISION_DENY,     /* its job was not taken; release, deadline, 0 */
     FOL_DECISION_DELAY,    /* it left while not eligible and stays counted; lag, 0, 0 */
@@ -156,10 +157,25 @@ typedef enum fol_decision_kind {
 /* "pick", "preempt", … */
 extern const char *const fol_decision_names[];
 
+/* Why one gave way, and what two numbers tell of it and of the other. */
+typedef enum fol_preempt_reason {
+    FOL_PREEMPT_ORDER = 0, /* the policy's order: ranks */
+    FOL_PREEMPT_RANK,      /* what the enqueue slot said: ranks */
+    FOL_PREEMPT_CHOICE,    /* the pick slot's choice: 0, 0 */
+    FOL_PREEMPT_CLASS,     /* the other's class goes first: classes, 0 ranked by the enqueue slot,
+                            * 1 in the policy's order, 2 fair, 3 on slack */
+    FOL_PREEMPT_LAG,       /* fair: it had more than its share: lags, in virtual time */
+    FOL_PREEMPT_DEADLINE,  /* fair: virtual deadlines, from the queue's virtual time on */
+    FOL_PREEMPT_SLACK,     /* both on slack, the earlier release: releases */
+    FOL_PREEMPT_HOLDER,    /* it has budget again, on which the other draws now: 0, 0 */
+    FOL_PREEMPT_REASONS,
+} fol_preempt_reason;
+
 typedef struct fol_decision {
     int64_t now;
     uint16_t kind;     /* fol_decision_kind */
-    uint16_t policy;   /* fol_policy_kind that was in force */
+    uint8_t policy;    /* fol_policy_kind that was in force */
+    uint8_t detail;    /* of a preempt: why; of what a budget caused: fol_context_kind; else 0 */
     uint32_t runnable; /* FOL_NO_RUNNABLE: of nobody in particular */
     uint32_t cpu;      /* FOL_NO_CPU: of none */
     uint32_t other;
@@ -167,11 +183,14 @@ typedef struct fol_decision {
     int64_t numbers[3];
 } fol_decision;
 
-/* How a decision is told: names of runnables, and what a unit of time is called. */
+/* How a decision is told: names of runnables, what a CPU and a unit of time is called, and since
+ * when time is told. */
 typedef struct fol_decision_words {
     void *state;
     const char *(*name)(void *state, uint32_t runnable);
-    bool is_ns; /* times are told as ns, us, ms or s; else as plain numbers */
+    const char *cpu; /* NULL: "CPU" */
+    int64_t origin;  /* what is taken from points in time before they are told */
+    bool is_ns;      /* times are told as ns, us, ms or s; else as plain numbers */
 } fol_decision_words;
 
 /* A sentence: the event, the rule, the numbers. Like snprintf. */
@@ -196,6 +215,24 @@ typedef struct fol_account {
     uint64_t misses;           /* deadlines */
     uint64_t longest_response; /* from release to end */
 } fol_account;
+
+/* Where the choices of a dispatcher went. Always counted. A candidate is a runnable that was asked
+ * whether it runs now: the first in line, and those after it while it may not. So
+ * candidates = taken + forbidden + held + depleted + outranked. */
+typedef struct fol_choice_counts {
+    uint64_t picks;       /* an idle CPU asked for somebody to run */
+    uint64_t idle_picks;  /* of them, there was nobody */
+    uint64_t comparisons; /* what runs was compared with who is ready */
+    uint64_t candidates;
+    uint64_t taken;     /* it may run: it begins, or takes the place of what runs */
+    uint64_t forbidden; /* its context does not allow this CPU */
+    uint64_t held;      /* a sibling draws on its context */
+    uint64_t depleted;  /* its budget is used up, and the refill not due */
+    uint64_t outranked; /* what runs stays before it */
+    uint64_t asked;     /* the pick slot was */
+    uint64_t answered;  /* and its answer taken */
+    uint64_t defaulted; /* the built-in policy chose instead; faults included */
+} fol_choice_counts;
 
 #ifdef __cplusplus
 }

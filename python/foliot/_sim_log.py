@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar, overload
 
 import numpy as np
 
+from foliot._machine import Machine
 from foliot._taskset import TaskSet
 
 T_co = TypeVar("T_co", covariant=True)
@@ -23,8 +24,8 @@ SEGMENT_DTYPE = np.dtype(
 )
 DECISION_DTYPE = np.dtype(
     [
-        *(("time", "i8"), ("kind", "u2"), ("policy", "u2"), ("task", "u4"), ("cpu", "u4")),
-        *(("other", "u4"), ("job", "u8"), ("numbers", "i8", (3,))),
+        *(("time", "i8"), ("kind", "u2"), ("policy", "u1"), ("detail", "u1"), ("task", "u4")),
+        *(("cpu", "u4"), ("other", "u4"), ("job", "u8"), ("numbers", "i8", (3,))),
     ]
 )
 OUTCOMES = ("unfinished", "done", "dropped", "denied")
@@ -136,7 +137,7 @@ class Setup:
     """What was simulated, and how."""
 
     tasks: TaskSet
-    cpus: int
+    machine: Machine
     policy: str
     until: int
     queues: str

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "foliot/budget.h"
 #include "foliot/policy.h"
 #include "foliot/status.h"
 
@@ -53,12 +54,24 @@ static void test_a_throttle_names_use_budget_and_refill(void)
     check_sentence(&decision, &ns_words,
                    "hog was throttled at 12.000 ms: it used 2.000 ms of its 2.000 ms budget, the "
                    "next refill is at 20.000 ms (sporadic server)");
-    decision.policy = FOL_POLICY_CBS;
+    decision.detail = FOL_CONTEXT_CBS_HARD;
     decision.numbers[2] = FOL_TIME_NEVER;
     check_sentence(
         &decision, &ns_words,
         "hog was throttled at 12.000 ms: it used 2.000 ms of its 2.000 ms budget, and no "
-        "refill comes before the end of time (constant bandwidth server)");
+        "refill comes before the end of time (hard constant bandwidth server)");
+}
+
+static void test_a_server_is_told_by_its_kind_and_not_by_the_policy(void)
+{
+    fol_decision decision = about_hog(FOL_DECISION_REFILL, 2, 0, 0);
+    decision.policy = FOL_POLICY_CBS;
+    check_plain(&decision, "hog was refilled at 12: it may use 2 from here on (sporadic server)");
+    decision.policy = FOL_POLICY_EDF;
+    decision.detail = FOL_CONTEXT_CBS_SOFT;
+    check_plain(&decision,
+                "hog was refilled at 12: it may use 2 from here on (soft constant bandwidth "
+                "server)");
 }
 
 static void test_units_follow_the_size_of_a_time(void)
@@ -128,12 +141,6 @@ static void test_switches_between_runnables_are_told_with_both(void)
     check_plain(&decision,
                 "hog gave way at 12 on CPU 3 to audio after 5 of its job: its rank is 100, that "
                 "of the other is 30 (the earliest deadline first)");
-    decision.policy = FOL_POLICY_EEVDF;
-    decision.numbers[1] = -100;
-    check_sentence(&decision, &ns_words,
-                   "hog gave way at 12 ns on CPU 3 to audio after 5 ns of its job: its lag is -100 "
-                   "ns, that of the other is 30 ns (the earliest eligible virtual deadline first)");
-    decision.policy = FOL_POLICY_EDF;
     decision.numbers[1] = INT64_MAX;
     check_plain(&decision,
                 "hog gave way at 12 on CPU 3 to audio after 5 of its job: its rank is none, that "
@@ -147,6 +154,86 @@ static void test_switches_between_runnables_are_told_with_both(void)
     check_plain(&decision,
                 "hog was delayed at 12: it left 15 ahead of its share, and is counted until the "
                 "others have caught up (delayed dequeue)");
+}
+
+static void test_giving_way_in_the_fair_class_is_told_by_lags_or_virtual_deadlines(void)
+{
+    fol_decision decision = about_hog(FOL_DECISION_PREEMPT, 5, -100, 30);
+    decision.policy = FOL_POLICY_CBS;
+    decision.detail = FOL_PREEMPT_LAG;
+    check_sentence(&decision, &ns_words,
+                   "hog gave way at 12 ns on CPU 3 to audio after 5 ns of its job: it is 100 ns "
+                   "ahead of its share, the other is 30 ns behind (only who is not ahead of its "
+                   "share is eligible)");
+    decision.detail = FOL_PREEMPT_DEADLINE;
+    decision.numbers[1] = 3000;
+    decision.numbers[2] = -40;
+    check_sentence(&decision, &ns_words,
+                   "hog gave way at 12 ns on CPU 3 to audio after 5 ns of its job: its virtual "
+                   "deadline is 3.000 us from now, that of the other is 40 ns ago (the earliest "
+                   "eligible virtual deadline first)");
+}
+
+static void test_giving_way_is_told_by_what_decided(void)
+{
+    fol_decision decision = about_hog(FOL_DECISION_PREEMPT, 5, 2, 1);
+    decision.detail = FOL_PREEMPT_CLASS;
+    check_plain(&decision,
+                "hog gave way at 12 on CPU 3 to audio after 5 of its job: it is of what shares "
+                "fairly, and the other of what has its place in line (what has its place in line "
+                "first)");
+    decision.detail = FOL_PREEMPT_RANK;
+    check_plain(&decision, "hog gave way at 12 on CPU 3 to audio after 5 of its job: its rank is "
+                           "2, that of the other is 1 (the policy's enqueue)");
+    decision.detail = FOL_PREEMPT_CHOICE;
+    check_plain(&decision, "hog gave way at 12 on CPU 3 to audio after 5 of its job: the policy "
+                           "chose the other (the policy's pick)");
+    decision.detail = FOL_PREEMPT_SLACK;
+    check_plain(&decision, "hog gave way at 12 on CPU 3 to audio after 5 of its job: its rank is "
+                           "2, that of the other is 1 (on slack, first in, first out)");
+    decision.detail = FOL_PREEMPT_HOLDER;
+    check_plain(&decision,
+                "hog gave way at 12 on CPU 3 to audio after 5 of its job: it has budget again, "
+                "on which the other draws now (one at a time)");
+}
+
+static void test_ranks_are_told_as_what_they_are(void)
+{
+    fol_decision decision = about_hog(FOL_DECISION_PREEMPT, 5, 3000, 1000);
+    decision.policy = FOL_POLICY_FP;
+    check_sentence(&decision, &ns_words,
+                   "hog gave way at 12 ns on CPU 3 to audio after 5 ns of its job: its rank is "
+                   "3000, that of the other is 1000 (fixed priority)");
+    decision.policy = FOL_POLICY_RM;
+    check_sentence(&decision, &ns_words,
+                   "hog gave way at 12 ns on CPU 3 to audio after 5 ns of its job: its rank is "
+                   "3.000 us, that of the other is 1.000 us (the shortest period first)");
+}
+
+static void test_a_listener_says_what_a_cpu_is_and_when_time_began(void)
+{
+    const fol_decision_words live = {
+        .state = names, .name = name_of, .cpu = "worker", .origin = 1000000000, .is_ns = true};
+    fol_decision decision = about_hog(FOL_DECISION_MIGRATE, 0, 0, 0);
+    decision.now = 1002000000;
+    check_sentence(&decision, &live,
+                   "hog moved at 2.000 ms from worker 1 to worker 3, where it was the first that "
+                   "may run there (the earliest deadline first)");
+    decision = about_hog(FOL_DECISION_THROTTLE, 3000, 2000, 1005000000);
+    decision.now = 1000000000;
+    check_sentence(&decision, &live,
+                   "hog was throttled at 0 ns: it used 3.000 us of its 2.000 us budget, the next "
+                   "refill is at 5.000 ms (sporadic server)");
+    decision = about_hog(FOL_DECISION_MISS, 1001000000, 1003000000, 2000000);
+    decision.now = 1003000000;
+    check_sentence(&decision, &live,
+                   "hog missed its deadline at 3.000 ms: job 7 was due at 1.000 ms and ended at "
+                   "3.000 ms, 2.000 ms late (the earliest deadline first)");
+    decision = about_hog(FOL_DECISION_PREEMPT, 5, 1001000000, INT64_MAX);
+    decision.now = 1000000000;
+    check_sentence(&decision, &live,
+                   "hog gave way at 0 ns on worker 3 to audio after 5 ns of its job: its rank is "
+                   "1.000 ms, that of the other is none (the earliest deadline first)");
 }
 
 static void test_denials_misses_and_revocations_are_told(void)
@@ -235,11 +322,16 @@ static void test_every_kind_policy_and_slot_has_a_name(void)
 int main(void)
 {
     RUN(test_a_throttle_names_use_budget_and_refill);
+    RUN(test_a_server_is_told_by_its_kind_and_not_by_the_policy);
     RUN(test_units_follow_the_size_of_a_time);
     RUN(test_overruns_are_told_with_their_policy);
     RUN(test_refills_are_told_with_what_is_left);
     RUN(test_picks_are_told_with_their_slice);
     RUN(test_switches_between_runnables_are_told_with_both);
+    RUN(test_giving_way_in_the_fair_class_is_told_by_lags_or_virtual_deadlines);
+    RUN(test_giving_way_is_told_by_what_decided);
+    RUN(test_ranks_are_told_as_what_they_are);
+    RUN(test_a_listener_says_what_a_cpu_is_and_when_time_began);
     RUN(test_denials_misses_and_revocations_are_told);
     RUN(test_faults_name_the_slot_and_what_follows);
     RUN(test_a_switch_of_the_backend_names_both);
