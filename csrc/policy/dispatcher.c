@@ -232,15 +232,16 @@ bool fol_dispatcher_pick(fol_dispatcher *dispatcher, uint32_t cpu, int64_t now, 
     dispatcher->counts.picks += 1;
     uint32_t queue = fol_queue_of_cpu(dispatcher, cpu);
     uint32_t id = choose(dispatcher, queue, cpu, now);
-    uint32_t victim = FOL_NO_CPU;
+    bool is_stolen = false;
     if (id == FOL_NO_RUNNABLE && dispatcher->config.queues == FOL_QUEUES_PER_CPU) {
-        id = steal(dispatcher, cpu, now, &victim);
+        id = steal(dispatcher, cpu, now);
+        is_stolen = id != FOL_NO_RUNNABLE;
     }
     if (id == FOL_NO_RUNNABLE) {
         dispatcher->counts.idle_picks += 1;
         return false;
     }
-    start(dispatcher, fol_runnable_of(dispatcher, id), cpu, victim, now, grant);
+    start(dispatcher, fol_runnable_of(dispatcher, id), cpu, is_stolen, now, grant);
     return true;
 }
 

@@ -208,7 +208,8 @@ static inline void fol_tell_why(fol_dispatcher *dispatcher, fol_decision_kind ki
     if (dispatcher->records != NULL) {
         fol_decision decision = {.now = now,
                                  .kind = (uint16_t)kind,
-                                 .policy = (uint16_t)dispatcher->config.policy,
+                                 .policy = (uint8_t)dispatcher->config.policy,
+                                 .detail = detail,
                                  .runnable = runnable->view.id,
                                  .cpu = cpu,
                                  .other = other,
