@@ -8,6 +8,7 @@
 
 #include "bindings/memory_view.h"
 #include "bindings/policy.h"
+#include "bindings/sim_machine.h"
 #include "bindings/types.h"
 
 /* Instants and releases of one slice: about a hundredth of a second. A Python policy takes longer
@@ -63,9 +64,9 @@ static int make(sim_object *self, fol_py_state *state, PyObject *policy, fol_sim
 
 static PyObject *sim_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *keywords[] = {"names",  "tasks",      "groups",   "contexts", "policy", "cpus",
-                               "queues", "preemption", "until",    "costs",    "seed",   "slices",
-                               "tick",   "records",    "segments", "sample",   NULL};
+    static char *keywords[] = {"names",  "tasks",      "groups",   "contexts", "policy",  "cpus",
+                               "queues", "preemption", "until",    "costs",    "seed",    "slices",
+                               "tick",   "records",    "segments", "sample",   "machine", NULL};
     PyObject *names;
     PyObject *tasks;
     PyObject *groups;
@@ -74,15 +75,19 @@ static PyObject *sim_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     int queues;
     int preemption;
     int keeps_segments;
-    long long times[9];
+    PyObject *machine = Py_None;
+    long long times[7];
+    long long migration[3];
+    long long steal[3];
     unsigned long long seed;
     fol_sim_config config = {0};
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!O!O!O!OIiiL(LLL)K(LLL)LIpL:TaskSimulation",
-                                     keywords, &PyTuple_Type, &names, &PyList_Type, &tasks,
-                                     &PyList_Type, &groups, &PyList_Type, &contexts, &policy,
-                                     &config.cpus, &queues, &preemption, &times[0], &times[1],
-                                     &times[2], &times[3], &seed, &times[4], &times[5], &times[6],
-                                     &times[7], &config.records, &keeps_segments, &times[8])) {
+    if (!PyArg_ParseTupleAndKeywords(
+            args, kwargs, "O!O!O!O!OIiiL(L(LLL)(LLL))K(LLL)LIpL|O:TaskSimulation", keywords,
+            &PyTuple_Type, &names, &PyList_Type, &tasks, &PyList_Type, &groups, &PyList_Type,
+            &contexts, &policy, &config.cpus, &queues, &preemption, &times[0], &times[1],
+            &migration[0], &migration[1], &migration[2], &steal[0], &steal[1], &steal[2], &seed,
+            &times[2], &times[3], &times[4], &times[5], &config.records, &keeps_segments, &times[6],
+            &machine)) {
         return NULL;
     }
     if (PyTuple_GET_SIZE(names) != PyList_GET_SIZE(tasks)) {
@@ -93,13 +98,13 @@ static PyObject *sim_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     config.preemption = (fol_sim_preemption)preemption;
     config.until = times[0];
     config.switch_cost = times[1];
-    config.migration_cost = times[2];
-    config.steal_cost = times[3];
+    fol_py_spread_costs(migration, config.migration_costs);
+    fol_py_spread_costs(steal, config.steal_costs);
     config.seed = seed;
-    memcpy(config.slices, (int64_t[]){times[4], times[5], times[6]}, sizeof(config.slices));
-    config.tick = times[7];
+    memcpy(config.slices, (int64_t[]){times[2], times[3], times[4]}, sizeof(config.slices));
+    config.tick = times[5];
     config.keeps_segments = keeps_segments != 0;
-    config.sample_every = times[8];
+    config.sample_every = times[6];
 
     sim_object *self = (sim_object *)type->tp_alloc(type, 0);
     if (self == NULL) {
@@ -108,10 +113,14 @@ static PyObject *sim_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     self->names = Py_NewRef(names);
     fol_py_scratch scratch;
     fol_py_scratch_init(&scratch);
-    if (fol_py_parse_sim(tasks, groups, contexts, &scratch, &config) < 0 ||
-        make(self, fol_py_state_of(type), policy, &config) < 0) {
+    fol_py_machine taken = {0};
+    bool is_read = fol_py_parse_sim(tasks, groups, contexts, &scratch, &config) == 0 &&
+                   fol_py_take_machine(machine, config.cpus, &taken) == 0;
+    config.machine = taken.given;
+    if (!is_read || make(self, fol_py_state_of(type), policy, &config) < 0) {
         Py_CLEAR(self);
     }
+    fol_py_release_machine(&taken);
     fol_py_scratch_release(&scratch);
     return (PyObject *)self;
 }
@@ -302,6 +311,20 @@ static PyObject *sim_cpu_use(PyObject *object, PyObject *given)
     return Py_BuildValue("(LL)", (long long)use.busy, (long long)use.costs);
 }
 
+static PyObject *sim_moves(PyObject *object, PyObject *unused)
+{
+    (void)unused;
+    const fol_sim_moves *moves = fol_sim_moves_of(((sim_object *)object)->sim);
+    PyObject *migrations = fol_py_counts_by_distance(moves->migrations);
+    PyObject *steals = fol_py_counts_by_distance(moves->steals);
+    if (migrations == NULL || steals == NULL) {
+        Py_XDECREF(migrations);
+        Py_XDECREF(steals);
+        return NULL;
+    }
+    return Py_BuildValue("(NN)", migrations, steals);
+}
+
 static PyObject *sim_context(PyObject *object, PyObject *given)
 {
     sim_object *self = (sim_object *)object;
@@ -439,6 +462,8 @@ static PyMethodDef sim_methods[] = {
      "cpu_account($self, cpu, /)\n--\n\nThe ledger of a CPU."},
     {"cpu_use", sim_cpu_use, METH_O,
      "cpu_use($self, cpu, /)\n--\n\nTime spent on jobs and on costs."},
+    {"moves", sim_moves, METH_NOARGS,
+     "moves($self, /)\n--\n\nMigrations and steals: in a cache, in a node, to another node."},
     {"context", sim_context, METH_O,
      "context($self, context, /)\n--\n\nNumbers of a context; None when it was ended."},
     {"records", sim_records, METH_NOARGS,

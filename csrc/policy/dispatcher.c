@@ -125,11 +125,12 @@ static void go_on(const fol_dispatcher *dispatcher, const fol_runnable *runnable
 {
     *grant = (fol_grant){.runnable = runnable->view.id,
                          .time = grant_of(dispatcher, runnable, cpu),
-                         .moved_from = FOL_NO_CPU};
+                         .moved_from = FOL_NO_CPU,
+                         .victim = FOL_NO_CPU};
 }
 
 /* A ready runnable begins to run on an idle CPU. */
-static void start(fol_dispatcher *dispatcher, fol_runnable *runnable, uint32_t cpu, bool is_stolen,
+static void start(fol_dispatcher *dispatcher, fol_runnable *runnable, uint32_t cpu, uint32_t victim,
                   int64_t now, fol_grant *grant)
 {
     fol_cpu *place = &dispatcher->cpus[cpu];
@@ -152,11 +153,12 @@ static void start(fol_dispatcher *dispatcher, fol_runnable *runnable, uint32_t c
                          .time = grant_of(dispatcher, runnable, cpu),
                          .is_switch = before != id,
                          .moved_from = from == cpu ? FOL_NO_CPU : from,
-                         .is_stolen = is_stolen};
+                         .is_stolen = victim != FOL_NO_CPU,
+                         .victim = victim};
     if (grant->is_switch) {
         FOL_COUNT(dispatcher, runnable, cpu, switches);
     }
-    if (is_stolen) {
+    if (grant->is_stolen) {
         FOL_COUNT(dispatcher, runnable, cpu, steals);
     }
     if (grant->moved_from != FOL_NO_CPU) {
@@ -199,25 +201,29 @@ static uint32_t choose(fol_dispatcher *dispatcher, uint32_t queue, uint32_t cpu,
     return FOL_NO_RUNNABLE;
 }
 
-/* Takes one from the first queue that has any, in the order of the victims slot or round the
- * circle. */
-static uint32_t steal(fol_dispatcher *dispatcher, uint32_t cpu, int64_t now)
+/* Takes one from the first queue that has any, in the order of the victims slot, else in that of
+ * the configuration, else round the circle. */
+static uint32_t steal(fol_dispatcher *dispatcher, uint32_t cpu, int64_t now, uint32_t *from)
 {
     uint32_t cpus = dispatcher->config.cpus;
-    uint32_t *order = dispatcher->victims;
+    const uint32_t *order = dispatcher->victims;
     uint32_t count = 0;
     if (dispatcher->ready_count == 0) {
         return FOL_NO_RUNNABLE;
     }
-    bool is_ordered = fol_slots_victims(&dispatcher->slots, cpu, cpus, now, order, &count);
+    if (!fol_slots_victims(&dispatcher->slots, cpu, cpus, now, dispatcher->victims, &count)) {
+        const uint32_t *nearest = dispatcher->nearest;
+        order = nearest == NULL ? NULL : nearest + (size_t)cpu * (cpus - 1);
+    }
     for (uint32_t step = 1; step < cpus; step++) {
-        uint32_t victim = is_ordered ? order[step - 1] : (cpu + step) % cpus;
+        uint32_t victim = order != NULL ? order[step - 1] : (cpu + step) % cpus;
         if (!fol_bits_test(dispatcher->busy, victim)) {
             continue;
         }
         uint32_t id = fol_queue_first(dispatcher, victim, cpu, now);
         if (id != FOL_NO_RUNNABLE) {
             fol_queue_move(dispatcher, fol_runnable_of(dispatcher, id), cpu);
+            *from = victim;
             return id;
         }
     }
@@ -232,16 +238,15 @@ bool fol_dispatcher_pick(fol_dispatcher *dispatcher, uint32_t cpu, int64_t now, 
     dispatcher->counts.picks += 1;
     uint32_t queue = fol_queue_of_cpu(dispatcher, cpu);
     uint32_t id = choose(dispatcher, queue, cpu, now);
-    bool is_stolen = false;
+    uint32_t victim = FOL_NO_CPU;
     if (id == FOL_NO_RUNNABLE && dispatcher->config.queues == FOL_QUEUES_PER_CPU) {
-        id = steal(dispatcher, cpu, now);
-        is_stolen = id != FOL_NO_RUNNABLE;
+        id = steal(dispatcher, cpu, now, &victim);
     }
     if (id == FOL_NO_RUNNABLE) {
         dispatcher->counts.idle_picks += 1;
         return false;
     }
-    start(dispatcher, fol_runnable_of(dispatcher, id), cpu, is_stolen, now, grant);
+    start(dispatcher, fol_runnable_of(dispatcher, id), cpu, victim, now, grant);
     return true;
 }
 

@@ -58,6 +58,9 @@ typedef struct fol_dispatcher_config {
     int64_t (*stopwatch)(void *state);
     void *stopwatch_state;
     int64_t slot_limit;
+    /* For each CPU a row of all others, in the order in which it takes from them under
+     * FOL_QUEUES_PER_CPU; copied. NULL: round the circle from itself. */
+    const uint32_t *victims;
 } fol_dispatcher_config;
 
 typedef struct fol_group_options {
@@ -123,6 +126,7 @@ typedef struct fol_grant {
     bool is_switch;      /* the CPU ran somebody else, or nobody, before */
     uint32_t moved_from; /* the CPU on which it ran last when that is another one, or FOL_NO_CPU */
     bool is_stolen;      /* from another CPU's queue */
+    uint32_t victim;     /* whose, if it is */
 } fol_grant;
 
 /* For a CPU on which nobody runs. False: there is nothing for it. The enqueue slot is asked for the

@@ -5,6 +5,7 @@
  */
 
 #include <errno.h>
+#include <string.h>
 
 #include "base/memory.h"
 #include "foliot/status.h"
@@ -14,6 +15,20 @@
 static uint64_t fair_ids(const fol_dispatcher_config *config, uint64_t queues)
 {
     return config->capacity + queues * config->groups;
+}
+
+/* Each row has CPUs, and not its own. */
+static bool are_victims(const fol_dispatcher_config *config)
+{
+    const uint32_t *victim = config->victims;
+    for (uint32_t cpu = 0; victim != NULL && cpu < config->cpus; cpu++) {
+        for (uint32_t step = 1; step < config->cpus; step++, victim++) {
+            if (*victim >= config->cpus || *victim == cpu) {
+                return false;
+            }
+        }
+    }
+    return true;
 }
 
 static bool is_possible(const fol_dispatcher_config *config)
@@ -30,7 +45,7 @@ static bool is_possible(const fol_dispatcher_config *config)
         int64_t slice = config->slices[latency];
         is_timed = is_timed && slice >= 1 && slice <= FOL_FAIR_MAX_TIME;
     }
-    return is_shaped && is_sized && is_timed &&
+    return is_shaped && is_sized && is_timed && are_victims(config) &&
            fair_ids(config, config->queues == FOL_QUEUES_GLOBAL ? 1 : config->cpus) <=
                FOL_FAIR_MAX_RUNNABLES;
 }
@@ -71,6 +86,14 @@ static int take_memory(fol_dispatcher *dispatcher)
         dispatcher->runnables != NULL && dispatcher->places != NULL && dispatcher->queues != NULL &&
         dispatcher->cpus != NULL && dispatcher->groups != NULL && dispatcher->members != NULL &&
         dispatcher->scratch != NULL && dispatcher->victims != NULL && dispatcher->nodes != NULL;
+    if (is_there && config->victims != NULL) {
+        size_t others = (size_t)config->cpus * (config->cpus - 1);
+        dispatcher->nearest = fol_alloc_array(others, sizeof(*dispatcher->nearest));
+        is_there = dispatcher->nearest != NULL;
+        if (is_there && others > 0) {
+            memcpy(dispatcher->nearest, config->victims, others * sizeof(*dispatcher->nearest));
+        }
+    }
     if (is_there && config->records > 0) {
         dispatcher->records = fol_alloc_zeroed(config->records, sizeof(*dispatcher->records));
         dispatcher->lasts = fol_alloc_zeroed(config->capacity, sizeof(*dispatcher->lasts));
@@ -165,6 +188,7 @@ int fol_dispatcher_create(const fol_dispatcher_config *config, fol_dispatcher **
     if (status < 0) {
         goto fail;
     }
+    dispatcher->config.victims = NULL;
     lay_out(dispatcher);
     *out = dispatcher;
     return 0;
@@ -186,6 +210,7 @@ void fol_dispatcher_destroy(fol_dispatcher *dispatcher)
     fol_free(dispatcher->lasts);
     fol_free(dispatcher->records);
     fol_unreserve(dispatcher->nodes, dispatcher->node_bytes);
+    fol_free(dispatcher->nearest);
     fol_free(dispatcher->victims);
     fol_free(dispatcher->scratch);
     fol_free(dispatcher->members);

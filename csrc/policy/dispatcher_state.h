@@ -142,7 +142,8 @@ struct fol_dispatcher {
     fol_heap_node *nodes;    /* of all heaps of queues */
     size_t node_bytes;
     uint32_t *scratch; /* ids for a pick slot, those set aside, places of a heap */
-    uint32_t *victims;
+    uint32_t *victims; /* as the slot of this name answered */
+    uint32_t *nearest; /* rows of the configuration's victims, or NULL */
     fol_context_table *contexts;
     fol_budget *budgets;
     uint32_t *refill_places;

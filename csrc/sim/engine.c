@@ -43,13 +43,28 @@ static void go_on(fol_sim *sim, uint32_t cpu, int64_t begun, const fol_grant *gr
     fol_tournament_set(&sim->points, cpu, begun + time_to_point(sim, source, grant->time));
 }
 
+/* What the CPU spends before what it was given goes on there. */
+static int64_t cost_of(fol_sim *sim, uint32_t cpu, const fol_grant *grant)
+{
+    int64_t cost = grant->is_switch ? sim->switch_cost : 0;
+    if (grant->moved_from != FOL_NO_CPU) {
+        fol_sim_distance distance = fol_sim_distance_of(sim->machine, grant->moved_from, cpu);
+        sim->moves.migrations[distance] += 1;
+        cost += sim->migration_costs[distance];
+    }
+    if (grant->is_stolen) {
+        fol_sim_distance distance = fol_sim_distance_of(sim->machine, grant->victim, cpu);
+        sim->moves.steals[distance] += 1;
+        cost += sim->steal_costs[distance];
+    }
+    return cost;
+}
+
 static void begin_to_run(fol_sim *sim, uint32_t cpu, const fol_grant *grant)
 {
     fol_sim_worker *worker = &sim->workers[cpu];
     FOL_ASSERT(worker->task == FOL_NO_RUNNABLE && grant->runnable < sim->task_count);
-    int64_t cost = (grant->is_switch ? sim->switch_cost : 0) +
-                   (grant->moved_from != FOL_NO_CPU ? sim->migration_cost : 0) +
-                   (grant->is_stolen ? sim->steal_cost : 0);
+    int64_t cost = cost_of(sim, cpu, grant);
     worker->task = grant->runnable;
     worker->came = sim->now + cost;
     sim->idle[cpu / 64] &= ~(UINT64_C(1) << (cpu % 64));

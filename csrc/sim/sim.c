@@ -3,6 +3,7 @@
 #include "sim/sim_state.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "base/assert.h"
 #include "base/memory.h"
@@ -35,8 +36,11 @@ static bool config_is_fine(const fol_sim_config *config)
                    config->context_count <= config->task_count &&
                    config->policy < FOL_POLICY_KINDS && config->queues < FOL_SIM_QUEUE_SHAPES &&
                    config->preemption < FOL_SIM_PREEMPTIONS && in_range(config->until, 1) &&
-                   in_range(config->switch_cost, 0) && in_range(config->migration_cost, 0) &&
-                   in_range(config->steal_cost, 0) && in_range(config->sample_every, 0);
+                   in_range(config->switch_cost, 0) && in_range(config->sample_every, 0);
+    for (uint32_t distance = 0; distance < FOL_SIM_DISTANCES; distance++) {
+        is_fine = is_fine && in_range(config->migration_costs[distance], 0) &&
+                  in_range(config->steal_costs[distance], 0);
+    }
     for (uint32_t task = 0; is_fine && task < config->task_count; task++) {
         is_fine = task_is_fine(config, &config->tasks[task]);
     }
@@ -56,7 +60,7 @@ uint64_t fol_sim_jobs_bound(const fol_sim_task *tasks, uint32_t count, int64_t u
     return sum;
 }
 
-static int make_dispatcher(fol_sim *sim, const fol_sim_config *config)
+static int make_dispatcher(fol_sim *sim, const fol_sim_config *config, const uint32_t *victims)
 {
     _Static_assert((int)FOL_SIM_GLOBAL == (int)FOL_QUEUES_GLOBAL &&
                        (int)FOL_SIM_PARTITIONED == (int)FOL_QUEUES_PINNED &&
@@ -79,6 +83,7 @@ static int make_dispatcher(fol_sim *sim, const fol_sim_config *config)
         .stopwatch = config->stopwatch,
         .stopwatch_state = config->stopwatch_state,
         .slot_limit = config->slot_limit,
+        .victims = victims,
     };
     int status = fol_dispatcher_create(&given, &sim->dispatcher);
     for (uint32_t group = 0; status == 0 && group < config->group_count; group++) {
@@ -92,6 +97,24 @@ static int make_dispatcher(fol_sim *sim, const fol_sim_config *config)
         status = fol_dispatcher_add_context(sim->dispatcher, &config->contexts[context], 0,
                                             &sim->contexts[context]);
     }
+    return status;
+}
+
+/* Where CPUs differ in how near they are, each takes from the nearest first. */
+static int make_dispatcher_near(fol_sim *sim, const fol_sim_config *config)
+{
+    if (config->machine == NULL) {
+        return make_dispatcher(sim, config, NULL);
+    }
+    sim->machine = fol_sim_machine_copy(config->machine, config->cpus);
+    size_t others = (size_t)config->cpus * (config->cpus - 1);
+    uint32_t *victims = fol_alloc_array(others, sizeof(uint32_t));
+    int status = -ENOMEM;
+    if (sim->machine != NULL && victims != NULL) {
+        fol_sim_machine_order(sim->machine, config->cpus, victims);
+        status = make_dispatcher(sim, config, victims);
+    }
+    fol_free(victims);
     return status;
 }
 
@@ -177,13 +200,13 @@ int fol_sim_create(const fol_sim_config *config, fol_sim **out)
     sim->context_count = config->context_count;
     sim->preemption = config->preemption;
     sim->switch_cost = config->switch_cost;
-    sim->migration_cost = config->migration_cost;
-    sim->steal_cost = config->steal_cost;
+    memcpy(sim->migration_costs, config->migration_costs, sizeof(sim->migration_costs));
+    memcpy(sim->steal_costs, config->steal_costs, sizeof(sim->steal_costs));
     sim->keeps_segments = config->keeps_segments;
     sim->sample_every = config->sample_every;
     int status = take_memory(sim, config);
     if (status == 0) {
-        status = make_dispatcher(sim, config);
+        status = make_dispatcher_near(sim, config);
     }
     int64_t *costs = sim->costs;
     for (uint32_t task = 0; status == 0 && task < config->task_count; task++) {
@@ -216,6 +239,7 @@ void fol_sim_destroy(fol_sim *sim)
     fol_free(sim->samples);
     fol_free(sim->segments);
     fol_unreserve(sim->jobs, sim->job_room * sizeof(fol_sim_job));
+    fol_free(sim->machine);
     fol_free(sim->costs);
     fol_free(sim->contexts);
     fol_free(sim->due);

@@ -14,6 +14,7 @@
 
 #include "base/rng.h"
 #include "policy/dispatcher.h"
+#include "sim/machine.h"
 #include "sim/tournament.h"
 
 #define FOL_SIM_NO_JOB UINT64_MAX
@@ -60,8 +61,10 @@ struct fol_sim {
     uint32_t context_count;
     fol_sim_preemption preemption;
     int64_t switch_cost;
-    int64_t migration_cost;
-    int64_t steal_cost;
+    int64_t migration_costs[FOL_SIM_DISTANCES];
+    int64_t steal_costs[FOL_SIM_DISTANCES];
+    fol_sim_machine *machine; /* NULL: all CPUs share one cache */
+    fol_sim_moves moves;
     bool is_over;
     bool keeps_segments;
     int status; /* negative: it cannot go on */

@@ -33,6 +33,11 @@ void fol_sim_cpu(const fol_sim *sim, uint32_t cpu, fol_sim_cpu_use *out)
     *out = sim->workers[cpu].use;
 }
 
+const fol_sim_moves *fol_sim_moves_of(const fol_sim *sim)
+{
+    return &sim->moves;
+}
+
 const fol_account *fol_sim_task_account(const fol_sim *sim, uint32_t task)
 {
     return fol_dispatcher_account(sim->dispatcher, task);

@@ -21,6 +21,7 @@
 
 #include "foliot/budget.h"
 #include "foliot/policy.h"
+#include "foliot/sim_machine.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -85,11 +86,15 @@ typedef struct fol_sim_config {
     fol_sim_queues queues;
     fol_sim_preemption preemption;
     int64_t until; /* at least 1 */
-    /* Time a CPU works on nobody's account before a job goes on: after another one, after having
-     * run elsewhere, and when it was taken out of another CPU's queue. Cannot be interrupted. */
+    /* Time a CPU works on nobody's account before a job goes on: after another one; after having
+     * run elsewhere, by how far that is; and when it was taken out of another CPU's queue, by how
+     * far that is. Cannot be interrupted. */
     int64_t switch_cost;
-    int64_t migration_cost;
-    int64_t steal_cost;
+    int64_t migration_costs[FOL_SIM_DISTANCES];
+    int64_t steal_costs[FOL_SIM_DISTANCES];
+    /* Which CPUs are near each other, and so whom an idle one takes from first; copied. Who is
+     * dispatched and preempted where does not go by it. NULL: all share one cache. */
+    const fol_sim_machine *machine;
     uint64_t seed;
     int64_t slices[3]; /* of the fair class, by latency class; each at least 1 */
     int64_t tick;
@@ -154,6 +159,7 @@ const fol_sim_segment *fol_sim_segments(const fol_sim *sim, uint64_t *count);
 /* Rows of the time and then each task's lag. */
 const int64_t *fol_sim_samples(const fol_sim *sim, uint64_t *rows);
 void fol_sim_cpu(const fol_sim *sim, uint32_t cpu, fol_sim_cpu_use *out);
+const fol_sim_moves *fol_sim_moves_of(const fol_sim *sim);
 
 const fol_account *fol_sim_task_account(const fol_sim *sim, uint32_t task);
 const fol_account *fol_sim_group_account(const fol_sim *sim, uint32_t group);

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from foliot._account import Account
+from foliot._machine import Moves
 from foliot._sim_events import EVENTS, event_rows
 from foliot._sim_log import (
     DECISION_DTYPE,
@@ -44,6 +45,7 @@ class Result:
     Attributes:
         tasks: the set.
         cpus: virtual CPUs.
+        machine: how near they are to each other.
         policy: name of the policy; of a ``fo.Policy``, its class.
         until: the end of the simulation.
         queues: how ready tasks were kept.
@@ -62,7 +64,8 @@ class Result:
         self._core = core
         self._setup = setup
         self.tasks = setup.tasks
-        self.cpus = setup.cpus
+        self.cpus = setup.machine.cpus
+        self.machine = setup.machine
         self.policy = setup.policy
         self.until = setup.until
         self.queues = setup.queues
@@ -164,6 +167,16 @@ class Result:
     def overhead(self) -> list[float]:
         """For each CPU the part of the time it spent on switches, migrations and steals."""
         return [self._core.cpu_use(cpu)[1] / self.until for cpu in range(self.cpus)]
+
+    @property
+    def migrations(self) -> Moves:
+        """How often a job went on elsewhere than where its task ran last, by how far that is."""
+        return Moves(*self._core.moves()[0])
+
+    @property
+    def steals(self) -> Moves:
+        """How often an idle CPU took a job out of another one's queue, by how far that is."""
+        return Moves(*self._core.moves()[1])
 
     @cached_property
     def accounts(self) -> PerTask[Account]:
@@ -375,7 +388,10 @@ class Result:
             )
             rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
         use = ", ".join(f"{share:.1%}" for share in self.utilisation)
-        title = f"{html.escape(self.policy)}, {self.cpus} CPUs used {use}, until {self.until:,}"
+        title = (
+            f"{html.escape(self.policy)}, {self.cpus} CPUs used {use}, until {self.until:,}; "
+            f"migrations {self.migrations}, steals {self.steals}"
+        )
         return (
             f"<table><caption>{title}</caption><thead><tr>"
             f"{''.join(f'<th>{head}</th>' for head in heads)}</tr></thead>"

@@ -11,6 +11,7 @@ from typing import Any
 from foliot._budget import KINDS, LATENCIES, OVERRUNS, SchedulingContext
 from foliot._checks import text, whole
 from foliot._core import TaskSimulation
+from foliot._machine import core_machine, read_costs, read_cpus
 from foliot._policy import BASES, read_policy
 from foliot._progress import time_bar
 from foliot._sim_log import JOB_DTYPE, Setup
@@ -20,7 +21,6 @@ from foliot._taskset import TIME_MAX, PeriodicTask, TaskSet
 
 QUEUES = ("global", "partitioned", "per-cpu")
 PREEMPTIONS = ("full", "chunk", "none")
-MAX_CPUS = 1024
 _SEED_MAX = 2**64 - 1
 _RECORDS_MAX = 2**26
 _SLICE_MAX = 2**38
@@ -334,15 +334,17 @@ def simulate_tasks(tasks: TaskSet, options: Mapping[str, Any]) -> Result:
     refuse_options(options, _OPTIONS, "a task set")
     if not tasks:
         raise ValueError("a task set to simulate has at least one task, got none.")
-    cpus = whole(options.get("cpus", 1), "cpus=", 1, MAX_CPUS)
+    machine = read_cpus(options.get("cpus", 1), "cpus=")
+    cpus = machine.cpus
     policy = options.get("policy", "edf")
     base = BASES[read_policy(policy)[0]]
     until = _read_until(tasks, options.get("until"))
     queues = _read_queues(tasks, options.get("queues"), cpus)
     preemption = options.get("preemption", "full")
-    costs = tuple(
-        whole(options.get(name, 0), f"{name}=", 0, TIME_MAX)
-        for name in ("switch_cost", "migration_cost", "steal_cost")
+    costs = (
+        whole(options.get("switch_cost", 0), "switch_cost=", 0, TIME_MAX),
+        read_costs(options.get("migration_cost", 0), "migration_cost=", TIME_MAX),
+        read_costs(options.get("steal_cost", 0), "steal_cost=", TIME_MAX),
     )
     jobs = _check_memory(tasks, until)
     groups, contexts = _Groups(tasks), _Contexts(tasks, base, cpus)
@@ -365,12 +367,13 @@ def simulate_tasks(tasks: TaskSet, options: Mapping[str, Any]) -> Result:
         records=_read_records(options.get("records"), jobs),
         segments=bool(options.get("segments", jobs <= _SEGMENTS_AUTO)),
         sample=whole(options.get("lag_every", 0), "lag_every=", 0, TIME_MAX),
+        machine=core_machine(machine),
     )
     with time_bar(options.get("progress"), until) as on_progress:
         core.run(on_progress)
     setup = Setup(
         tasks=tasks,
-        cpus=cpus,
+        machine=machine,
         policy=policy if isinstance(policy, str) else type(policy).__name__,
         until=until,
         queues=queues,

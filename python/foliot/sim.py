@@ -12,7 +12,7 @@ here does the same live. Equal arguments give equal results.
     7
 
 ``run`` takes the workload; what simulates which kind of it stands in one table, by type. Results of
-task sets are ``Result``, made of ``Job``, ``Event``, ``Decision`` and ``Account``.
+task sets are ``Result``, made of ``Job``, ``Event``, ``Decision``, ``Moves`` and ``Account``.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from foliot._account import Account
 from foliot._graph import Graph
 from foliot._graph_run import GraphJob, GraphResult
+from foliot._machine import Machine, Moves
 from foliot._sim_log import BudgetUse, Decision, Event, Job
 from foliot._sim_registry import simulate
 from foliot._sim_result import Result
@@ -45,6 +46,8 @@ __all__ = [
     "GraphJob",
     "GraphResult",
     "Job",
+    "Machine",
+    "Moves",
     "Result",
     "Workload",
     "load_workload",
@@ -55,14 +58,14 @@ __all__ = [
 def run(
     workload: Any,
     *,
-    cpus: int | None = None,
+    cpus: int | Machine | None = None,
     policy: str | Policy | None = None,
     until: int | None = None,
     queues: str | None = None,
     preemption: str | None = None,
     switch_cost: int | None = None,
-    migration_cost: int | None = None,
-    steal_cost: int | None = None,
+    migration_cost: int | Sequence[int] | None = None,
+    steal_cost: int | Sequence[int] | None = None,
     seed: int | None = None,
     progress: bool | None = None,
     slices: int | Sequence[int] | None = None,
@@ -82,23 +85,28 @@ def run(
 
     Args:
         workload: a ``fo.TaskSet``, or any other kind of workload that is registered.
-        cpus: virtual CPUs, 1 to 1024; by default 1.
+        cpus: virtual CPUs, 1 to 1024; by default 1. Or a ``Machine``, which says how near they are
+            to each other; those of a number all share one cache.
         policy: "edf" (the default), "fp", "rm", "fifo", "eevdf" or "cbs", or a ``fo.Policy``.
             Under "cbs" each task without a context is served by a hard constant bandwidth server
             of its wcet in each period.
         until: the end of the simulation; by default the last offset and two hyperperiods.
         queues: "global": one queue for all CPUs; "partitioned": one for each, and tasks stay on
             their ``cpu``; "per-cpu": one for each, where a task is at home on its ``cpu``, and an
-            idle CPU takes from the others. A task without ``cpu`` is placed: the largest
+            idle CPU takes from the others, the nearest first, then round the circle from itself,
+            unless a policy's ``victims`` says otherwise. With a global queue the choice of a CPU
+            does not go by distance. A task without ``cpu`` is placed: the largest
             utilisation first, on the first CPU that it does not overload, else on the one with the
             least. By default "partitioned" when a task has a ``cpu``, else "global".
         preemption: "full": anywhere; "chunk": after each of a task's ``chunk`` units, and not
             within a job of a task without; "none": jobs run to their ends. The first ``section``
             units of a job are never preempted: so long, at most, it may hold up more urgent ones.
         switch_cost: time a CPU spends before a job goes on where somebody else, or nobody, ran.
-        migration_cost: the same, where the job ran on another CPU before.
-        steal_cost: the same, where the job was taken from another CPU's queue. Costs add up,
-            cannot be interrupted, and are on nobody's account.
+        migration_cost: the same, where the task ran on another CPU before. One number, or three,
+            for a CPU of the same cache, of the same node, and of another one.
+        steal_cost: the same, where the job was taken from another CPU's queue; one number or
+            three, by how far that is. Costs add up, cannot be interrupted, and are on nobody's
+            account.
         seed: of jitter and of sporadic gaps; by default 0.
         progress: show a progress bar (needs tqdm).
         slices: of fair tasks, in time units: one number for all, or three: interactive, normal,

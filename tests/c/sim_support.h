@@ -57,6 +57,15 @@ static inline void set_give_context(task_set *set, const fol_context_options *co
     set->config.context_count = 1;
 }
 
+/* What a migration and a steal cost, however far. */
+static inline void set_costs(task_set *set, int64_t migration, int64_t steal)
+{
+    for (uint32_t distance = 0; distance < FOL_SIM_DISTANCES; distance++) {
+        set->config.migration_costs[distance] = migration;
+        set->config.steal_costs[distance] = steal;
+    }
+}
+
 /* Runs it to its end. NULL when it cannot be made; then the check has failed. */
 static inline fol_sim *set_run(const task_set *set)
 {
@@ -115,11 +124,22 @@ static inline void check_sums(const fol_sim *sim, const fol_sim_config *config)
         busy += use.busy;
         costs += use.costs;
     }
+    const fol_sim_moves *moves = fol_sim_moves_of(sim);
+    uint64_t migrations = 0;
+    uint64_t steals = 0;
+    for (uint32_t distance = 0; distance < FOL_SIM_DISTANCES; distance++) {
+        migrations += moves->migrations[distance];
+        steals += moves->steals[distance];
+    }
     int64_t runtime = 0;
     for (uint32_t task = 0; task < config->task_count; task++) {
-        runtime += fol_sim_task_account(sim, task)->runtime;
+        const fol_account *account = fol_sim_task_account(sim, task);
+        runtime += account->runtime;
+        migrations -= account->migrations;
+        steals -= account->steals;
     }
     CHECK_EQ(runtime, busy);
+    CHECK(migrations == 0 && steals == 0);
     uint64_t count;
     const fol_sim_segment *segments = fol_sim_segments(sim, &count);
     int64_t ran = 0;

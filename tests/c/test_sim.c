@@ -185,7 +185,7 @@ static void test_what_an_idle_cpu_takes_from_another_queue_stays_there(void)
     set_add(&set, 2, 10);
     set_add(&set, 2, 10);
     set.config.queues = FOL_SIM_PER_CPU;
-    set.config.steal_cost = 3;
+    set_costs(&set, 0, 3);
     fol_sim *sim = set_run(&set);
     CHECK_EQ(use_of(sim, 1).busy, 8);
     CHECK_EQ(use_of(sim, 1).costs, 3);
@@ -297,8 +297,7 @@ static void test_largest_times_stay_in_64_bits(void)
     task->section = FOL_SIM_MAX_TIME;
     set_add(&set, 1, FOL_SIM_MAX_TIME)->offset = FOL_SIM_MAX_TIME - 1;
     set.config.switch_cost = FOL_SIM_MAX_TIME;
-    set.config.migration_cost = FOL_SIM_MAX_TIME;
-    set.config.steal_cost = FOL_SIM_MAX_TIME;
+    set_costs(&set, FOL_SIM_MAX_TIME, FOL_SIM_MAX_TIME);
     fol_sim *sim = set_run(&set);
     check_sums(sim, &set.config);
     fol_sim_destroy(sim);

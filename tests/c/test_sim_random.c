@@ -8,11 +8,14 @@
 
 #define CONTEXTS_MAX 3u
 #define GROUPS_MAX   2u
+#define CPUS_MAX     6u
 
 typedef struct scenario {
     task_set set;
     fol_context_options contexts[CONTEXTS_MAX];
     fol_sim_group groups[GROUPS_MAX];
+    uint32_t places[3][CPUS_MAX];
+    fol_sim_machine machine;
 } scenario;
 
 static void draw_contexts(scenario *one, uint64_t *draws)
@@ -39,11 +42,28 @@ static void draw_contexts(scenario *one, uint64_t *draws)
     one->set.config.contexts = one->contexts;
 }
 
+/* Costs by distance, and CPUs that share cores, caches and nodes in any way. */
+static void draw_machine(scenario *one, uint64_t *draws)
+{
+    fol_sim_config *config = &one->set.config;
+    for (uint32_t distance = 0; distance < FOL_SIM_DISTANCES; distance++) {
+        config->migration_costs[distance] = draw_below(draws, 3) == 0 ? draw_below(draws, 4) : 0;
+        config->steal_costs[distance] = draw_below(draws, 3) == 0 ? draw_below(draws, 4) : 0;
+    }
+    for (uint32_t cpu = 0; cpu < config->cpus; cpu++) {
+        for (uint32_t kind = 0; kind < 3; kind++) {
+            one->places[kind][cpu] = draw_below(draws, 3);
+        }
+    }
+    one->machine = (fol_sim_machine){one->places[0], one->places[1], one->places[2]};
+    config->machine = draw_below(draws, 3) == 0 ? NULL : &one->machine;
+}
+
 static void draw_scenario(scenario *one, uint64_t *draws)
 {
     memset(one, 0, sizeof(*one));
     set_init(&one->set, (fol_policy_kind)draw_below(draws, FOL_POLICY_KINDS),
-             1 + draw_below(draws, 4), 200 + draw_below(draws, 200));
+             1 + draw_below(draws, CPUS_MAX), 200 + draw_below(draws, 200));
     fol_sim_config *config = &one->set.config;
     config->queues = (fol_sim_queues)draw_below(draws, FOL_SIM_QUEUE_SHAPES);
     config->preemption = (fol_sim_preemption)draw_below(draws, FOL_SIM_PREEMPTIONS);
@@ -74,8 +94,7 @@ static void draw_scenario(scenario *one, uint64_t *draws)
         one->set.tasks[index].group = draw_below(draws, config->group_count + 1);
     }
     config->switch_cost = draw_below(draws, 3) == 0 ? draw_below(draws, 4) : 0;
-    config->migration_cost = draw_below(draws, 3) == 0 ? draw_below(draws, 4) : 0;
-    config->steal_cost = draw_below(draws, 3) == 0 ? draw_below(draws, 4) : 0;
+    draw_machine(one, draws);
     config->sample_every = draw_below(draws, 2) * 7;
 }
 
