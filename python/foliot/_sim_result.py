@@ -297,7 +297,7 @@ class Result:
 
     def _decision(self, place: int) -> Decision:
         row = self._decisions[place]
-        time, kind, _, task, cpu, other, job, numbers = row.tolist()
+        time, kind, _, _, task, cpu, other, job, numbers = row.tolist()
         name = self._kinds[kind]
         return Decision(
             time,
