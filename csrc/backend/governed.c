@@ -29,14 +29,34 @@ void fol_governor_disown(fol_governor *governor)
     atomic_store_explicit(&governor->is_owned, false, memory_order_relaxed);
 }
 
+void fol_governor_take(fol_governor *governor)
+{
+    uint64_t waited = 0;
+    bool has_waited = pthread_mutex_trylock(&governor->mutex) != 0;
+    if (has_waited) {
+        uint64_t start = fol_clock_monotonic.now_ns(NULL);
+        pthread_mutex_lock(&governor->mutex);
+        waited = fol_clock_monotonic.now_ns(NULL) - start;
+    }
+    fol_governor_own(governor);
+    governor->counts.locks += 1;
+    governor->counts.lock_waits += has_waited;
+    governor->counts.lock_wait_ns += waited;
+}
+
+void fol_governor_give(fol_governor *governor)
+{
+    fol_governor_disown(governor);
+    pthread_mutex_unlock(&governor->mutex);
+}
+
 int fol_governor_lock(fol_governor *governor, int64_t *now)
 {
     if (is_mine(governor)) {
         return FOL_E_BUSY;
     }
     int64_t read = fol_governor_read_clock(governor);
-    pthread_mutex_lock(&governor->mutex);
-    fol_governor_own(governor);
+    fol_governor_take(governor);
     *now = fol_governor_go_to(governor, read);
     return FOL_OK;
 }
@@ -44,8 +64,7 @@ int fol_governor_lock(fol_governor *governor, int64_t *now)
 void fol_governor_unlock(fol_governor *governor)
 {
     FOL_ASSERT(is_mine(governor));
-    fol_governor_disown(governor);
-    pthread_mutex_unlock(&governor->mutex);
+    fol_governor_give(governor);
 }
 
 fol_dispatcher *fol_governor_dispatcher(fol_governor *governor)
@@ -64,7 +83,24 @@ void fol_governor_tell_gone(fol_governor *governor)
 {
     FOL_ASSERT(is_mine(governor));
     governor->has_gone = true;
+    fol_governor_wake_all(governor);
+}
+
+void fol_governor_wake_all(fol_governor *governor)
+{
+    if (governor->sleepers == 0) {
+        governor->counts.wakes_saved += 1;
+        return;
+    }
+    governor->counts.wakes_sent += 1;
     pthread_cond_broadcast(&governor->changed);
+}
+
+void fol_governor_read_attribution(const fol_governor *governor, fol_attribution *out)
+{
+    FOL_ASSERT(governor->counts.lock_waits <= governor->counts.locks);
+    *out = governor->counts;
+    fol_dispatcher_choices(governor->dispatcher, &out->choices);
 }
 
 void fol_governor_restrict(fol_governor *governor)

@@ -21,6 +21,7 @@
 
 #include "backend/backend.h"
 #include "foliot/clock.h"
+#include "foliot/scheduler.h"
 #include "policy/dispatcher.h"
 
 typedef struct fol_governor fol_governor;
@@ -66,6 +67,8 @@ void fol_governor_destroy(fol_governor *governor);
 int fol_governor_lock(fol_governor *governor, int64_t *now);
 void fol_governor_unlock(fol_governor *governor);
 fol_dispatcher *fol_governor_dispatcher(fol_governor *governor);
+/* Where the time went beside the work. Under the lock. */
+void fol_governor_read_attribution(const fol_governor *governor, fol_attribution *out);
 /* Under the lock: some context may run on some workers only. */
 void fol_governor_restrict(fol_governor *governor);
 /* The runnable was removed. Between runs, under the lock. */

@@ -136,7 +136,7 @@ void fol_governed_finish(fol_governor *governor, uint32_t index)
         }
     }
     if (governor->left == 0) {
-        pthread_cond_broadcast(&governor->changed);
+        fol_governor_wake_all(governor);
     }
 }
 

@@ -41,18 +41,6 @@
 #define CALIBRATE_NS INT64_C(250000)
 #define POLL_NS      INT64_C(2000000)
 
-static void lock(fol_governor *governor)
-{
-    pthread_mutex_lock(&governor->mutex);
-    fol_governor_own(governor);
-}
-
-static void unlock(fol_governor *governor)
-{
-    fol_governor_disown(governor);
-    pthread_mutex_unlock(&governor->mutex);
-}
-
 static int64_t thread_cpu_ns(void)
 {
     struct timespec now;
@@ -93,12 +81,12 @@ static int64_t take_used(fol_governor *governor, uint32_t worker, int64_t now)
     return used - idle;
 }
 
-/* Calls one more helper. Under the lock. */
-static void call_helper(fol_governor *governor)
+/* Calls one more helper, if there is one. Under the lock. */
+static bool call_helper(fol_governor *governor)
 {
     fol_team *team = governor->backend->team;
     if (governor->called >= governor->most_helpers) {
-        return;
+        return false;
     }
     for (uint32_t i = 0; i < governor->most_helpers; i++) {
         fol_helper_job *helper = &governor->helpers[i];
@@ -108,27 +96,28 @@ static void call_helper(fol_governor *governor)
             atomic_fetch_add_explicit(&governor->latch.count, 1, memory_order_relaxed);
             helper->is_out = fol_team_inject(team, &helper->job);
             governor->called += helper->is_out;
+            governor->counts.helper_calls += helper->is_out;
             if (!helper->is_out) {
                 atomic_fetch_sub_explicit(&governor->latch.count, 1, memory_order_relaxed);
             }
-            return;
+            return helper->is_out;
         }
     }
+    return false;
 }
 
 /* Sees to it that what is ready is taken: wakes who sleeps, or calls one more. Under the lock. */
 static void stir(fol_governor *governor)
 {
     uint32_t ready = fol_dispatcher_ready_count(governor->dispatcher);
-    if (ready == 0) {
-        return;
-    }
-    if (governor->sleepers > 0 && governor->is_restricted) {
-        pthread_cond_broadcast(&governor->changed);
-    } else if (governor->sleepers > 0) {
+    if (ready > 0 && governor->sleepers > 0 && governor->is_restricted) {
+        fol_governor_wake_all(governor);
+    } else if (ready > 0 && governor->sleepers > 0) {
+        governor->counts.wakes_sent += 1;
         pthread_cond_signal(&governor->changed);
     } else {
-        call_helper(governor);
+        bool is_called = ready > 0 && call_helper(governor);
+        governor->counts.wakes_saved += !is_called;
     }
 }
 
@@ -137,7 +126,7 @@ static void announce(fol_governor *governor)
 {
     if (governor->is_restricted && governor->sleepers > 0 &&
         fol_dispatcher_ready_count(governor->dispatcher) > 0) {
-        pthread_cond_broadcast(&governor->changed);
+        fol_governor_wake_all(governor);
     }
 }
 
@@ -154,9 +143,9 @@ static void poll(fol_governor *governor, uint32_t worker)
 {
     const fol_work_calls *calls = &governor->backend->calls;
     if (worker == 0 && calls->poll != NULL) {
-        unlock(governor);
+        fol_governor_give(governor);
         calls->poll(calls->state);
-        lock(governor);
+        fol_governor_take(governor);
     }
 }
 
@@ -166,6 +155,7 @@ static bool sleep_until(fol_governor *governor, int64_t until)
     const struct timespec end = {.tv_sec = (time_t)(until / INT64_C(1000000000)),
                                  .tv_nsec = (long)(until % INT64_C(1000000000))};
     governor->sleepers++;
+    governor->counts.sleeps += 1;
     fol_governor_disown(governor);
     int status = pthread_cond_timedwait(&governor->changed, &governor->mutex, &end);
     fol_governor_own(governor);
@@ -194,9 +184,9 @@ static bool wait_for_more(fol_governor *governor, uint32_t worker)
     int64_t next = fol_dispatcher_next(governor->dispatcher);
     bool is_still = governor->running == 0 && fol_dispatcher_ready_count(governor->dispatcher) == 0;
     if (!governor->is_real && is_still && next != FOL_TIME_NEVER) {
-        unlock(governor);
+        fol_governor_give(governor);
         governor->clock.wait_until_ns(governor->clock.state, (uint64_t)next, (uint64_t)POLL_NS);
-        lock(governor);
+        fol_governor_take(governor);
     } else {
         if (fol_dispatcher_ready_count(governor->dispatcher) > 0) {
             /* For a worker that is not here yet; those that are have been told. */
@@ -255,6 +245,7 @@ static bool refuse_grant(fol_governor *governor, uint32_t worker, uint32_t id)
         fol_dispatcher_ran(governor->dispatcher, worker, 0, governor->now, FOL_POINT_BLOCKED,
                            &next);
         lane->is_blocked = true;
+        governor->counts.turn_waits += 1;
         governor->blocked[governor->blocked_count++] = id;
         return true;
     }
@@ -284,7 +275,7 @@ static int64_t run_unit(fol_governor *governor, uint32_t worker, uint32_t index,
                         uint32_t *pieces)
 {
     const fol_work_calls *calls = &governor->backend->calls;
-    unlock(governor);
+    fol_governor_give(governor);
     if (part->is_begin) {
         *pieces = calls->begin_node(calls->state, index, worker);
     } else {
@@ -295,7 +286,7 @@ static int64_t run_unit(fol_governor *governor, uint32_t worker, uint32_t index,
     }
     int64_t now = fol_governor_read_clock(governor);
     int64_t used = take_used(governor, worker, now);
-    lock(governor);
+    fol_governor_take(governor);
     fol_governor_go_to(governor, now);
     return used;
 }
@@ -426,9 +417,9 @@ static void serve(fol_governor *governor, uint32_t worker)
         }
         serve_grant(governor, worker, &grant);
         if (worker == 0 && governor->gives_turns && governor->left > 0) {
-            unlock(governor);
+            fol_governor_give(governor);
             calls->turn(calls->state);
-            lock(governor);
+            fol_governor_take(governor);
         }
     }
 }
@@ -438,30 +429,30 @@ static void help(fol_job *job, fol_worker *worker)
     fol_helper_job *helper = (fol_helper_job *)job;
     fol_governor *governor = helper->governor;
     fol_team *team = fol_worker_team(worker);
-    lock(governor);
+    fol_governor_take(governor);
     serve(governor, fol_worker_place(worker));
     helper->is_out = false;
     governor->called--;
-    unlock(governor);
+    fol_governor_give(governor);
     fol_latch_count_down(&governor->latch, team, 1);
 }
 
 static void run_segment(fol_governor *governor, uint32_t segment)
 {
     fol_backend *backend = governor->backend;
-    lock(governor);
+    fol_governor_take(governor);
     fol_governor_go_to(governor, fol_governor_read_clock(governor));
     advance(governor);
     fol_governed_begin_segment(governor, segment);
     serve(governor, 0);
-    unlock(governor);
+    fol_governor_give(governor);
     if (!fol_latch_is_open(&governor->latch)) {
         fol_worker_wait(fol_team_worker(backend->team, 0), &governor->latch);
     }
     if (governor->leftovers > 0) {
-        lock(governor);
+        fol_governor_take(governor);
         fol_governed_drain(governor);
-        unlock(governor);
+        fol_governor_give(governor);
     }
 }
 
@@ -491,11 +482,11 @@ void fol_governed_run(fol_governor *governor, const fol_governed *governed, fol_
 {
     const fol_work_calls *calls = &backend->calls;
     calls->begin_parallel(calls->state);
-    lock(governor);
+    fol_governor_take(governor);
     begin_run(governor, governed, backend, work, first);
     governor->release = fol_governor_go_to(governor, fol_governor_read_clock(governor));
     bool is_alone = governor->most_helpers == 0;
-    unlock(governor);
+    fol_governor_give(governor);
     for (uint32_t segment = 0; segment < work->segment_count; segment++) {
         run_segment(governor, segment);
         calls->merge(calls->state, segment);

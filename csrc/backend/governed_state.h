@@ -56,8 +56,9 @@ struct fol_governor {
     bool has_gone;           /* contexts are */
     bool is_restricted;      /* some may run on some workers only */
     uint32_t sleepers;
-    uint64_t told;      /* decisions that were passed on */
-    uint32_t leftovers; /* lanes with a job that is of no use any more */
+    uint64_t told;          /* decisions that were passed on */
+    uint32_t leftovers;     /* lanes with a job that is of no use any more */
+    fol_attribution counts; /* its choices are the dispatcher's */
     /* The run. */
     fol_backend *backend;
     const fol_work *work;
@@ -82,6 +83,11 @@ struct fol_governor {
 /* governed.c */
 void fol_governor_own(fol_governor *governor);
 void fol_governor_disown(fol_governor *governor);
+/* Takes the mutex; who has to wait for it measures how long. */
+void fol_governor_take(fol_governor *governor);
+void fol_governor_give(fol_governor *governor);
+/* Wakes whoever sleeps. Under the lock, under which sleepers are counted: there are no others. */
+void fol_governor_wake_all(fol_governor *governor);
 int64_t fol_governor_read_clock(const fol_governor *governor);
 /* Under the lock. Workers read their clocks before they lock, so one may come later with an earlier
  * time. */

@@ -457,6 +457,7 @@ static PyMethodDef scheduler_methods[] = {
     {"_explain_backend", fol_py_scheduler_explain_backend, METH_NOARGS, NULL},
     {"_revoke", fol_py_scheduler_revoke, METH_O, NULL},
     {"_read_account", fol_py_scheduler_read_account, METH_VARARGS, NULL},
+    {"_read_attribution", fol_py_scheduler_read_attribution, METH_NOARGS, NULL},
     {"_take_notice", fol_py_scheduler_take_notice, METH_O, NULL},
     {"_explain_budget", fol_py_scheduler_explain_budget, METH_VARARGS, NULL},
     {"_read_decisions", fol_py_scheduler_read_decisions, METH_O, NULL},

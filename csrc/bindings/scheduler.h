@@ -239,6 +239,7 @@ bool fol_py_budget_may_go_on(void *context);
 /* What a system failed with whose budget is gone. New reference. */
 PyObject *fol_py_budget_gone_error(const fol_py_context *context);
 PyObject *fol_py_scheduler_read_account(PyObject *self, PyObject *args);
+PyObject *fol_py_scheduler_read_attribution(PyObject *self, PyObject *unused);
 PyObject *fol_py_scheduler_take_notice(PyObject *self, PyObject *key);
 PyObject *fol_py_scheduler_explain_budget(PyObject *self, PyObject *args);
 PyObject *fol_py_scheduler_read_decisions(PyObject *self, PyObject *first);

@@ -145,6 +145,7 @@ static int make_budget(fol_scheduler *scheduler, uint32_t lanes, uint32_t nodes,
     if (status != FOL_OK) {
         goto fail;
     }
+    budget->origin = (int64_t)config.clock.now_ns(config.clock.state);
     *out = budget;
     return FOL_OK;
 

@@ -31,6 +31,7 @@ struct fol_frame_budget {
     fol_budget_entry *entries; /* in the order they came */
     uint32_t *system_of;       /* by runnable; UINT32_MAX: of none */
     int64_t least_budget;
+    int64_t origin; /* the clock when it was made: sentences tell times from there on */
     bool asks_chunk_rows;
     bool asks_workers; /* for victims or spin limits */
     _Atomic uint64_t revocations;

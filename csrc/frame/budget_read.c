@@ -131,6 +131,18 @@ int fol_scheduler_read_account(fol_scheduler *scheduler, fol_account_kind kind, 
     return status;
 }
 
+int fol_scheduler_read_attribution(fol_scheduler *scheduler, fol_attribution *out)
+{
+    fol_frame_budget *budget = NULL;
+    int64_t now;
+    int status = enter(scheduler, &budget, &now);
+    if (status == FOL_OK) {
+        fol_governor_read_attribution(budget->governor, out);
+        leave(budget);
+    }
+    return status;
+}
+
 int fol_scheduler_read_context(fol_scheduler *scheduler, uint64_t key, fol_context_stats *out)
 {
     fol_frame_budget *budget = NULL;
@@ -298,7 +310,11 @@ static size_t explain(const fol_scheduler *scheduler, const fol_frame_budget *bu
     fol_decision decision = {0};
     if (find_decision(budget, about, &decision)) {
         teller told = {scheduler, budget};
-        const fol_decision_words words = {.state = &told, .name = tell_name, .is_ns = true};
+        const fol_decision_words words = {.state = &told,
+                                          .name = tell_name,
+                                          .cpu = "worker",
+                                          .origin = budget->origin,
+                                          .is_ns = true};
         return fol_decision_explain(&decision, &words, out, room);
     }
     int length = snprintf(out, room,

@@ -419,6 +419,24 @@ int fol_scheduler_read_context(fol_scheduler *scheduler, uint64_t key, fol_conte
  * nothing. */
 bool fol_scheduler_take_notice(fol_scheduler *scheduler, uint64_t key, fol_notice *out);
 
+/* What governed runs cost beside the work, since the scheduler became governed. Always counted,
+ * under the lock that it takes anyway; time is only measured by who has to wait. Whoever asks takes
+ * that lock too. */
+typedef struct fol_attribution {
+    fol_choice_counts choices;
+    uint64_t turn_waits;   /* granted, and put off: another one holds the host's lock */
+    uint64_t locks;        /* the lock was taken */
+    uint64_t lock_waits;   /* of them, somebody else had it */
+    uint64_t lock_wait_ns; /* and time until it was free, by the machine's clock */
+    uint64_t wakes_sent;   /* sleepers were woken, one or all */
+    uint64_t wakes_saved;  /* there was nobody to wake or call, or nothing ready for them */
+    uint64_t helper_calls; /* another worker was called for what was ready */
+    uint64_t sleeps;       /* a worker found nothing to do and slept */
+} fol_attribution;
+
+/* FOL_E_MISSING: the program is not governed; FOL_E_BUSY. */
+int fol_scheduler_read_attribution(fol_scheduler *scheduler, fol_attribution *out);
+
 /* Decisions are numbered from 0; those before *first are overwritten. Copies up to `room` from
  * number *first (or the oldest that is kept, which *first then gets); returns how many. Runnables
  * are given as indices of systems in the plan. */

@@ -25,6 +25,7 @@ and what it tells), ``_trace``, ``_gantt`` and ``plot`` (what each worker did wh
 
 from foliot import analysis, io, plot, policy, sim
 from foliot._account import Account
+from foliot._attribution import Attribution
 from foliot._budget import Depletion, Group, SchedulingContext
 from foliot._component import (
     Bytes,
@@ -91,6 +92,7 @@ __all__ = [
     "Account",
     "Accounts",
     "Ambiguity",
+    "Attribution",
     "BackendInfo",
     "Bytes",
     "CapacityError",

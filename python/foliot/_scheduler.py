@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol, TypeAlias, cast, overload
 
 from foliot import _core
+from foliot._attribution import Attribution
 from foliot._budget import Group, SchedulingContext
 from foliot._checks import real, whole
 from foliot._errors import CapacityError, ForkedError, UnknownSystemError, WorldBusyError
@@ -302,6 +303,15 @@ class Scheduler(_core.Scheduler):
         May be read while a frame runs in another thread.
         """
         return self._budgets.accounts(self, self._names(), self._backend()[3])
+
+    @property
+    def attribution(self) -> Attribution | None:
+        """What deciding cost so far; None while neither budgets nor a policy are at work.
+
+        May be read while a frame runs in another thread, and takes the lock that it counts.
+        """
+        found = self._read_attribution()
+        return None if found is None else Attribution(*found)
 
     @property
     def decisions(self) -> list[Decision]:
