@@ -4,6 +4,7 @@
 
 #include "bindings/graph.h"
 #include "bindings/policy.h"
+#include "bindings/sim_machine.h"
 
 /* What a run knows of Python while it runs. */
 typedef struct host {
@@ -45,11 +46,19 @@ static PyObject *name_of(void *state, uint32_t task)
 
 static PyObject *summary_dict(const fol_sim_graph_summary *summary, PyObject *errors)
 {
-    return Py_BuildValue(
-        "{s:L,s:L,s:K,s:K,s:I,s:I,s:O}", "makespan", (long long)summary->makespan, "overhead",
-        (long long)summary->overhead, "migrations", (unsigned long long)summary->migrations,
-        "steals", (unsigned long long)summary->steals, "passes", (unsigned int)summary->passes,
-        "faults", (unsigned int)summary->faults, "errors", errors);
+    PyObject *migrations = fol_py_counts_by_distance(summary->moves.migrations);
+    PyObject *steals = fol_py_counts_by_distance(summary->moves.steals);
+    PyObject *told = NULL;
+    if (migrations != NULL && steals != NULL) {
+        told =
+            Py_BuildValue("{s:L,s:L,s:O,s:O,s:I,s:I,s:O}", "makespan", (long long)summary->makespan,
+                          "overhead", (long long)summary->overhead, "migrations", migrations,
+                          "steals", steals, "passes", (unsigned int)summary->passes, "faults",
+                          (unsigned int)summary->faults, "errors", errors);
+    }
+    Py_XDECREF(migrations);
+    Py_XDECREF(steals);
+    return told;
 }
 
 static int run_graph(fol_py_graph *self, fol_sim_graph_options *options,
@@ -95,29 +104,34 @@ static PyObject *tell_run(fol_py_state *state, int status, const fol_sim_graph_s
 
 PyObject *fol_py_graph_run(PyObject *object, PyObject *args, PyObject *kwargs)
 {
-    static char *keywords[] = {"order", "cpus", "seed", "costs", "out", "policy", "progress", NULL};
+    static char *keywords[] = {"order",  "cpus",     "seed",    "costs", "out",
+                               "policy", "progress", "machine", NULL};
     fol_py_graph *self = (fol_py_graph *)object;
     unsigned int order;
     unsigned int cpus;
     unsigned long long seed;
-    long long costs[3];
+    long long costs[7];
     PyObject *out[4];
     PyObject *policy = Py_None;
     PyObject *progress = Py_None;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "IIK(LLL)(OOOO)|OO:run", keywords, &order, &cpus,
-                                     &seed, &costs[0], &costs[1], &costs[2], &out[0], &out[1],
-                                     &out[2], &out[3], &policy, &progress)) {
+    PyObject *machine = Py_None;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "IIK(L(LLL)(LLL))(OOOO)|OOO:run", keywords,
+                                     &order, &cpus, &seed, &costs[0], &costs[1], &costs[2],
+                                     &costs[3], &costs[4], &costs[5], &costs[6], &out[0], &out[1],
+                                     &out[2], &out[3], &policy, &progress, &machine)) {
         return NULL;
     }
     fol_py_state *state = fol_py_state_of(Py_TYPE(object));
     Py_ssize_t count = PyTuple_GET_SIZE(self->names);
     fol_py_array arrays[4] = {0};
     host host = {.progress = progress == Py_None ? NULL : progress};
+    fol_py_machine taken = {0};
     PyObject *told = NULL;
     if (fol_py_take_array(out[0], "release", 'i', 8, count, true, &arrays[0]) < 0 ||
         fol_py_take_array(out[1], "start", 'i', 8, count, true, &arrays[1]) < 0 ||
         fol_py_take_array(out[2], "finish", 'i', 8, count, true, &arrays[2]) < 0 ||
-        fol_py_take_array(out[3], "cpu", 'u', 4, count, true, &arrays[3]) < 0) {
+        fol_py_take_array(out[3], "cpu", 'u', 4, count, true, &arrays[3]) < 0 ||
+        fol_py_take_machine(machine, cpus, &taken) < 0) {
         goto done;
     }
     if (policy != Py_None) {
@@ -132,9 +146,10 @@ PyObject *fol_py_graph_run(PyObject *object, PyObject *args, PyObject *kwargs)
         .cpus = cpus,
         .seed = seed,
         .switch_cost = costs[0],
-        .migration_cost = costs[1],
-        .steal_cost = costs[2],
+        .machine = taken.given,
     };
+    fol_py_spread_costs(&costs[1], options.migration_costs);
+    fol_py_spread_costs(&costs[4], options.steal_costs);
     fol_sim_graph_jobs jobs = {arrays[0].view.buf, arrays[1].view.buf, arrays[2].view.buf,
                                arrays[3].view.buf};
     fol_sim_graph_summary summary;
@@ -144,6 +159,7 @@ done:
     for (size_t i = 0; i < 4; i++) {
         fol_py_release_array(&arrays[i]);
     }
+    fol_py_release_machine(&taken);
     Py_XDECREF(host.bound);
     return told;
 }

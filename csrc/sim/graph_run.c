@@ -57,8 +57,9 @@ void fol_graph_start(fol_graph_run *run, uint32_t task, uint32_t cpu, int64_t ex
     const fol_sim_graph_options *options = run->options;
     int64_t overhead = options->switch_cost + extra;
     if (run->homes[task] != FOL_NO_CPU && run->homes[task] != cpu) {
-        overhead += options->migration_cost;
-        run->summary.migrations++;
+        fol_sim_distance distance = fol_sim_distance_of(options->machine, run->homes[task], cpu);
+        overhead += options->migration_costs[distance];
+        run->summary.moves.migrations[distance]++;
     }
     run->summary.overhead += overhead;
     run->jobs.start[task] = run->now + overhead;
@@ -306,17 +307,25 @@ static int check_options(const fol_sim_graph *graph, const fol_sim_graph_options
     bool has_slots = options->slots != NULL;
     if (options->cpus < 1 || options->cpus > FOL_GRAPH_MAX_CPUS ||
         (unsigned)options->order >= FOL_GRAPH_ORDERS || options->switch_cost < 0 ||
-        options->migration_cost < 0 || options->steal_cost < 0 ||
         (has_slots && (options->max_faults < 1 || options->order == FOL_GRAPH_LIST))) {
         return -EINVAL;
     }
+    int64_t migration = 0;
+    int64_t steal = 0;
+    for (uint32_t distance = 0; distance < FOL_SIM_DISTANCES; distance++) {
+        int64_t costs[] = {options->migration_costs[distance], options->steal_costs[distance]};
+        if (costs[0] < 0 || costs[1] < 0) {
+            return -EINVAL;
+        }
+        migration = costs[0] > migration ? costs[0] : migration;
+        steal = costs[1] > steal ? costs[1] : steal;
+    }
     int64_t overhead;
     int64_t end;
-    bool overflows =
-        __builtin_add_overflow(options->switch_cost, options->migration_cost, &overhead) ||
-        __builtin_add_overflow(overhead, options->steal_cost, &overhead) ||
-        __builtin_mul_overflow(overhead, (int64_t)graph->count, &overhead) ||
-        __builtin_add_overflow(overhead, graph->work, &end) || end == INT64_MAX;
+    bool overflows = __builtin_add_overflow(options->switch_cost, migration, &overhead) ||
+                     __builtin_add_overflow(overhead, steal, &overhead) ||
+                     __builtin_mul_overflow(overhead, (int64_t)graph->count, &overhead) ||
+                     __builtin_add_overflow(overhead, graph->work, &end) || end == INT64_MAX;
     return overflows ? -EOVERFLOW : FOL_OK;
 }
 

@@ -13,6 +13,7 @@
 #include "base/rng.h"
 #include "sim/graph.h"
 #include "sim/graph_heap.h"
+#include "sim/machine.h"
 #include "structures/heap.h"
 
 #define FOL_GRAPH_CPU_WORDS (FOL_GRAPH_MAX_CPUS / 64u)

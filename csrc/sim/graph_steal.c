@@ -1,8 +1,9 @@
 /* A deque on each CPU: it takes its own newest task, else the oldest of another.
  *
  * What is ready from the start lies on CPU 0, as live, where the caller releases it; what the end
- * of a task makes ready lies on the CPU of that end. A thief begins at a random victim, or looks in
- * the order of the victims slot first, then at the rest by rising number. A task whose lane is busy
+ * of a task makes ready lies on the CPU of that end. A thief looks at the nearest victims first,
+ * among equals from a random CPU round the circle; or in the order of the victims slot, then at the
+ * rest by rising number. A task whose lane is busy
  * is parked by whoever takes it, which then goes on to look.
  */
 
@@ -123,6 +124,28 @@ static uint32_t ask_victims(fol_graph_run *run, uint32_t thief)
     return count;
 }
 
+/* The nearest CPU with something in its deque, among equals the first one round the circle. */
+static uint32_t nearest_victim(const fol_graph_run *run, uint32_t thief, uint32_t from)
+{
+    const fol_sim_machine *machine = run->options->machine;
+    uint32_t nearest = FOL_NO_CPU;
+    fol_sim_distance least = FOL_SIM_DISTANCES;
+    const uint32_t starts[] = {from, 0};
+    const uint32_t ends[] = {run->options->cpus, from};
+    for (uint32_t part = 0; part < 2; part++) {
+        for (uint32_t victim = fol_graph_next_cpu(run->stocked, starts[part]); victim < ends[part];
+             victim = fol_graph_next_cpu(run->stocked, victim + 1)) {
+            fol_sim_distance distance = fol_sim_distance_of(machine, thief, victim);
+            if (distance < least) {
+                least = distance;
+                nearest = victim;
+            }
+        }
+    }
+    FOL_ASSERT(nearest != FOL_NO_CPU && nearest != thief);
+    return nearest;
+}
+
 /* Whose oldest task is taken. Something is queued, and not with the thief. */
 static uint32_t choose_victim(fol_graph_run *run, uint32_t thief)
 {
@@ -136,6 +159,9 @@ static uint32_t choose_victim(fol_graph_run *run, uint32_t thief)
     if (named == 0) {
         uint32_t cpus = run->options->cpus;
         from = (thief + 1 + fol_rng_below(&run->rng, cpus - 1)) % cpus;
+        if (run->options->machine != NULL) {
+            return nearest_victim(run, thief, from);
+        }
     }
     uint32_t victim = fol_graph_next_cpu(run->stocked, from);
     return victim != FOL_NO_CPU ? victim : fol_graph_next_cpu(run->stocked, 0);
@@ -155,9 +181,11 @@ static void stealing_dispatch(fol_graph_run *run)
          cpu = fol_graph_next_cpu(run->idle, cpu + 1)) {
         bool is_busy = false;
         while (!is_busy && run->queued > 0) {
-            uint32_t task = pop_oldest(run, choose_victim(run, cpu));
-            is_busy = start_or_park(run, task, cpu, run->options->steal_cost);
-            run->summary.steals += is_busy;
+            uint32_t victim = choose_victim(run, cpu);
+            fol_sim_distance distance = fol_sim_distance_of(run->options->machine, victim, cpu);
+            int64_t cost = run->options->steal_costs[distance];
+            is_busy = start_or_park(run, pop_oldest(run, victim), cpu, cost);
+            run->summary.moves.steals[distance] += is_busy;
         }
     }
 }

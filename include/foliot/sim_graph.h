@@ -10,8 +10,8 @@
  * is list scheduling by the longest way to the end (Hu 1961; HLFET in Adam, Chandy and Dickson
  * 1974). Cost is the longest task first. List tries these, then improves the best of them by passes
  * back and forth (Li and Willis 1992), and keeps the shortest, so it is never longer than greedy.
- * Steal keeps a deque on each CPU: its own newest first, else the oldest of a victim (Blumofe and
- * Leiserson 1999).
+ * Steal keeps a deque on each CPU: its own newest first, else the oldest of the nearest victim that
+ * has any (Blumofe and Leiserson 1999).
  */
 #ifndef FOLIOT_SIM_GRAPH_H
 #define FOLIOT_SIM_GRAPH_H
@@ -21,6 +21,7 @@
 #include <stdint.h>
 
 #include "foliot/policy.h"
+#include "foliot/sim_machine.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -106,10 +107,14 @@ typedef struct fol_sim_graph_options {
     uint32_t cpus;
     uint64_t seed; /* of where stealing begins to look */
     /* What a CPU spends before a task that it starts: always; for one that became ready by the end
-     * of a task on another CPU; for one taken from another CPU's deque. Each at least 0. */
+     * of a task on another CPU, by how far that is; for one taken from another CPU's deque, by how
+     * far that is. Each at least 0. */
     int64_t switch_cost;
-    int64_t migration_cost;
-    int64_t steal_cost;
+    int64_t migration_costs[FOL_SIM_DISTANCES];
+    int64_t steal_costs[FOL_SIM_DISTANCES];
+    /* Which CPUs are near each other. Only stealing goes by it, and what is charged. NULL: all
+     * share one cache. */
+    const fol_sim_machine *machine;
     /* NULL: all built in. Asked: enqueue and pick, unless the order is steal; victims if it is. */
     const fol_policy_slots *slots;
     uint32_t max_faults; /* of the slots before they are switched off; at least 1 with slots */
@@ -130,8 +135,7 @@ typedef struct fol_sim_graph_jobs {
 typedef struct fol_sim_graph_summary {
     int64_t makespan;
     int64_t overhead; /* of all CPUs: switches, migrations and steals */
-    uint64_t migrations;
-    uint64_t steals;
+    fol_sim_moves moves;
     uint32_t passes; /* schedules tried */
     uint32_t faults; /* of slots */
     int fault_status;

@@ -135,8 +135,8 @@ def _tell_graph(result: Any) -> dict[str, Any]:
         "lower_bound": result.lower_bound,
         "makespan": result.makespan,
         "utilisation": result.utilisation,
-        "steals": result.steals,
-        "migrations": result.migrations,
+        "steals": result.steals.total,
+        "migrations": result.migrations.total,
     }
 
 

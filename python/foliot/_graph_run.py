@@ -5,7 +5,7 @@ The compiled core simulates; this module reads options and gives the answer name
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ import numpy as np
 
 from foliot import _checks
 from foliot._graph import Graph
+from foliot._machine import Machine, Moves, core_machine, read_costs, read_cpus
 from foliot._policy import Policy
 from foliot._progress import time_bar
 from foliot._sim_log import LazySequence, PerTask
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 ORDERS = ("fifo", "critical-path", "cost", "list", "steal")
 _ALIASES = {"greedy": "fifo", "best": "list", "per-cpu": "steal"}
 _QUEUES = ("global", "per-cpu")
-_CPUS_MAX = 1024
 _OPTIONS = ("cpus", "policy", "queues", "seed", "switch_cost", "migration_cost", "steal_cost")
 
 
@@ -66,10 +66,11 @@ class GraphResult:
         graph: what was run.
         policy: the order of work: a name, or the ``fo.Policy``.
         cpus: how many there were.
+        machine: how near they were to each other.
         makespan: when the last task finished.
         overhead: what switches, migrations and steals cost, on all CPUs.
-        migrations: tasks that ran elsewhere than where they became ready.
-        steals: tasks taken from another CPU's deque.
+        migrations: tasks that ran elsewhere than where they became ready, by how far that is.
+        steals: tasks taken from another CPU's deque, by how far that is.
         passes: schedules that were tried.
         faults: answers of a ``fo.Policy`` that could not be, and calls that raised.
         errors: the last of those as exceptions.
@@ -80,10 +81,11 @@ class GraphResult:
     graph: Graph
     policy: str | Policy
     cpus: int
+    machine: Machine
     makespan: int
     overhead: int
-    migrations: int
-    steals: int
+    migrations: Moves
+    steals: Moves
     passes: int
     faults: int
     errors: list[Exception]
@@ -178,8 +180,8 @@ class GraphResult:
             ("lower bound", f"{self.lower_bound:,}"),
             ("speedup", f"{self.speedup:.2f}"),
             ("utilisation", ", ".join(f"{share:.1%}" for share in self.utilisation)),
-            ("migrations", f"{self.migrations:,}"),
-            ("steals", f"{self.steals:,}"),
+            ("migrations", str(self.migrations)),
+            ("steals", str(self.steals)),
         ]
         error = self.prediction_error
         if error is not None:
@@ -229,20 +231,21 @@ def order_of(policy: object, queues: str | None) -> str:
 def run_graph(
     graph: Graph,
     *,
-    cpus: int = 1,
+    cpus: int | Machine = 1,
     policy: str | Policy = "list",
     queues: str | None = None,
     seed: int = 0,
     switch_cost: int = 0,
-    migration_cost: int = 0,
-    steal_cost: int = 0,
+    migration_cost: int | Sequence[int] = 0,
+    steal_cost: int | Sequence[int] = 0,
     progress: bool = False,
 ) -> GraphResult:
     """Run a task graph on virtual CPUs; each task stays where it starts until it finishes.
 
     Args:
         graph: what to run.
-        cpus: how many there are, 1 to 1024.
+        cpus: how many there are, 1 to 1024; or a ``fo.sim.Machine``, whose thieves look at near
+            victims first.
         policy: "fifo" or "greedy": whoever was ready first, by number among equals.
             "critical-path": whose way to the end is the longest, then who has more successors.
             "cost": the longest task that is ready. "list" or "best": tries these three, improves
@@ -254,8 +257,9 @@ def run_graph(
             it picks.
         seed: where stealing begins to look, and what list scheduling tries among equals.
         switch_cost: what a CPU spends before each task.
-        migration_cost: what it spends more for one that became ready on another CPU.
-        steal_cost: and more for one that it stole.
+        migration_cost: what it spends more for one that became ready on another CPU; one number,
+            or three, for a CPU of the same cache, of the same node, and of another one.
+        steal_cost: and more for one that it stole; one number or three, by how far that is.
         progress: show a progress bar (needs tqdm); list scheduling starts it anew in each pass.
 
     The same arguments give the same run. A run takes O((n + e) log n) steps.
@@ -274,23 +278,29 @@ def run_graph(
     cpu = np.empty(count, "u4")
     costs = (
         _checks.whole(switch_cost, "switch_cost", 0, 2**62),
-        _checks.whole(migration_cost, "migration_cost", 0, 2**62),
-        _checks.whole(steal_cost, "steal_cost", 0, 2**62),
+        read_costs(migration_cost, "migration_cost", 2**62),
+        read_costs(steal_cost, "steal_cost", 2**62),
     )
+    machine = read_cpus(cpus, "cpus")
     options = (
         ORDERS.index(order),
-        _checks.whole(cpus, "cpus", 1, _CPUS_MAX),
+        machine.cpus,
         _checks.whole(seed, "seed", 0, 2**64 - 1),
     )
     slots = policy if isinstance(policy, Policy) else None
     with time_bar(progress, count) as on_progress:
-        told = graph._handle.run(*options, costs, (*whole, cpu), slots, on_progress)
+        told = graph._handle.run(
+            *options, costs, (*whole, cpu), slots, on_progress, core_machine(machine)
+        )
     for array in (*whole, cpu):
         array.flags.writeable = False
     return GraphResult(
         graph=graph,
         policy=policy if isinstance(policy, Policy) else order,
-        cpus=cpus,
+        cpus=machine.cpus,
+        machine=machine,
+        migrations=Moves(*told.pop("migrations")),
+        steals=Moves(*told.pop("steals")),
         release=whole[0],
         start=whole[1],
         finish=whole[2],

@@ -200,8 +200,9 @@ static void test_options_out_of_bounds_are_refused(void)
     check_options_refused((fol_sim_graph_options){.cpus = FOL_GRAPH_MAX_CPUS + 1}, -EINVAL);
     check_options_refused((fol_sim_graph_options){.cpus = 1, .order = FOL_GRAPH_ORDERS}, -EINVAL);
     check_options_refused((fol_sim_graph_options){.cpus = 1, .switch_cost = -1}, -EINVAL);
-    check_options_refused((fol_sim_graph_options){.cpus = 1, .migration_cost = -1}, -EINVAL);
-    check_options_refused((fol_sim_graph_options){.cpus = 1, .steal_cost = -1}, -EINVAL);
+    check_options_refused((fol_sim_graph_options){.cpus = 1, .migration_costs = {[3] = -1}},
+                          -EINVAL);
+    check_options_refused((fol_sim_graph_options){.cpus = 1, .steal_costs = {[3] = -1}}, -EINVAL);
     fol_policy_slots slots = {0};
     check_options_refused((fol_sim_graph_options){.cpus = 1, .slots = &slots}, -EINVAL);
     check_options_refused(
@@ -215,7 +216,7 @@ static void test_overheads_beyond_64_bits_are_refused(void)
     fol_sim_graph_options options = {.cpus = 1, .switch_cost = INT64_MAX / 4};
     check_options_refused(options, -EOVERFLOW);
     options = (fol_sim_graph_options){
-        .cpus = 1, .switch_cost = INT64_MAX - 1, .migration_cost = INT64_MAX - 1};
+        .cpus = 1, .switch_cost = INT64_MAX - 1, .migration_costs = {[2] = INT64_MAX - 1}};
     check_options_refused(options, -EOVERFLOW);
 }
 
@@ -254,8 +255,8 @@ static fol_sim_graph_options draw_options(fol_rng *rng, fol_sim_graph_order orde
         .cpus = 1 + fol_rng_below(rng, 6),
         .seed = fol_rng_next(rng),
         .switch_cost = has_costs ? fol_rng_below(rng, 3) : 0,
-        .migration_cost = has_costs ? fol_rng_below(rng, 3) : 0,
-        .steal_cost = has_costs ? fol_rng_below(rng, 3) : 0,
+        .migration_costs = {[FOL_SIM_SAME_CACHE] = has_costs ? fol_rng_below(rng, 3) : 0},
+        .steal_costs = {[FOL_SIM_SAME_CACHE] = has_costs ? fol_rng_below(rng, 3) : 0},
     };
 }
 
@@ -336,10 +337,11 @@ static void test_thief_pays_for_its_steal(void)
     const uint64_t first[] = {0, 0, 0};
     fol_sim_graph_spec spec = {.count = 2, .costs = costs, .first = first};
     fol_sim_graph *graph = make(&spec);
-    fol_sim_graph_options options = {.order = FOL_GRAPH_STEAL, .cpus = 2, .steal_cost = 1};
+    fol_sim_graph_options options = {
+        .order = FOL_GRAPH_STEAL, .cpus = 2, .steal_costs = {[FOL_SIM_SAME_CACHE] = 1}};
     graph_result run;
     CHECK_EQ(run_graph(graph, &options, &run), FOL_OK);
-    CHECK_EQ(run.summary.steals, 1);
+    CHECK_EQ(run.summary.moves.steals[FOL_SIM_SAME_CACHE], 1);
     /* The owner has its newest, the thief the oldest. */
     CHECK(run.cpu[1] == 0 && run.start[1] == 0);
     CHECK(run.cpu[0] == 1 && run.start[0] == 1);
@@ -352,13 +354,13 @@ static void test_task_away_from_home_pays_for_its_migration(void)
     fol_sim_graph_spec spec = diamond();
     fol_sim_graph *graph = make(&spec);
     fol_sim_graph_options options = two_cpus;
-    options.migration_cost = 5;
+    options.migration_costs[FOL_SIM_SAME_CACHE] = 5;
     options.switch_cost = 1;
     graph_result run;
     CHECK_EQ(run_graph(graph, &options, &run), FOL_OK);
     CHECK(run.cpu[1] == 0 && run.start[1] == 5);
     CHECK(run.cpu[2] == 1 && run.start[2] == 10);
-    CHECK_EQ(run.summary.migrations, 1);
+    CHECK_EQ(run.summary.moves.migrations[FOL_SIM_SAME_CACHE], 1);
     fol_sim_graph_destroy(graph);
 }
 

@@ -212,10 +212,11 @@ class SimGraph:
         order: int,
         cpus: int,
         seed: int,
-        costs: tuple[int, int, int],
+        costs: tuple[int, tuple[int, int, int], tuple[int, int, int]],
         out: tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]],
         policy: object = None,
         progress: Callable[[int], object] | None = None,
+        machine: npt.NDArray[Any] | None = None,
     ) -> dict[str, Any]: ...
 
 @final
