@@ -274,3 +274,14 @@ int fol_py_add_policy_types(fol_py_state *state)
     }
     return fol_py_add_type(state, &fol_py_policy_probe_spec, NULL, &types->probe_type);
 }
+
+PyObject *fol_py_choices(const fol_choice_counts *c)
+{
+    return Py_BuildValue("(KKKKKKKKKKKK)", (unsigned long long)c->picks,
+                         (unsigned long long)c->idle_picks, (unsigned long long)c->comparisons,
+                         (unsigned long long)c->candidates, (unsigned long long)c->taken,
+                         (unsigned long long)c->forbidden, (unsigned long long)c->held,
+                         (unsigned long long)c->depleted, (unsigned long long)c->outranked,
+                         (unsigned long long)c->asked, (unsigned long long)c->answered,
+                         (unsigned long long)c->defaulted);
+}

@@ -63,4 +63,7 @@ int fol_py_policy_raise_interrupt(PyObject *bound);
 /* The module's part. */
 int fol_py_add_policy_types(fol_py_state *state);
 
+/* Where choices went: a tuple in the order of the fields. */
+PyObject *fol_py_choices(const fol_choice_counts *counts);
+
 #endif

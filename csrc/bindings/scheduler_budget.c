@@ -261,7 +261,7 @@ PyObject *fol_py_scheduler_read_account(PyObject *object, PyObject *args)
                          (unsigned long long)a.misses, (unsigned long long)a.longest_response);
 }
 
-/* _read_attribution() -> tuple in the order of fol_attribution, or None */
+/* _read_attribution() -> (choices, ...) in the order of fol_attribution, or None */
 PyObject *fol_py_scheduler_read_attribution(PyObject *object, PyObject *unused)
 {
     fol_py_scheduler *self = (fol_py_scheduler *)object;
@@ -282,18 +282,14 @@ PyObject *fol_py_scheduler_read_attribution(PyObject *object, PyObject *unused)
     if (status != 0) {
         return refuse(self, status);
     }
-    const fol_choice_counts *c = &a.choices;
-    return Py_BuildValue("(KKKKKKKKKKKKKKKKKKKK)", (unsigned long long)c->picks,
-                         (unsigned long long)c->idle_picks, (unsigned long long)c->comparisons,
-                         (unsigned long long)c->candidates, (unsigned long long)c->taken,
-                         (unsigned long long)c->forbidden, (unsigned long long)c->held,
-                         (unsigned long long)c->depleted, (unsigned long long)c->outranked,
-                         (unsigned long long)c->asked, (unsigned long long)c->answered,
-                         (unsigned long long)c->defaulted, (unsigned long long)a.turn_waits,
-                         (unsigned long long)a.locks, (unsigned long long)a.lock_waits,
-                         (unsigned long long)a.lock_wait_ns, (unsigned long long)a.wakes_sent,
-                         (unsigned long long)a.wakes_saved, (unsigned long long)a.helper_calls,
-                         (unsigned long long)a.sleeps);
+    PyObject *choices = fol_py_choices(&a.choices);
+    return choices == NULL
+               ? NULL
+               : Py_BuildValue("(NKKKKKKKK)", choices, (unsigned long long)a.turn_waits,
+                               (unsigned long long)a.locks, (unsigned long long)a.lock_waits,
+                               (unsigned long long)a.lock_wait_ns, (unsigned long long)a.wakes_sent,
+                               (unsigned long long)a.wakes_saved,
+                               (unsigned long long)a.helper_calls, (unsigned long long)a.sleeps);
 }
 
 /* _take_notice(key) -> (count, first_ns, last_ns, amount_ns), or None */

@@ -417,6 +417,14 @@ static PyObject *sim_explain(PyObject *object, PyObject *given)
     return answer;
 }
 
+static PyObject *sim_choices(PyObject *object, PyObject *unused)
+{
+    fol_choice_counts counts;
+    (void)unused;
+    fol_sim_choices(((sim_object *)object)->sim, &counts);
+    return fol_py_choices(&counts);
+}
+
 static PyObject *sim_errors(PyObject *object, PyObject *unused)
 {
     (void)unused;
@@ -471,6 +479,7 @@ static PyMethodDef sim_methods[] = {
     {"last", sim_last, METH_O,
      "last($self, task, /)\n--\n\nThe last decision about a task that was no pick, as bytes."},
     {"explain", sim_explain, METH_O, "explain($self, decision, /)\n--\n\nA decision in words."},
+    {"choices", sim_choices, METH_NOARGS, "choices($self, /)\n--\n\nIn the core's order."},
     {"errors", sim_errors, METH_NOARGS,
      "errors($self, /)\n--\n\nWhat the policy's slots raised, the last few; forgets them."},
     {"policy_state", sim_policy_state, METH_NOARGS,

@@ -75,6 +75,11 @@ bool fol_sim_last(const fol_sim *sim, uint32_t task, fol_decision *out)
     return fol_dispatcher_last(sim->dispatcher, task, out);
 }
 
+void fol_sim_choices(const fol_sim *sim, fol_choice_counts *out)
+{
+    fol_dispatcher_choices(sim->dispatcher, out);
+}
+
 uint32_t fol_sim_faults(const fol_sim *sim)
 {
     return fol_dispatcher_faults(sim->dispatcher);

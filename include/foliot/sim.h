@@ -173,6 +173,8 @@ const fol_decision *fol_sim_record(const fol_sim *sim, uint64_t number);
 /* The last decision about a task that was no pick; false: none. */
 bool fol_sim_last(const fol_sim *sim, uint32_t task, fol_decision *out);
 uint32_t fol_sim_faults(const fol_sim *sim);
+/* Where the choices of the dispatcher went. */
+void fol_sim_choices(const fol_sim *sim, fol_choice_counts *out);
 bool fol_sim_policy_is_on(const fol_sim *sim);
 
 /* Costly. */

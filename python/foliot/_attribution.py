@@ -13,6 +13,7 @@ class Attribution:
     anyway. Only who has to wait for that lock measures how long. A candidate is a system or task
     that was asked whether it runs now: the first in line, and those after it while it may not; so
     ``candidates`` is the sum of ``taken``, ``forbidden``, ``held``, ``depleted`` and ``outranked``.
+    A simulation has no locks and no sleepers: there everything from ``turn_waits`` on is 0.
 
     Attributes:
         picks: times an idle worker asked whom to run.
@@ -52,11 +53,11 @@ class Attribution:
     slot_asked: int
     slot_answered: int
     slot_defaulted: int
-    turn_waits: int
-    locks: int
-    lock_waits: int
-    lock_wait_ns: int
-    wakes_sent: int
-    wakes_saved: int
-    helper_calls: int
-    sleeps: int
+    turn_waits: int = 0
+    locks: int = 0
+    lock_waits: int = 0
+    lock_wait_ns: int = 0
+    wakes_sent: int = 0
+    wakes_saved: int = 0
+    helper_calls: int = 0
+    sleeps: int = 0

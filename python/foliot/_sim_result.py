@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from foliot._account import Account
+from foliot._attribution import Attribution
 from foliot._machine import Moves
 from foliot._sim_events import EVENTS, event_rows
 from foliot._sim_log import (
@@ -211,6 +212,11 @@ class Result:
     def decisions_lost(self) -> int:
         """How many earlier decisions were not kept."""
         return self._core.records()[0]
+
+    @property
+    def attribution(self) -> Attribution:
+        """Who was looked at, and passed over and why, as the scheduler counts it too."""
+        return Attribution(*self._core.choices())
 
     @property
     def faults(self) -> int:
