@@ -351,6 +351,14 @@ void fol_io_send(fol_io *io)
     send_lane(io, &io->lanes[FOL_IO_LANE_POOL]);
 }
 
+/* A file that is to be written is opened without waiting for whoever has it leased, since a ring
+ * would keep a thread of its own waiting; the pool's calls wait. */
+static bool has_to_wait_for_file(const fol_io_op *op, int64_t value)
+{
+    return value == -EAGAIN && op->stage == FOL_IO_STAGE_OPEN && op->lane == FOL_IO_LANE_RING &&
+           op->request.kind == FOL_IO_WRITE && !fol_io_is_ended(op);
+}
+
 static void take_other(fol_io *io, fol_io_op *op, const fol_io_event *event)
 {
     fol_io_make_whole(op);
@@ -361,6 +369,12 @@ static void take_other(fol_io *io, fol_io_op *op, const fol_io_event *event)
     note_landing(io, op);
     if (op->stage == FOL_IO_STAGE_WORK && (op->request.flags & FOL_IO_MANY) != 0) {
         fol_io_many_landed(io, op, event);
+        return;
+    }
+    if (has_to_wait_for_file(op, event->value)) {
+        stop_counting_file(io, op);
+        op->lane = FOL_IO_LANE_POOL;
+        fol_io_line_up(io, op, false);
         return;
     }
     uint16_t attempts = op->attempts;

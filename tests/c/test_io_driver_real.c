@@ -4,6 +4,7 @@
  * A machine without io_uring fails here, in test_this_machine_has_rings, and says why.
  */
 
+#include <signal.h>
 #include <sys/wait.h>
 
 #include "io_driver_support.h"
@@ -110,6 +111,31 @@ static void test_failures_are_the_kernels_own(void)
     CHECK_EQ(do_one(io, &op, by_path(FOL_IO_STAT, directory, NULL, 0)), 0);
     CHECK(S_ISDIR(((struct statx *)op.data)->stx_mode));
     fol_io_release(io, &op);
+    close_driver(io, 0);
+}
+
+static void test_a_write_by_path_waits_for_the_end_of_a_lease(void)
+{
+    char path[96];
+    fol_io_op op = {.request = {0}};
+    fol_io_op *ops[] = {&op};
+    fol_io *io = open_driver();
+    snprintf(path, sizeof path, "%s/leased", directory);
+    int holder = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    CHECK(signal(SIGIO, SIG_IGN) != SIG_ERR);
+    CHECK_EQ(fcntl(holder, F_SETLEASE, F_WRLCK), 0);
+    op.request = by_path(FOL_IO_WRITE, path, "bytes", 5);
+    fol_io_submit(io, ops, 1);
+    for (int round = 0; round < 3; round++) {
+        CHECK_EQ(fol_io_wait(io, 1, 5000000), -ETIME);
+        CHECK(fol_io_take(io) == NULL);
+    }
+    CHECK_EQ(fcntl(holder, F_SETLEASE, F_UNLCK), 0);
+    run(io, 1);
+    CHECK_EQ(op.value, 5);
+    CHECK_EQ(lseek(holder, 0, SEEK_END), 5);
+    close(holder);
+    unlink(path);
     close_driver(io, 0);
 }
 
@@ -247,6 +273,7 @@ static void run_all(void)
     RUN(test_files_are_written_and_read_by_path);
     RUN(test_files_are_read_by_descriptor_and_into_vectors);
     RUN(test_failures_are_the_kernels_own);
+    RUN(test_a_write_by_path_waits_for_the_end_of_a_lease);
     RUN(test_thousands_of_files_need_few_descriptors);
     RUN(test_timers_come_in_order_and_not_early);
     RUN(test_a_hundred_thousand_timers_fire_each_once);
