@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 CPUS_MAX = 1024
-_DISTANCES = ("same cache", "same node", "other node")
+DISTANCES = ("same cache", "same node", "other node")
 Parts = tuple[tuple[int, ...], ...]
 
 
@@ -158,14 +158,16 @@ def _partition(given: object, what: str, cpus: int) -> Parts | None:
     """Lists of CPUs as tuples, each CPU in one of them; None stays."""
     if given is None:
         return None
-    if not _is_list(given):
+    lists = _items(given)
+    if lists is None:
         raise TypeError(f"{what} is a list of lists of CPUs, got {given!r}.")
     parts = []
     seen: set[int] = set()
-    for part in given:  # type: ignore[attr-defined]
-        if not _is_list(part):
+    for part in lists:
+        inner = _items(part)
+        if inner is None:
             raise TypeError(f"{what} is a list of lists of CPUs, got {part!r} among them.")
-        taken = tuple(whole(cpu, f"a CPU of {what}", 0, cpus - 1) for cpu in part)
+        taken = tuple(whole(cpu, f"a CPU of {what}", 0, cpus - 1) for cpu in inner)
         if not taken:
             raise ValueError(f"{what} has no empty lists, got {given!r}.")
         for cpu in taken:
@@ -185,8 +187,11 @@ def _partition(given: object, what: str, cpus: int) -> Parts | None:
     return tuple(parts)
 
 
-def _is_list(given: object) -> bool:
-    return isinstance(given, Iterable) and not isinstance(given, str | bytes)
+def _items(given: object) -> tuple[object, ...] | None:
+    """What is in a list of any kind; None for what is no list."""
+    if isinstance(given, str | bytes) or not isinstance(given, Iterable):
+        return None
+    return tuple(given)
 
 
 def _lie_within(inner: Parts, noun: str, outer: Parts, whose: str) -> None:
@@ -245,15 +250,15 @@ def read_costs(given: object, what: str, most: int) -> tuple[int, int, int]:
         ((2, 2, 2), (0, 1, 5))
 
     """
-    if not _is_list(given):
+    values = _items(given)
+    if values is None:
         cost = whole(given, what, 0, most)
         return cost, cost, cost
-    values = tuple(given)  # type: ignore[arg-type]
-    if len(values) != len(_DISTANCES):
-        raise ValueError(f"{what} is one number, or three: {', '.join(_DISTANCES)}; got {given!r}.")
+    if len(values) != len(DISTANCES):
+        raise ValueError(f"{what} is one number, or three: {', '.join(DISTANCES)}; got {given!r}.")
     near, middle, far = (
         whole(value, f"{what} ({name})", 0, most)
-        for value, name in zip(values, _DISTANCES, strict=True)
+        for value, name in zip(values, DISTANCES, strict=True)
     )
     return near, middle, far
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from foliot._errors import FoliotError
 from foliot._graph import Graph
+from foliot._machine import DISTANCES, Machine
 from foliot._rtapp import read_rtapp
 from foliot._sim_registry import simulate
 from foliot._taskset import TaskSet
@@ -23,7 +24,8 @@ from foliot._taskset import TaskSet
 SUFFIXES = (".toml", ".json", ".stg")
 _SIMULATION = ("until", "cpus", "policy", "queues", "seed", "costs")
 _COSTS = ("switch", "migration", "steal")
-_TOP = ("simulation", "task", "graph")
+_TOP = ("simulation", "machine", "task", "graph")
+_MACHINE = ("cpus", "caches", "nodes", "smt")
 _PLACE = re.compile(r"\s*\(at (?:line (\d+), column (\d+)|end of document)\)\Z")
 
 
@@ -34,7 +36,8 @@ class Workload:
     Attributes:
         what: a TaskSet or a Graph.
         options: what the file says of ``until``, ``cpus``, ``policy``, ``queues``, ``seed``,
-            ``switch_cost``, ``migration_cost`` and ``steal_cost``, as ``fo.sim.run`` takes them.
+            ``switch_cost``, ``migration_cost`` and ``steal_cost``, as ``fo.sim.run`` takes them;
+            ``cpus`` is a ``fo.sim.Machine`` where the file describes one.
         unit: of its times; "" where any will do.
         notes: sentences about where the simulation is not quite what the file describes.
 
@@ -102,6 +105,13 @@ def _of_toml(text: str, where: str) -> Workload:
         got = "both" if "task" in data else "neither"
         raise ValueError(f"{where}: a workload has [[task]] tables or a `graph`, got {got}")
     options = _options_of(data.get("simulation", {}), where)
+    if "machine" in data:
+        if "cpus" in options:
+            raise ValueError(
+                f"{where}: `machine` and `simulation.cpus` both say how many CPUs there are; one "
+                "of them is enough"
+            )
+        options["cpus"] = _machine_of(data["machine"], where)
     what = _tasks_of(data["task"], where) if "task" in data else _graph_of(data["graph"], where)
     return Workload(what, options)
 
@@ -142,14 +152,54 @@ def _options_of(value: object, where: str) -> dict[str, Any]:
     numbers = {
         f"simulation.{key}": options[key] for key in ("until", "cpus", "seed") if key in options
     }
-    numbers |= {f"simulation.costs.{key}": given for key, given in costs.items()}
+    for key, given in costs.items():
+        numbers |= _cost_numbers(f"simulation.costs.{key}", given, where)
     for path, given in numbers.items():
         lowest = 1 if path in ("simulation.until", "simulation.cpus") else 0
-        if isinstance(given, bool) or not isinstance(given, int):
-            raise TypeError(f"{where}: `{path}` is a whole number, got {given!r}")
-        if given < lowest:
-            raise ValueError(f"{where}: `{path}` is at least {lowest}, got {given}")
+        _refuse_number(given, lowest, path, where)
     return options | {f"{key}_cost": given for key, given in costs.items()}
+
+
+def _refuse_number(given: object, lowest: int, path: str, where: str) -> None:
+    if isinstance(given, bool) or not isinstance(given, int):
+        raise TypeError(f"{where}: `{path}` is a whole number, got {given!r}")
+    if given < lowest:
+        raise ValueError(f"{where}: `{path}` is at least {lowest}, got {given}")
+
+
+def _cost_numbers(path: str, given: object, where: str) -> dict[str, object]:
+    """A cost, or the costs by distance, each by its path."""
+    if path == "simulation.costs.switch" or not isinstance(given, list):
+        return {path: given}
+    if len(given) != len(DISTANCES):
+        raise ValueError(
+            f"{where}: `{path}` is a whole number or three: {', '.join(DISTANCES)}; got {given!r}"
+        )
+    return {f"{path}[{place}]": cost for place, cost in enumerate(given)}
+
+
+def _machine_of(value: object, where: str) -> Machine:
+    """Counts of a regular machine, or its CPUs in lists."""
+    table = _table_of(value, "machine", where)
+    _refuse_keys(table, _MACHINE, "machine.", where)
+    lists = {key: table[key] for key in _MACHINE[1:] if isinstance(table.get(key), list)}
+    counts = {"nodes": 1, "caches": 1, "cpus": 1} | table
+    for key, given in counts.items():
+        if key not in lists:
+            _refuse_number(given, 1, f"machine.{key}", where)
+            if lists and key in table and key != "cpus":
+                raise TypeError(
+                    f"{where}: `machine.{key}` is a list of lists of CPUs, as "
+                    f"`machine.{next(iter(lists))}` is, got {given!r}"
+                )
+    if lists and "cpus" not in table:
+        raise ValueError(f"{where}: `machine.cpus` is missing: how many CPUs are in the lists")
+    if "smt" in table and "smt" not in lists:
+        raise TypeError(f"{where}: `machine.smt` is a list of lists of CPUs, got {table['smt']!r}")
+    try:
+        return Machine(**table) if lists else Machine.grid(**counts)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{where}: `machine`: {error}") from None
 
 
 def _tasks_of(value: object, where: str) -> TaskSet:

@@ -391,7 +391,7 @@ def test_arrays_to_run_into_are_checked():
         graph.run(0, 1, 0, (0, (0, 0, 0), (0, 0, 0)), (times, times, times, times))
     times.flags.writeable = False
     with pytest.raises(ValueError, match="read-only"):
-        graph.run(0, 1, 0, (0, 0, 0), (times, times, times, cpu))
+        graph.run(0, 1, 0, (0, (0, 0, 0), (0, 0, 0)), (times, times, times, cpu))
     with pytest.raises(IndexError, match="there is no task 2"):
         graph.task(2)
     with pytest.raises(ValueError, match="cpus is from 1 to 1024, got 0"):

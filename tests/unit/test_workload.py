@@ -77,6 +77,20 @@ def test_toml_says_tasks_and_how_to_simulate_them(write):
     assert fo.sim.run(str(path), until=35).until == 35
 
 
+@pytest.mark.parametrize(
+    "text", ["nodes = 2\ncpus = 2", "cpus = 4\nnodes = [[0, 1], [2, 3]]\ncaches = [[0, 1], [2, 3]]"]
+)
+def test_toml_describes_a_machine_by_counts_or_by_lists(write, text):
+    costs = "[simulation]\ncosts.steal = [1, 2, 3]\n"
+    path = write("set.toml", f"[machine]\n{text}\n{costs}[[task]]\nwcet = 1\nperiod = 4\n")
+    assert load_workload(path).options == {
+        "cpus": fo.sim.Machine.grid(nodes=2, caches=1, cpus=2),
+        "steal_cost": [1, 2, 3],
+    }
+    assert fo.sim.run(path).cpus == 4
+    assert fo.sim.run(path, cpus=2).machine == fo.sim.Machine.uniform(2)
+
+
 def test_toml_says_a_graph_or_where_one_is(write):
     write("beside.stg", "2\n1 3 0\n2 4 1 1\n")
     path = write("file.toml", 'graph = "beside.stg"\n[simulation]\ncpus = 4\n')
@@ -93,7 +107,7 @@ def test_toml_says_a_graph_or_where_one_is(write):
         ("[[task]", ValueError, "bad.toml, line 1, column 7: "),
         ("", ValueError, "bad.toml: a workload has [[task]] tables or a `graph`, got neither"),
         ('graph = "x"\n[[task]]\n', ValueError, "or a `graph`, got both"),
-        ("colour = 1", ValueError, "`colour` is not known; there are simulation, task, graph"),
+        ("colour = 1", ValueError, "`colour` is not known; there are simulation, machine"),
         ("task = 1", TypeError, "`task` is a list of tables, each under [[task]], got 1"),
         ("[[task]]\nwcet = 1", ValueError, "bad.toml: task 0 lacks `period`"),
         ("[[task]]\nwcet = 9\nperiod = 4", ValueError, "bad.toml: task 0: wcet is from 1 to"),
@@ -108,6 +122,27 @@ def test_toml_says_a_graph_or_where_one_is(write):
         ("[simulation]\npolicy = 1\n[[task]]", TypeError, "`simulation.policy` is text, got 1"),
         ("[simulation]\ncosts.jump = 1\n[[task]]", ValueError, "`simulation.costs.jump` is not"),
         ("[simulation]\ncosts.switch = -1\n[[task]]", ValueError, "costs.switch` is at least 0"),
+        ("[simulation]\ncosts.switch = [1, 2, 3]\n[[task]]", TypeError, "costs.switch` is a whole"),
+        (
+            "[simulation]\ncosts.steal = [1, 2]\n[[task]]",
+            ValueError,
+            "three: same cache, same node",
+        ),
+        ("[simulation]\ncosts.steal = [1, -2, 3]\n[[task]]", ValueError, "costs.steal[1]` is at"),
+        ("machine = 1\ngraph = 'x'", TypeError, "`machine` is a table, got 1"),
+        ("[machine]\nsize = 1\n[[task]]", ValueError, "`machine.size` is not known; there are"),
+        ("[machine]\ncpus = 2\n[simulation]\ncpus = 2\n[[task]]", ValueError, "both say how many"),
+        ("[machine]\nnodes = 0\n[[task]]", ValueError, "`machine.nodes` is at least 1, got 0"),
+        ("[machine]\ncpus = 'a'\n[[task]]", TypeError, "`machine.cpus` is a whole number, got 'a'"),
+        ("[machine]\nnodes = 2000\n[[task]]", ValueError, "`machine`: nodes= is from 1 to 1024"),
+        ("[machine]\nnodes = [[0]]\n[[task]]", ValueError, "`machine.cpus` is missing"),
+        (
+            "[machine]\ncpus = 1\nnodes = [[0]]\ncaches = 1\n[[task]]",
+            TypeError,
+            "as `machine.nodes`",
+        ),
+        ("[machine]\nsmt = 2\n[[task]]", TypeError, "`machine.smt` is a list of lists of CPUs"),
+        ("[machine]\ncpus = 2\nnodes = [[0]]\n[[task]]", ValueError, "nodes= has each of the CPUs"),
         (b"# \xff\n", ValueError, "bad.toml, line 1, column 3: this is not UTF-8"),
         ("a = " + "[" * 5000, ValueError, "too many lists and tables"),
     ],
