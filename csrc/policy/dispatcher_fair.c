@@ -293,10 +293,12 @@ static uint32_t place_of(const fol_dispatcher *dispatcher, const fol_runnable *r
                                      : entity_of(dispatcher, runnable->queue, group);
 }
 
-/* Units as nanoseconds, or whatever time is in, of one with normal weight. */
+/* Units as time of one with normal weight; rounded away from zero, since what is ahead by less than
+ * one is ahead. */
 static int64_t in_time(int64_t units)
 {
-    return units / FOL_FAIR_WEIGHT_NORMAL;
+    int64_t rest = FOL_FAIR_WEIGHT_NORMAL - 1;
+    return (units + (units < 0 ? -rest : rest)) / FOL_FAIR_WEIGHT_NORMAL;
 }
 
 fol_preempt_reason fol_band_compare(const fol_dispatcher *dispatcher, const fol_runnable *runnable,

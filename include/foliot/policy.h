@@ -164,7 +164,8 @@ typedef enum fol_preempt_reason {
     FOL_PREEMPT_CHOICE,    /* the pick slot's choice: 0, 0 */
     FOL_PREEMPT_CLASS,     /* the other's class goes first: classes, 0 ranked by the enqueue slot,
                             * 1 in the policy's order, 2 fair, 3 on slack */
-    FOL_PREEMPT_LAG,       /* fair: it had more than its share: lags, in virtual time */
+    FOL_PREEMPT_LAG,       /* fair: it had more than its share: lags, in virtual time, rounded
+                            * away from zero */
     FOL_PREEMPT_DEADLINE,  /* fair: virtual deadlines, from the queue's virtual time on */
     FOL_PREEMPT_SLACK,     /* both on slack, the earlier release: releases */
     FOL_PREEMPT_HOLDER,    /* it has budget again, on which the other draws now: 0, 0 */

@@ -203,6 +203,7 @@ static void *look_on(void *argument)
         char text[512];
         fol_decision decisions[64];
         fol_account account;
+        fol_attribution attribution;
         fol_context_stats stats;
         fol_notice notice;
         size_t count = fol_scheduler_read_decisions(scheduler, &next, decisions, 64);
@@ -211,6 +212,10 @@ static void *look_on(void *argument)
         fol_scheduler_explain_system(scheduler, round % own->m->count, text, sizeof(text));
         fol_scheduler_explain_budget(scheduler, 1 + round % KEYS, text, sizeof(text));
         (void)fol_scheduler_read_account(scheduler, FOL_ACCOUNT_WORKER, round % WORKERS, &account);
+        if (fol_scheduler_read_attribution(scheduler, &attribution) == FOL_OK) {
+            CHECK(attribution.lock_waits <= attribution.locks && attribution.locks > 0);
+            CHECK(attribution.choices.idle_picks <= attribution.choices.picks);
+        }
         (void)fol_scheduler_read_context(scheduler, 1 + round % KEYS, &stats);
         (void)fol_scheduler_take_notice(scheduler, 1 + round % KEYS, &notice);
         if (own->revokes && round % 64 == 63) {
