@@ -27,7 +27,7 @@
 #include "base/assert.h"
 #include "base/memory.h"
 
-#define TICK_BITS   10u
+#define TICK_BITS   12u
 #define DIGIT_BITS  6u
 #define DIGIT_MASK  63u
 #define LEVEL_COUNT 10u /* the front, and nine digits */
