@@ -295,7 +295,6 @@ figure, panels = plt.subplots(2, 1, figsize=(8, 3.6), sharex=True, layout="const
 for panel, name in zip(panels, ("without", "with"), strict=True):
     outcomes["fifo", name].gantt(panel, start=85_000, end=140_000)
     panel.set_title(f"{name} a budget", fontsize=9)
-    panel.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8)
 panels[0].set_xlabel("")
 plt.show()
 

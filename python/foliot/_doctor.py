@@ -34,6 +34,8 @@ _EXTRAS = {
     "numba": "native",
     "matplotlib": "plot",
     "tqdm": "progress",
+    "optuna": "tune",
+    "distributed": "tune",
 }
 
 

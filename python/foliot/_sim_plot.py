@@ -42,6 +42,19 @@ def _legend(ax: Any, entries: int) -> None:
         ax.legend(loc="upper right", fontsize=8, ncols=min(entries, 6))
 
 
+def _legend_beside(ax: Any, entries: int, lanes: int) -> None:
+    """To the right of the Axes, where no bar is; as high as the lanes are."""
+    if 1 <= entries <= 20:
+        columns = -(-entries // (5 + 2 * lanes))
+        ax.legend(
+            loc="upper left",
+            bbox_to_anchor=(1.005, 1),
+            borderaxespad=0,
+            fontsize=8,
+            ncols=columns,
+        )
+
+
 def gantt(result: Result, ax: Any, start: int, end: int) -> Any:
     """A lane for each CPU, a bar for each stretch, misses as marks at their deadlines."""
     if not 0 <= start < end:
@@ -75,8 +88,8 @@ def gantt(result: Result, ax: Any, start: int, end: int) -> Any:
     ax.set_ylim(result.cpus - 0.5, -0.5)
     ax.set_yticks(range(result.cpus), [f"CPU {cpu}" for cpu in range(result.cpus)])
     ax.set_xlabel("time")
-    ax.set_title(f"{result.policy} on {result.cpus} CPUs")
-    _legend(ax, len(drawn) + bool(missed))
+    ax.set_title(f"{result.policy} on {result.cpus} CPU{'s' if result.cpus > 1 else ''}")
+    _legend_beside(ax, len(drawn) + bool(missed), result.cpus)
     return ax
 
 

@@ -335,7 +335,8 @@ class Result:
         """Draw who ran where (matplotlib, the extra ``plot``): a lane for each CPU.
 
         Args:
-            ax: a matplotlib Axes to draw on; by default one of a new figure.
+            ax: a matplotlib Axes to draw on; by default one of a new figure. The legend stands to
+                its right, for which a figure with ``layout="constrained"`` makes room.
             start: of the part of time to draw.
             end: of that part; None: the end of the simulation.
 

@@ -3,9 +3,13 @@
 import errno
 import json
 import resource
+import tomllib
+from pathlib import Path
 
 import pytest
 from foliot import _core, _doctor
+
+ROOT = Path(__file__).parents[2]
 
 
 def probe(**changes):
@@ -165,6 +169,17 @@ def test_unreadable_proc_is_unknown_not_an_error(tmp_path):
     section = _doctor._realtime(tmp_path)
     assert finding(section, "realtime throttling").value == "unknown"
     assert section.details["cap_sys_nice"] is False
+
+
+def test_every_extra_that_adds_to_the_package_is_looked_at():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    for_users = {"native", "plot", "progress", "tune"}
+    packages = {
+        requirement.split(">=")[0]: extra for extra in for_users for requirement in extras[extra]
+    }
+    assert packages == _doctor._EXTRAS
+    assert {found.name for found in _doctor._extras().findings} == set(packages)
 
 
 def test_missing_extra_names_what_to_install(monkeypatch):
