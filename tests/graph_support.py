@@ -6,8 +6,10 @@ The models search lists where the core keeps heaps and deques, and go by the rul
 from __future__ import annotations
 
 from hypothesis import strategies as st
+from machine_support import charge, nearest_first
 
 MASK = 2**64 - 1
+DISTANCES = ("cache", "node", "other")
 
 
 @st.composite
@@ -57,14 +59,15 @@ def upward(rows):
 class Model:
     """One run, instant by instant."""
 
-    def __init__(self, rows, cpus, *, switch=0, migration=0, steal=0):
-        self.rows, self.cpus = rows, cpus
+    def __init__(self, rows, machine, *, switch=0, migration=0, steal=0):
+        self.rows, self.cpus, self.machine = rows, machine.cpus, machine
         self.switch, self.migration, self.steal = switch, migration, steal
         self.numbers = {name: number for number, name in enumerate(rows)}
         self.now = 0
         self.release, self.start, self.finish, self.cpu = {}, {}, {}, {}
         self.home, self.running = {}, {}
         self.done = set()
+        self.migrations, self.steals = (dict.fromkeys(DISTANCES, 0) for _ in range(2))
 
     def lane_is_busy(self, name):
         lane = self.rows[name].get("lane")
@@ -74,7 +77,8 @@ class Model:
     def begin(self, name, cpu, extra=0):
         overhead = self.switch + extra
         if self.home[name] not in (None, cpu):
-            overhead += self.migration
+            overhead += charge(self.migration, self.machine, self.home[name], cpu)
+            self.migrations[self.machine.distance(self.home[name], cpu)] += 1
         self.start[name] = self.now + overhead
         self.finish[name] = self.start[name] + self.rows[name]["cost"]
         self.cpu[name] = cpu
@@ -120,8 +124,8 @@ class Model:
 class Central(Model):
     """One queue: the least of ``key`` among those that may start."""
 
-    def __init__(self, rows, cpus, order, **costs):
-        super().__init__(rows, cpus, **costs)
+    def __init__(self, rows, machine, order, **costs):
+        super().__init__(rows, machine, **costs)
         self.waiting = []
         self.order = order
         self.upward = upward(rows)
@@ -156,12 +160,11 @@ class Central(Model):
 class Stealing(Model):
     """A list for each CPU: the end is the newest."""
 
-    def __init__(self, rows, cpus, seed, **costs):
-        super().__init__(rows, cpus, **costs)
-        self.deques = [[] for _ in range(cpus)]
+    def __init__(self, rows, machine, seed, **costs):
+        super().__init__(rows, machine, **costs)
+        self.deques = [[] for _ in range(self.cpus)]
         self.parked = []
         self.random = Splitmix(seed)
-        self.steals = 0
 
     def ready(self, name, cpu):
         self.deques[cpu or 0].append(name)
@@ -189,7 +192,9 @@ class Stealing(Model):
             while any(self.deques):
                 first = (cpu + 1 + self.random.below(self.cpus - 1)) % self.cpus
                 victims = [(first + step) % self.cpus for step in range(self.cpus)]
-                victim = next(other for other in victims if self.deques[other])
-                if self.take(self.deques[victim].pop(0), cpu, self.steal):
-                    self.steals += 1
+                stocked = [other for other in victims if self.deques[other]]
+                victim = nearest_first(self.machine, cpu, stocked)[0]
+                cost = charge(self.steal, self.machine, victim, cpu)
+                if self.take(self.deques[victim].pop(0), cpu, cost):
+                    self.steals[self.machine.distance(victim, cpu)] += 1
                     break

@@ -1,9 +1,11 @@
 """A simulator of task sets that steps through time unit by unit: slow, and plain enough to trust.
 
 It knows fixed priorities, rate-monotonic, earliest deadline and first come first served, on CPUs
-that share one queue or have one each; offsets, backlogs, execution times in turn, and stretches at
-the start of each job in which it cannot be preempted. Ties go to the earlier task; among jobs, not
-among tasks of fixed priorities, what runs is displaced only by what is strictly before it.
+that share one queue, have one each, or take from the nearest of the others'; offsets, backlogs,
+execution times in turn, and stretches at the start of each job in which it cannot be preempted. For
+jobs that run to their ends it also knows what switches, migrations and steals cost. Ties go to the
+earlier task; among jobs, not among tasks of fixed priorities, what runs is displaced only by what
+is strictly before it.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import foliot as fo
+from machine_support import charge, nearest_first
 
 
 @dataclass
@@ -47,9 +50,21 @@ class Model:
     cpus: int
     policy: str
     is_partitioned: bool = False
+    takes_from_others: bool = False
+    machine: fo.sim.Machine | None = None
+    is_preemptive: bool = True
+    switch: int = 0
+    migration: int | tuple[int, ...] = 0
+    steal: int | tuple[int, ...] = 0
     log: list[ModelJob] = field(default_factory=list)
     running: list[ModelJob | None] = field(default_factory=list)
     preemptions: int = 0
+    homes: list[int] = field(default_factory=list)
+    places: dict[int, int] = field(default_factory=dict)
+    last: list[int | None] = field(default_factory=list)
+    owed: list[int] = field(default_factory=list)
+    migrations: int = 0
+    steals: int = 0
 
     def rank(self, job: ModelJob) -> tuple[int, int]:
         """The least goes first."""
@@ -70,6 +85,8 @@ class Model:
         return self.rank(job)[0] < self.rank(other)[0]
 
     def may_run(self, job: ModelJob, cpu: int) -> bool:
+        if self.takes_from_others:
+            return self.homes[job.task] == cpu
         return not self.is_partitioned or self.tasks[job.task].cpu == cpu
 
     def ready(self, cpu: int) -> list[ModelJob]:
@@ -104,14 +121,42 @@ class Model:
 
     def fill(self) -> None:
         for cpu in range(self.cpus):
+            if self.running[cpu] is not None:
+                continue
             waiting = self.ready(cpu)
-            if self.running[cpu] is None and waiting:
-                self.running[cpu] = waiting[0]
+            if waiting:
+                self.begin(waiting[0], cpu)
+            elif self.takes_from_others:
+                self.take_from_others(cpu)
+
+    def take_from_others(self, cpu: int) -> None:
+        """The first of the nearest queue that has any, which is at home here from then on."""
+        circle = [(cpu + step) % self.cpus for step in range(1, self.cpus)]
+        for victim in nearest_first(self.machine, cpu, circle):
+            waiting = self.ready(victim)
+            if waiting:
+                self.steals += 1
+                self.homes[waiting[0].task] = cpu
+                self.begin(waiting[0], cpu, charge(self.steal, self.machine, victim, cpu))
+                return
+
+    def begin(self, job: ModelJob, cpu: int, cost: int = 0) -> None:
+        place = self.places.get(job.task, cpu)
+        if place != cpu:
+            self.migrations += 1
+            cost += charge(self.migration, self.machine, place, cpu)
+        if self.last[cpu] != job.task:
+            cost += self.switch
+        self.owed[cpu] = cost
+        self.last[cpu], self.places[job.task] = job.task, cpu
+        self.running[cpu] = job
 
     def displace(self) -> None:
         """What is last in line gives way, as long as something that waits is before it."""
         queues = [[cpu] for cpu in range(self.cpus)]
-        for queue in queues if self.is_partitioned else [list(range(self.cpus))]:
+        for queue in (
+            queues if self.is_partitioned or self.takes_from_others else [list(range(self.cpus))]
+        ):
             waiting = self.ready(queue[0])
             out = []
             taken = [cpu for cpu in queue if self.running[cpu] is not None]
@@ -130,6 +175,9 @@ class Model:
         for cpu, job in enumerate(self.running):
             if job is None:
                 continue
+            if self.owed[cpu] > 0:
+                self.owed[cpu] -= 1
+                continue
             if job.start is None:
                 job.start = now
             job.cpu = cpu
@@ -142,10 +190,14 @@ class Model:
     def run(self, until: int) -> list[ModelJob]:
         """All jobs released before the end, in the order of (release, task)."""
         self.running = [None] * self.cpus
+        self.last = [None] * self.cpus
+        self.owed = [0] * self.cpus
+        self.homes = [task.cpu or 0 for task in self.tasks]
         for now in range(until):
             self.release(now)
             self.fill()
-            self.displace()
+            if self.is_preemptive:
+                self.displace()
             self.work(now)
         return self.log
 

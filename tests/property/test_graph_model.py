@@ -1,6 +1,7 @@
 """Runs of task graphs against exact models, job by job, and what holds of every run."""
 
 import os
+from dataclasses import asdict
 from fractions import Fraction
 
 import pytest
@@ -9,6 +10,8 @@ from foliot._graph_run import ORDERS, run_graph
 from graph_support import Central, Stealing, graphs
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from machine_support import COSTS as BY_DISTANCE
+from machine_support import machines
 
 LONG = settings(max_examples=20_000 if os.environ.get("FOLIOT_STRESS") else 60, deadline=None)
 COSTS = st.tuples(*(st.integers(0, 3) for _ in range(3)))
@@ -20,33 +23,38 @@ def rows_of(result):
 
 @pytest.mark.parametrize("order", ["fifo", "critical-path", "cost"])
 @LONG
-@given(rows=graphs(), cpus=st.integers(1, 4), costs=COSTS)
-def test_one_queue_does_what_the_model_does(order, rows, cpus, costs):
-    switch, migration, _ = costs
+@given(rows=graphs(), machine=machines(), switch=st.integers(0, 3), migration=BY_DISTANCE)
+def test_one_queue_does_what_the_model_does(order, rows, machine, switch, migration):
     result = run_graph(
-        Graph(rows), cpus=cpus, policy=order, switch_cost=switch, migration_cost=migration
+        Graph(rows), cpus=machine, policy=order, switch_cost=switch, migration_cost=migration
     )
-    model = Central(rows, cpus, order, switch=switch, migration=migration).run()
+    model = Central(rows, machine, order, switch=switch, migration=migration).run()
     assert rows_of(result) == model.rows_of()
     assert result.makespan == model.makespan
+    assert asdict(result.migrations) == model.migrations
 
 
 @LONG
-@given(rows=graphs(), cpus=st.integers(1, 4), costs=COSTS, seed=st.integers(0, 2**64 - 1))
-def test_stealing_does_what_the_model_does(rows, cpus, costs, seed):
-    switch, migration, steal = costs
+@given(
+    rows=graphs(),
+    machine=machines(),
+    costs=st.fixed_dictionaries(
+        {"switch": st.integers(0, 3), "migration": BY_DISTANCE, "steal": BY_DISTANCE}
+    ),
+    seed=st.integers(0, 2**64 - 1),
+)
+def test_stealing_does_what_the_model_does(rows, machine, costs, seed):
     result = run_graph(
         Graph(rows),
-        cpus=cpus,
+        cpus=machine,
         policy="steal",
         seed=seed,
-        switch_cost=switch,
-        migration_cost=migration,
-        steal_cost=steal,
+        **{f"{name}_cost": cost for name, cost in costs.items()},
     )
-    model = Stealing(rows, cpus, seed, switch=switch, migration=migration, steal=steal).run()
+    model = Stealing(rows, machine, seed, **costs).run()
     assert rows_of(result) == model.rows_of()
-    assert result.steals.total == model.steals
+    assert asdict(result.migrations) == model.migrations
+    assert asdict(result.steals) == model.steals
 
 
 @pytest.mark.parametrize("order", ORDERS)

@@ -9,6 +9,7 @@ import foliot as fo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from machine_support import COSTS, machines
 from sim_model import Model, model_rows
 
 POLICIES = ("fifo", "fp", "rm", "edf")
@@ -36,6 +37,13 @@ def small_sets(draw, *, cpus=1, most=4):
     return fo.TaskSet(tasks)
 
 
+def at_home(tasks, queues):
+    """The tasks with CPUs only where queues have any."""
+    if queues != "global":
+        return tasks
+    return fo.TaskSet(replace(task, cpu=None) for task in tasks)
+
+
 def as_rows(jobs):
     return [(job.name, job.release, job.start, job.finish, job.deadline, job.cpu) for job in jobs]
 
@@ -56,6 +64,43 @@ def test_global_queue_does_what_the_model_does(tasks, cpus, policy, until):
 def test_partitions_do_what_the_model_does(tasks, policy, until):
     result = fo.sim.run(tasks, cpus=3, policy=policy, queues="partitioned", until=until)
     assert as_rows(result.jobs) == model_rows(tasks, 3, policy, until, is_partitioned=True)
+
+
+@given(machines(), st.data(), st.sampled_from(POLICIES), st.integers(1, 60))
+def test_idle_cpus_take_from_the_nearest_as_the_model_does(machine, data, policy, until):
+    tasks = data.draw(small_sets(cpus=machine.cpus, most=6))
+    result = fo.sim.run(tasks, cpus=machine, policy=policy, queues="per-cpu", until=until)
+    model = Model(tasks, machine.cpus, policy, takes_from_others=True, machine=machine)
+    assert as_rows(result.jobs) == [job.as_row(tasks.names) for job in model.run(until)]
+
+
+@given(machines(), st.data(), st.sampled_from(POLICIES), st.sampled_from(("global", "per-cpu")))
+def test_costs_by_distance_are_those_of_the_model(machine, data, policy, queues):
+    tasks = data.draw(small_sets(cpus=machine.cpus, most=6))
+    costs = {name: data.draw(COSTS) for name in ("migration", "steal")}
+    switch = data.draw(st.integers(0, 3))
+    result = fo.sim.run(
+        at_home(tasks, queues),
+        cpus=machine,
+        policy=policy,
+        queues=queues,
+        preemption="none",
+        until=60,
+        switch_cost=switch,
+        **{f"{name}_cost": cost for name, cost in costs.items()},
+    )
+    model = Model(
+        tasks,
+        machine.cpus,
+        policy,
+        takes_from_others=queues == "per-cpu",
+        machine=machine,
+        is_preemptive=False,
+        switch=switch,
+        **costs,
+    )
+    assert as_rows(result.jobs) == [job.as_row(tasks.names) for job in model.run(60)]
+    assert (result.migrations.total, result.steals.total) == (model.migrations, model.steals)
 
 
 @given(small_sets(), st.sampled_from(POLICIES), st.lists(st.integers(0, 5), min_size=4, max_size=4))
