@@ -2,9 +2,11 @@
 
 import re
 
+import cffi
 import foliot as fo
 import pytest
 
+ffi = cffi.FFI()
 Position = fo.component("Position", "f8")
 Velocity = fo.component("Velocity", "f8")
 
@@ -43,6 +45,54 @@ def test_an_overrun_names_the_rule_the_use_and_the_budget(overrun, word):
 
 def test_a_throttled_system_says_when_its_refill_comes():
     assert re.search(r"next refill is at [0-9.]+ ms", explained())
+
+
+@pytest.mark.parametrize("policy", [None, "edf", "cbs"])
+@pytest.mark.parametrize(
+    ("kind", "server"),
+    [("sporadic", "(sporadic server)"), ("cbs", "(hard constant bandwidth server)")],
+)
+def test_a_server_is_told_by_its_kind_under_every_policy(kind, server, policy):
+    assert explained(kind=kind, policy=policy).endswith(server)
+
+
+def test_times_are_told_since_the_scheduler_was_made():
+    clock = fo.VirtualClock()
+    clock.advance(1000.0)
+    context = fo.SchedulingContext(budget=2e-3, period=10e-3)
+    with scheduler_of(clock, run(clock, 3e-3, "move", context)) as scheduler:
+        scheduler.tick(0.1)
+        scheduler.tick(0.1)
+        about = scheduler.explain("move")
+        (throttle,) = [made for made in scheduler.decisions if made.kind == "throttle"]
+    assert "was throttled at 3.000 ms" in about
+    assert "the next refill is at 11.000 ms" in about
+    assert throttle.now == 1_000_003_000_000
+
+
+def test_one_that_gave_way_in_the_fair_class_is_told_by_shares_and_worker():
+    clock = fo.VirtualClock()
+    clock.advance(7.0)
+
+    def native(name):
+        @ffi.callback("int(void **, ptrdiff_t, void *)")
+        def kernel(columns, rows, user):
+            clock.advance(2e-3)
+            return 0
+
+        return fo.native(kernel, reads=Position, name=name, chunk_rows=16)
+
+    with scheduler_of(clock, native("one"), native("two"), policy="cbs") as scheduler:
+        for _ in range(63):
+            scheduler.world.spawn(Position(0.0))
+        scheduler.tick(0.1)
+        about = scheduler.explain("two")
+    assert re.fullmatch(
+        r"two gave way at [0-9.]+ ms on worker 0 to one after [0-9.]+ ms of its job: it is "
+        r"[0-9.]+ ms ahead of its share, the other is [0-9.]+ ms behind \(only who is not ahead "
+        r"of its share is eligible\)",
+        about,
+    )
 
 
 def test_a_missed_deadline_says_how_late():
