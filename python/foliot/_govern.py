@@ -42,7 +42,7 @@ class Decision:
 
     Attributes:
         number: decisions are numbered from 0, in the order they were made.
-        now: nanoseconds of the scheduler's clock.
+        now: nanoseconds of the scheduler's clock; ``explain`` counts from when it was made.
         kind: "pick", "preempt", "migrate", "deny", "delay", "throttle", "refill", "skip", "kill",
             "demote", "promote", "notify", "miss", "revoke", "switch", "fault" or "policy_off".
         policy: name of the built-in policy in force.
