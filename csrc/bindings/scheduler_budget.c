@@ -261,7 +261,7 @@ PyObject *fol_py_scheduler_read_account(PyObject *object, PyObject *args)
                          (unsigned long long)a.misses, (unsigned long long)a.longest_response);
 }
 
-/* _read_attribution() -> (choices, ...) in the order of fol_attribution, or None */
+/* _read_attribution() -> (choices, the rest), each in the order of fol_attribution, or None */
 PyObject *fol_py_scheduler_read_attribution(PyObject *object, PyObject *unused)
 {
     fol_py_scheduler *self = (fol_py_scheduler *)object;
@@ -285,7 +285,7 @@ PyObject *fol_py_scheduler_read_attribution(PyObject *object, PyObject *unused)
     PyObject *choices = fol_py_choices(&a.choices);
     return choices == NULL
                ? NULL
-               : Py_BuildValue("(NKKKKKKKK)", choices, (unsigned long long)a.turn_waits,
+               : Py_BuildValue("(N(KKKKKKKK))", choices, (unsigned long long)a.turn_waits,
                                (unsigned long long)a.locks, (unsigned long long)a.lock_waits,
                                (unsigned long long)a.lock_wait_ns, (unsigned long long)a.wakes_sent,
                                (unsigned long long)a.wakes_saved,

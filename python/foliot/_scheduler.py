@@ -311,7 +311,7 @@ class Scheduler(_core.Scheduler):
         May be read while a frame runs in another thread, and takes the lock that it counts.
         """
         found = self._read_attribution()
-        return None if found is None else Attribution(*found[0], *found[1:])
+        return None if found is None else Attribution(*found[0], *found[1])
 
     @property
     def decisions(self) -> list[Decision]:
