@@ -30,6 +30,19 @@ def graphs(draw, *, most=14, lanes=True):
     return {name: rows[name] for name in draw(st.permutations(names))}
 
 
+@st.composite
+def fans(draw):
+    """Tasks of one cost, some with others after them: several CPUs have some, and several none."""
+    cost = draw(st.integers(1, 3))
+    widths = draw(st.lists(st.sampled_from([0, 0, 3, 5]), min_size=4, max_size=8))
+    rows = {f"root{number}": {"cost": cost} for number in range(len(widths))}
+    for number, width in enumerate(widths):
+        for place in range(width):
+            row = {"cost": draw(st.integers(1, 6)), "after": [f"root{number}"]}
+            rows[f"t{number}.{place}"] = row
+    return rows
+
+
 class Splitmix:
     """The generator of the core."""
 

@@ -7,7 +7,8 @@ from fractions import Fraction
 import pytest
 from foliot._graph import Graph
 from foliot._graph_run import ORDERS, run_graph
-from graph_support import Central, Stealing, graphs
+from foliot.sim import Machine
+from graph_support import Central, Stealing, fans, graphs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from machine_support import COSTS as BY_DISTANCE
@@ -36,8 +37,8 @@ def test_one_queue_does_what_the_model_does(order, rows, machine, switch, migrat
 
 @LONG
 @given(
-    rows=graphs(),
-    machine=machines(),
+    rows=graphs() | fans(),
+    machine=machines(most=8) | st.builds(Machine.grid, cpus=st.integers(1, 2)),
     costs=st.fixed_dictionaries(
         {"switch": st.integers(0, 3), "migration": BY_DISTANCE, "steal": BY_DISTANCE}
     ),
