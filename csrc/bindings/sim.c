@@ -402,7 +402,10 @@ static PyObject *sim_explain(PyObject *object, PyObject *given)
         return NULL;
     }
     memcpy(&decision, bytes, sizeof(decision));
-    if (decision.kind >= FOL_DECISION_KINDS || decision.policy >= FOL_POLICY_KINDS) {
+    uint32_t details =
+        decision.kind == FOL_DECISION_PREEMPT ? FOL_PREEMPT_REASONS : (uint32_t)FOL_CONTEXT_KINDS;
+    if (decision.kind >= FOL_DECISION_KINDS || decision.policy >= FOL_POLICY_KINDS ||
+        decision.detail >= details) {
         PyErr_SetString(PyExc_ValueError, "the bytes are no decision");
         return NULL;
     }

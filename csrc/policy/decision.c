@@ -203,7 +203,7 @@ static void add_ranks(text *text, const fol_decision *decision, const char *rule
 /* What a lag or a virtual deadline says: how long, and of the sign only which side. */
 static void add_distance(text *text, int64_t time, const char *after, const char *before)
 {
-    add_time(text, time < 0 ? -time : time);
+    add_time(text, time >= 0 ? time : time > -INT64_MAX ? -time : INT64_MAX);
     add(text, " %s", time < 0 ? before : after);
 }
 
@@ -230,8 +230,7 @@ static const char *class_of(int64_t place)
 {
     static const char *const classes[] = {"what the policy ranks", "what has its place in line",
                                           "what shares fairly", "what runs on slack"};
-    FOL_ASSERT(place >= 0 && place < 4);
-    return classes[place];
+    return place >= 0 && place < 4 ? classes[place] : "another class";
 }
 
 static void add_reason(text *text, const fol_decision *decision)

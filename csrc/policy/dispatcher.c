@@ -332,18 +332,27 @@ static fol_preempt_reason reason_for(const fol_dispatcher *dispatcher, const fol
     return of_bands[runnable->band];
 }
 
+/* Of one that gives way; finding out why costs, so it is not done while nothing is kept. */
+static void tell_way(fol_dispatcher *dispatcher, const fol_runnable *runnable, uint32_t cpu,
+                     uint32_t rival, fol_preempt_reason reason, int64_t now)
+{
+    int64_t numbers[2] = {0, 0};
+    if (dispatcher->records == NULL) {
+        return;
+    }
+    if (reason == FOL_PREEMPT_ORDER) {
+        reason = reason_for(dispatcher, runnable, fol_runnable_of(dispatcher, rival), numbers);
+    }
+    fol_tell_why(dispatcher, FOL_DECISION_PREEMPT, (uint8_t)reason, runnable, cpu, rival, now,
+                 runnable->view.ran, numbers[0], numbers[1]);
+}
+
 /* reason: FOL_PREEMPT_ORDER stands for whatever orders the two. */
 static fol_ran give_way(fol_dispatcher *dispatcher, fol_runnable *runnable, uint32_t cpu,
                         uint32_t rival, fol_preempt_reason reason, int64_t now)
 {
     fol_cpu *place = &dispatcher->cpus[cpu];
-    const fol_runnable *other = fol_runnable_of(dispatcher, rival);
-    int64_t numbers[2] = {0, 0};
-    if (reason == FOL_PREEMPT_ORDER) {
-        reason = reason_for(dispatcher, runnable, other, numbers);
-    }
-    fol_tell_why(dispatcher, FOL_DECISION_PREEMPT, (uint8_t)reason, runnable, cpu, rival, now,
-                 runnable->view.ran, numbers[0], numbers[1]);
+    tell_way(dispatcher, runnable, cpu, rival, reason, now);
     FOL_COUNT(dispatcher, runnable, cpu, preemptions);
     free_cpu(dispatcher, runnable, cpu);
     fol_queue_put_back(dispatcher, runnable, now);

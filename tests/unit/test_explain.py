@@ -4,7 +4,9 @@ import re
 
 import cffi
 import foliot as fo
+import numpy as np
 import pytest
+from foliot._sim_log import DECISION_DTYPE
 
 ffi = cffi.FFI()
 Position = fo.component("Position", "f8")
@@ -155,3 +157,16 @@ def test_decisions_stand_in_the_trace_as_instants():
         spans = [span for span in frame.spans if span.kind == "decision"]
     assert [span.name for span in spans] == ["throttle move", "refill move", "miss move"]
     assert all(span.start_ns == span.end_ns for span in spans)
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "value"),
+    [(1, "detail", 8), (5, "detail", 3), (1, "policy", 6), (99, "cpu", 0)],
+)
+def test_bytes_that_are_no_decision_are_refused(kind, field, value):
+    result = fo.sim.run(fo.TaskSet([fo.PeriodicTask(wcet=1, period=4)]), policy="edf", until=8)
+    decision = np.zeros((), DECISION_DTYPE)
+    decision["kind"] = kind
+    decision[field] = value
+    with pytest.raises(ValueError, match="the bytes are no decision"):
+        result._core.explain(decision.tobytes())
