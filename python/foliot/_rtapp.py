@@ -155,7 +155,7 @@ class _Translator:
 
     def policy_of(self, node: Node, what: str) -> str:
         """One of the policies that can be simulated."""
-        if node.value not in POLICIES:
+        if not isinstance(node.value, str) or node.value not in POLICIES:
             self.reader.fail(
                 node.place, f"{what} is one of {', '.join(POLICIES)} here, got {_shown(node)}"
             )

@@ -242,6 +242,10 @@ def test_rtapp_relative_timer_and_mixed_policies_are_noted(write):
             rtapp(f'"run": 1, "policy": "SCHED_RR", {TIMER}'),
             "`policy` of `t` is one of SCHED_DEADLINE",
         ),
+        (
+            rtapp(f'"run": 1, "policy": [0], {TIMER}'),
+            "`policy` of `t` is one of SCHED_DEADLINE",
+        ),
         (rtapp(f'"run": 1, "sleep": 4, {TIMER}'), "f, line 1, column 28: `sleep` of `t`: a sleep"),
         (rtapp(f'"run": 1, "lock": "m", {TIMER}'), "column 28: `lock` of `t`: it is not part of"),
         (
