@@ -19,8 +19,10 @@ from counts import Outcome
 
 BUDGET_NS = 2_000_000
 PERIOD_NS = 10_000_000
-STEPS = 400
-ROWS = 16 * 400
+# Of one piece: about 50 µs.
+STEPS = 40_000
+ROWS = 16 * 100
+LEDGER_ROWS = 16 * 1_000
 FRAMES = 10
 LEDGER_SECONDS = 1.0
 
@@ -68,8 +70,8 @@ def budget_excess() -> float:
 def ledger_error() -> float:
     """How far the ledger of the workers is from the process's own time, in percent of it."""
     world = fo.World()
-    world.spawn_many(ROWS, {Mass: np.zeros(ROWS)})
-    world.spawn_many(ROWS, {Other: np.zeros(ROWS)})
+    world.spawn_many(LEDGER_ROWS, {Mass: np.zeros(LEDGER_ROWS)})
+    world.spawn_many(LEDGER_ROWS, {Other: np.zeros(LEDGER_ROWS)})
     groups = fo.Group("ours", weight=1024), fo.Group("theirs", weight=512)
     schedule = fo.Schedule(spin("one", Mass, groups[0]), spin("other", Other, groups[1]))
     with fo.Scheduler(world, schedule, backend="stealing", workers=2) as scheduler:
