@@ -38,11 +38,30 @@ typedef struct fol_dense_sums {
     double slope;
 } fol_dense_sums;
 
+/* What sums of doubles are off by, for one task. */
+#define FOL_DENSE_ERROR 0x1p-50
+/* Beyond all time. */
+#define FOL_DENSE_FAR 0x1p63
+
+static inline double fol_dense_room(const fol_dense_sums *sums, double error)
+{
+    return 1.0 - sums->utilisation - error * (1.0 + sums->utilisation);
+}
+
+/* The reach of so many tasks, from sums over them: no length above it has more demand than it
+ * holds. Every rounding is to the safe side. */
+static inline double fol_dense_reach(const fol_dense_sums *sums, uint32_t count)
+{
+    double error = (count + 2) * FOL_DENSE_ERROR;
+    double room = fol_dense_room(sums, error);
+    return room <= 0.0 ? FOL_DENSE_FAR : sums->slope / room * (1.0 + 2.0 * error) + 1.0;
+}
+
 /* What is due within the interval [0, t]. */
 typedef struct fol_dense_demand {
     double demand;
     double since; /* time since the last deadline within it; above t where there is none */
-    fol_dense_sums sums;
+    double reach; /* of the tasks that are due, or a little more */
 } fol_dense_demand;
 
 /* What a set's numbers are like. */

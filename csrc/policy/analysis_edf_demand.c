@@ -29,8 +29,6 @@
 #include "base/assert.h"
 #include "foliot/status.h"
 
-/* What sums of doubles are off by, for one task. */
-#define ERROR_PER_TASK 0x1p-50
 /* A horizon that is at most so many times the last deadline is not worth a shorter one. */
 #define HORIZON_SHORT 64.0
 /* Looks at a task to find the first excess of a set that is known to have one. */
@@ -42,17 +40,6 @@ typedef struct look {
     int64_t deadline; /* the last one up to t; -1: none */
     int64_t reach;    /* what exceeds its length up to t is at most this */
 } look;
-
-/* The reach of tasks, from sums over them, with every rounding to the safe side. */
-static double reach_of(const fol_analysis *analysis, const fol_dense_sums *sums)
-{
-    double error = (analysis->count + 2) * ERROR_PER_TASK;
-    double room = 1.0 - sums->utilisation - error * (1.0 + sums->utilisation);
-    if (room <= 0.0) {
-        return 2.0 * (double)FOL_ANALYSIS_HORIZON_MAX;
-    }
-    return sums->slope / room * (1.0 + 2.0 * error) + 1.0;
-}
 
 static void add_share(const fol_analysis *analysis, uint32_t i, fol_dense_sums *sums)
 {
@@ -86,7 +73,7 @@ static void look_exact(const fol_analysis *analysis, int64_t t, look *out)
     }
     out->demand = fol_analysis_add(out->demand, 1, out->blocking);
     sums.slope += (double)out->blocking;
-    double reach = reach_of(analysis, &sums);
+    double reach = fol_dense_reach(&sums, analysis->count);
     out->reach = reach < (double)t ? (int64_t)reach : t;
 }
 
@@ -98,7 +85,7 @@ static void look_at(const fol_analysis *analysis, int64_t t, look *out)
     }
     fol_dense_demand found;
     analysis->code->demand(&analysis->dense, (double)t, &found);
-    double reach = reach_of(analysis, &found.sums);
+    double reach = found.reach;
     *out = (look){.deadline = -1, .reach = reach < (double)t ? (int64_t)reach : t};
     /* Above 2^53 the sum is rounded, but it is above t all the same. */
     double most = (double)FOL_ANALYSIS_HORIZON_MAX;
@@ -215,7 +202,7 @@ static int find_horizon(fol_analysis *analysis, const fol_dense_sums *sums, int 
 {
     const int64_t unknown = FOL_ANALYSIS_HORIZON_MAX;
     int64_t horizon = unknown;
-    double end = reach_of(analysis, sums);
+    double end = fol_dense_reach(sums, analysis->count);
     if (end < (double)unknown) {
         horizon = (int64_t)end;
         if (end <= HORIZON_SHORT * (double)analysis->last_deadline) {
@@ -256,7 +243,7 @@ int fol_analysis_demand(fol_analysis *analysis, fol_demand_verdict *out)
     }
     fol_dense_sums sums;
     sum_up(analysis, &sums);
-    double error = (sums.utilisation + 1.0) * (analysis->count + 1) * ERROR_PER_TASK;
+    double error = (sums.utilisation + 1.0) * (analysis->count + 1) * FOL_DENSE_ERROR;
     double over = sums.utilisation - 1.0;
     int compared = over > error    ? 1
                    : over < -error ? -1
