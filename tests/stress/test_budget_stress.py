@@ -103,7 +103,8 @@ def test_contexts_are_revoked_and_read_while_frames_run() -> None:
                     assert all(account.runtime >= 0 for account in accounts.workers)
                     for name in accounts.systems:
                         assert scheduler.explain(name)
-                    assert scheduler.decisions
+                    numbers = [decision.number for decision in scheduler.decisions]
+                    assert numbers == sorted(numbers)
 
             def revoke(
                 scheduler: fo.Scheduler = scheduler,
@@ -113,6 +114,7 @@ def test_contexts_are_revoked_and_read_while_frames_run() -> None:
                     scheduler.revoke(context)
 
             run_together(drive, look, revoke)
+            assert scheduler.decisions
             for context in contexts:
                 with pytest.raises(fo.StaleHandleError):
                     scheduler.revoke(context)
