@@ -2,6 +2,9 @@
 #ifndef FOL_TESTS_SIM_SUPPORT_H
 #define FOL_TESTS_SIM_SUPPORT_H
 
+#include <errno.h>
+
+#include "foliot/memory.h"
 #include "foliot/sim.h"
 
 #include "check.h"
@@ -149,6 +152,30 @@ static inline void check_sums(const fol_sim *sim, const fol_sim_config *config)
         *(segments[place].is_cost ? &switched : &ran) += time;
     }
     CHECK(!config->keeps_segments || (ran == busy && switched == costs));
+}
+
+/* Each allocation of a run fails once; every time it ends with that, and gives all back. */
+static inline void check_refused_memory(const task_set *set)
+{
+    fol_memory_stats before;
+    fol_memory_read_stats(&before);
+    bool is_armed = false;
+    for (uint64_t nth = 1; nth < 200 && !is_armed; nth++) {
+        fol_memory_fail_nth(nth);
+        fol_sim *sim = NULL;
+        int status = fol_sim_create(&set->config, &sim);
+        while (status == 0) {
+            status = fol_sim_step(sim, 100);
+        }
+        is_armed = fol_memory_failure_is_armed() != 0;
+        CHECK_EQ(status, is_armed ? 1 : -ENOMEM);
+        fol_sim_destroy(sim);
+        fol_memory_fail_nth(0);
+    }
+    CHECK(is_armed);
+    fol_memory_stats after;
+    fol_memory_read_stats(&after);
+    CHECK_EQ(before.live_blocks, after.live_blocks);
 }
 
 #endif

@@ -1,7 +1,6 @@
 /* The simulator of task sets: what happens when, on sets small enough to be worked out by hand. */
 #include <errno.h>
 
-#include "foliot/memory.h"
 #include "foliot/status.h"
 #include "sim_support.h"
 
@@ -338,25 +337,7 @@ static void test_refused_memory_gives_all_back(void)
     set_add(&set, 3, 10);
     set_give_context(&set, &context);
     set.config.sample_every = 1;
-    fol_memory_stats before;
-    fol_memory_read_stats(&before);
-    bool is_armed = false;
-    for (uint64_t nth = 1; nth < 200 && !is_armed; nth++) {
-        fol_memory_fail_nth(nth);
-        fol_sim *sim = NULL;
-        int status = fol_sim_create(&set.config, &sim);
-        while (status == 0) {
-            status = fol_sim_step(sim, 100);
-        }
-        is_armed = fol_memory_failure_is_armed() != 0;
-        CHECK_EQ(status, is_armed ? 1 : -ENOMEM);
-        fol_sim_destroy(sim);
-        fol_memory_fail_nth(0);
-    }
-    CHECK(is_armed);
-    fol_memory_stats after;
-    fol_memory_read_stats(&after);
-    CHECK_EQ(before.live_blocks, after.live_blocks);
+    check_refused_memory(&set);
 }
 
 int main(void)
