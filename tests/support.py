@@ -64,5 +64,10 @@ def alarm(handler: Callable[..., object], seconds: float = 0.02) -> Iterator[Non
 
 
 def interrupt(*_: object) -> None:
-    """A signal handler that does what Python's own does at Ctrl-C."""
+    """A signal handler that does what Python's own does at Ctrl-C.
+
+    The next one comes only when this one must have been dropped: it would hit whoever is at work
+    on what this one raises.
+    """
+    signal.setitimer(signal.ITIMER_REAL, 5.0, 5.0)
     raise KeyboardInterrupt
