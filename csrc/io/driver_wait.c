@@ -274,6 +274,8 @@ static int wait_once(fol_io *io, uint32_t least, uint64_t until_ns)
 int fol_io_wait(fol_io *io, uint32_t least, uint64_t until_ns)
 {
     int status = FOL_OK;
+    /* Before the first look at what has come: one system call sends, and takes that along. */
+    fol_io_send(io);
     for (uint32_t turn = 0; turn < TURNS && status == FOL_OK; turn++) {
         make_progress(io);
         if (io->first_news != NULL) {

@@ -189,6 +189,12 @@ static inline int fol_ring_register(fol_io_ring *ring, uint32_t opcode, const vo
     return fol_ring_call_register(ring->ring.ring_fd, opcode, argument, count);
 }
 
+/* The kernel has work that it does when we enter, and completions come of that. */
+static inline bool fol_ring_has_deferred(const fol_io_ring *ring)
+{
+    return (IO_URING_READ_ONCE(*ring->ring.sq.kflags) & IORING_SQ_TASKRUN) != 0;
+}
+
 static inline uint64_t fol_ring_user_data(uint32_t slot, uint32_t generation)
 {
     return (uint64_t)generation << 32 | slot;

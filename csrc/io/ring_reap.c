@@ -2,7 +2,9 @@
  *
  * Those that were taken early come first, then what is in the completion queue, straight into the
  * driver's array. Where work is deferred to us (IORING_SQ_TASKRUN) or the queue has overflowed, the
- * kernel has more than the queue shows: it is entered, and the queue is looked at once more.
+ * kernel has more than the queue shows: it is entered, and the queue is looked at once more. For
+ * deferred work alone that is not worth a system call while there is something to go on with, or
+ * something to send: what is sent next takes it along (fol_ring_send, fol_ring_wait_for).
  */
 
 #include <errno.h>
@@ -203,10 +205,12 @@ size_t fol_ring_reap(fol_io_engine *engine, fol_io_event *out, size_t room)
     count += hand_over(ring, out + count, room - count);
     for (int turn = 0; turn < OVERFLOW_TURNS && count < room; turn++) {
         uint32_t flags = IO_URING_READ_ONCE(*ring->ring.sq.kflags);
-        if ((flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) == 0) {
+        bool is_full = (flags & IORING_SQ_CQ_OVERFLOW) != 0;
+        bool is_idle = count == 0 && ring->sq_tail == ring->sq_sent;
+        if (!is_full && !(is_idle && (flags & IORING_SQ_TASKRUN) != 0)) {
             break;
         }
-        if ((flags & IORING_SQ_CQ_OVERFLOW) != 0) {
+        if (is_full) {
             fol_ring_count(&engine->counters.overflows, 1);
         }
         int status = fol_ring_enter(ring, 0, 0, IORING_ENTER_GETEVENTS, NULL);

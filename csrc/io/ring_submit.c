@@ -110,7 +110,9 @@ int fol_ring_send(fol_io_ring *ring)
     io_uring_smp_store_release(ring->ring.sq.ktail, ring->sq_tail);
     /* Each turn sends an entry at least, or uses up a try. */
     for (int tries = 0; ring->sq_tail != ring->sq_sent && tries < SUBMIT_TRIES;) {
-        int status = fol_ring_enter(ring, ring->sq_tail - ring->sq_sent, 0, 0, NULL);
+        /* What the kernel has put off for us is done by the same system call. */
+        uint32_t flags = fol_ring_has_deferred(ring) ? IORING_ENTER_GETEVENTS : 0;
+        int status = fol_ring_enter(ring, ring->sq_tail - ring->sq_sent, 0, flags, NULL);
         if (status > 0) {
             ring->sq_sent += (uint32_t)status;
         } else if (status == 0 || status == -EAGAIN || status == -EBUSY) {
