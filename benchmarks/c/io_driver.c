@@ -17,7 +17,6 @@
 #define DEPTH       32
 #define READS       2048
 #define NOP_BATCHES 64
-#define SENDS       1024
 #define CONNECTIONS 1024
 
 static bench_files files;
@@ -183,19 +182,17 @@ static int read_files(const bench_sampler *sampler, bench_outcome *outcome, uint
     return status;
 }
 
-/* The echo server: one accept and one receive for each connection, for good; a send for what came,
- * with a copy of it, since the piece goes back at once. */
+/* The echo server: one accept, and one receive for each connection, for good. What came is sent
+ * from where it is, piece by piece, and given back when that has ended. */
 
-typedef struct echo_send {
-    fol_io_op op;
-    uint8_t data[BENCH_BLOCK];
-    struct echo_send *next_free;
-} echo_send;
+typedef struct connection {
+    fol_io_op receive;
+    fol_io_op send;
+    bool is_sending; /* the first piece of receive */
+} connection;
 
-static echo_send sends[SENDS];
-static echo_send *free_sends;
 static fol_io_op accept_op;
-static fol_io_op receives[CONNECTIONS]; /* by descriptor */
+static connection connections[CONNECTIONS]; /* by descriptor */
 
 static void start(fol_io_op *op, fol_io_request request)
 {
@@ -211,44 +208,52 @@ static void receive(int fd)
     }
     const int one = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    start(&receives[fd], (fol_io_request){.kind = FOL_IO_RECV, .flags = FOL_IO_MANY, .fd = fd});
+    start(&connections[fd].receive,
+          (fol_io_request){.kind = FOL_IO_RECV, .flags = FOL_IO_MANY, .fd = fd});
 }
 
-static void send_back(int fd, const fol_io_piece *piece)
+static void accept_new(void)
 {
-    echo_send *send = free_sends;
-    if (send == NULL || piece->value > (int64_t)sizeof(send->data)) {
-        fprintf(stderr, "more is on its way than this server has room for\n");
-        exit(1);
+    for (const fol_io_piece *piece = accept_op.pieces; piece != NULL; piece = piece->next) {
+        if (piece->value >= 0) {
+            receive((int)piece->value);
+        }
     }
-    free_sends = send->next_free;
-    memcpy(send->data, piece->data, (size_t)piece->value);
-    start(&send->op,
-          (fol_io_request){
-              .kind = FOL_IO_SEND, .fd = fd, .buffer = send->data, .size = (size_t)piece->value});
+    fol_io_release(io, &accept_op);
+}
+
+/* Sends what came next, if nothing is on its way, or closes when that was all. */
+static void go_on(connection *c)
+{
+    const int fd = c->receive.request.fd;
+    const fol_io_piece *piece = c->receive.pieces;
+    if (c->is_sending) {
+        return;
+    }
+    if (piece != NULL) {
+        c->is_sending = true;
+        start(&c->send, (fol_io_request){.kind = FOL_IO_SEND,
+                                         .fd = fd,
+                                         .buffer = piece->data,
+                                         .size = (size_t)piece->value});
+    } else if (c->receive.is_finished) {
+        fol_io_release(io, &c->receive);
+        close(fd);
+    }
 }
 
 static void handle(fol_io_op *op)
 {
-    const int fd = op->request.fd;
-    if (op->request.kind == FOL_IO_SEND) {
-        echo_send *send = (echo_send *)op;
-        send->next_free = free_sends;
-        free_sends = send;
+    if (op == &accept_op) {
+        accept_new();
         return;
     }
-    for (const fol_io_piece *piece = op->pieces; piece != NULL; piece = piece->next) {
-        if (op == &accept_op && piece->value >= 0) {
-            receive((int)piece->value);
-        } else if (op != &accept_op && piece->value > 0) {
-            send_back(fd, piece);
-        }
+    connection *c = &connections[op->request.fd];
+    if (op == &c->send) {
+        c->is_sending = false;
+        fol_io_release_piece(io, &c->receive, c->receive.pieces);
     }
-    const bool is_finished = op->is_finished;
-    fol_io_release(io, op);
-    if (is_finished && op != &accept_op) {
-        close(fd);
-    }
+    go_on(c);
 }
 
 static _Noreturn void serve_echo(void)
@@ -263,10 +268,6 @@ static _Noreturn void serve_echo(void)
         listen(fd, 128) != 0 || getsockname(fd, (struct sockaddr *)&address, &size) != 0) {
         fprintf(stderr, "cannot serve\n");
         exit(1);
-    }
-    for (size_t i = 0; i < SENDS; i++) {
-        sends[i].next_free = free_sends;
-        free_sends = &sends[i];
     }
     printf("%u\n", ntohs(address.sin_port));
     fflush(stdout);

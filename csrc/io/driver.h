@@ -149,6 +149,9 @@ fol_io_op *fol_io_take(fol_io *io);
  * operation in fol_io_take releases it before the next fol_io_take, unless there is nothing in it:
  * pieces that were not released are there again with the new ones. */
 void fol_io_release(fol_io *io, fol_io_op *op);
+/* Gives back one of the pieces taken, the first as a rule: each of those before it is passed. So
+ * what came can be sent on from where it is, and goes back when that has ended. */
+void fol_io_release_piece(fol_io *io, fol_io_op *op, fol_io_piece *piece);
 
 /* Operations that have not come back. */
 uint32_t fol_io_pending(const fol_io *io);

@@ -146,3 +146,17 @@ void fol_io_pieces_release(fol_io *io, fol_io_op *op, fol_io_piece *first, bool 
         io->free_pieces = piece;
     }
 }
+
+void fol_io_release_piece(fol_io *io, fol_io_op *op, fol_io_piece *piece)
+{
+    FOL_ASSERT((op->request.flags & FOL_IO_MANY) != 0);
+    fol_io_piece **place = &op->pieces;
+    /* Bounded by the pieces that were not released. */
+    while (*place != piece) {
+        FOL_ASSERT(*place != NULL);
+        place = &(*place)->next;
+    }
+    *place = piece->next;
+    piece->next = NULL;
+    fol_io_pieces_release(io, op, piece, false);
+}

@@ -157,6 +157,84 @@ static void test_many_pieces_are_the_whole_stream(void)
     close_driver(io, 0);
 }
 
+/* Waits until pieces of `count` bytes together are held. */
+static void hold_pieces(fol_io *io, const fol_io_op *op, size_t count)
+{
+    size_t held = 0;
+    while (held < count && !op->is_finished) {
+        (void)fol_io_wait(io, 1, UINT64_MAX);
+        (void)fol_io_take(io);
+        held = 0;
+        for (const fol_io_piece *piece = op->pieces; piece != NULL; piece = piece->next) {
+            held += (size_t)piece->value;
+        }
+    }
+    CHECK_EQ(held, count);
+}
+
+static void test_a_piece_is_held_while_others_come_and_go(void)
+{
+    enum { ROUNDS = 2000 };
+    fol_io *io = open_driver();
+    int pair[2];
+    CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    fol_io_op op = {.request = {.kind = FOL_IO_RECV, .flags = FOL_IO_MANY, .fd = pair[0]}};
+    fol_io_submit(io, (fol_io_op *[]){&op}, 1);
+    CHECK_EQ(write(pair[1], "held", 4), 4);
+    hold_pieces(io, &op, 4);
+    fol_io_piece *held = op.pieces;
+    for (int round = 0; round < ROUNDS; round++) {
+        CHECK_EQ(write(pair[1], "x", 1), 1);
+        hold_pieces(io, &op, 5);
+        CHECK(op.pieces == held);
+        fol_io_piece *other = held->next;
+        CHECK_EQ(memcmp(other->data, "x", 1), 0);
+        fol_io_release_piece(io, &op, other);
+        CHECK(held->next == NULL);
+    }
+    CHECK_EQ(memcmp(held->data, "held", 4), 0);
+    fol_io_release_piece(io, &op, held);
+    CHECK(op.pieces == NULL);
+    close_driver(io, 1);
+    close(pair[0]);
+    close(pair[1]);
+}
+
+static uint64_t system_calls(const fol_io *io)
+{
+    fol_io_stats stats;
+    fol_io_read_stats(io, &stats);
+    return stats.system_calls;
+}
+
+static void test_a_ring_sends_and_takes_what_came_in_one_system_call(void)
+{
+    enum { ROUNDS = 100 };
+    fol_io *io = open_driver();
+    int pair[2];
+    CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    fol_io_op op = {.request = {.kind = FOL_IO_RECV, .flags = FOL_IO_MANY, .fd = pair[0]}};
+    fol_io_submit(io, (fol_io_op *[]){&op}, 1);
+    fol_io_poll(io);
+    for (int round = 0; round < ROUNDS; round++) {
+        fol_io_op send = {
+            .request = {.kind = FOL_IO_SEND, .fd = pair[0], .buffer = "y", .size = 1}};
+        char byte = 0;
+        CHECK_EQ(write(pair[1], "x", 1), 1);
+        uint64_t before = system_calls(io);
+        fol_io_submit(io, (fol_io_op *[]){&send}, 1);
+        CHECK_EQ(fol_io_wait(io, 1, UINT64_MAX), FOL_OK);
+        (void)fol_io_take(io);
+        CHECK_EQ(system_calls(io) - before, 1);
+        CHECK(send.is_finished && op.pieces != NULL);
+        fol_io_release(io, &op);
+        CHECK_EQ(read(pair[1], &byte, 1), 1);
+    }
+    close_driver(io, 1);
+    close(pair[0]);
+    close(pair[1]);
+}
+
 static fol_io *to_wake;
 
 static void *wake_it(void *argument)
@@ -258,6 +336,7 @@ static void run_all(void)
     RUN(test_closing_ends_what_is_pending);
     RUN(test_a_deadline_ends_a_receive);
     RUN(test_many_pieces_are_the_whole_stream);
+    RUN(test_a_piece_is_held_while_others_come_and_go);
     RUN(test_a_wake_ends_a_wait_for_a_request);
     RUN(test_a_wake_ends_a_wait_for_nothing);
     RUN(test_pending_operations_are_dropped_at_the_end);
@@ -267,6 +346,7 @@ int main(void)
 {
     choice = FOL_IO_CHOICE_RING;
     run_all();
+    RUN(test_a_ring_sends_and_takes_what_came_in_one_system_call);
     choice = FOL_IO_CHOICE_POOL;
     run_all();
     RUN(test_both_engines_at_once_miss_nothing);
