@@ -101,6 +101,14 @@ PyObject *fol_py_operation_text(const fol_py_operation *operation);
 void fol_py_operation_note(fol_py_operation *operation, PyObject *error);
 void fol_py_io_close(int64_t descriptor);
 
+/* io_abandoned.c: what the kernel did not let go of. */
+#define FOL_PY_IO_ABANDONED 3
+/* Takes over references, which may be NULL, and buffers, or NULL: they are never released. */
+void fol_py_io_keep_for_ever(PyObject *const objects[FOL_PY_IO_ABANDONED],
+                             fol_py_io_buffers *buffers);
+/* The exception of an operation that is described by `what`. New reference, NULL with an error. */
+PyObject *fol_py_io_abandoned_error(fol_py_state *state, PyObject *what, uint64_t waited_ns);
+
 /* io_arguments.c. All raise one error that names the method and the argument, and take references
  * into the operation. */
 

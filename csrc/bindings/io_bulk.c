@@ -35,13 +35,19 @@ static PyObject *path_of(const bulk_object *self, Py_ssize_t index)
     return PyTuple_GET_ITEM(self->paths, index);
 }
 
+static int put_failure(bulk_object *self, Py_ssize_t index, PyObject *error)
+{
+    PyObject *key = PyLong_FromSsize_t(index);
+    int failed = key == NULL ? -1 : PyDict_SetItem(self->errors, key, error);
+    Py_XDECREF(key);
+    return failed;
+}
+
 /* Keeps the exception of an entry. Borrowed; NULL with an error. */
 static PyObject *keep_failure(bulk_object *self, Py_ssize_t index, int64_t status)
 {
     PyObject *error = fol_py_io_error(self->home->state, status, path_of(self, index), NULL);
-    PyObject *key = error == NULL ? NULL : PyLong_FromSsize_t(index);
-    int failed = key == NULL ? -1 : PyDict_SetItem(self->errors, key, error);
-    Py_XDECREF(key);
+    int failed = error == NULL ? -1 : put_failure(self, index, error);
     Py_XDECREF(error);
     return failed < 0 ? NULL : error;
 }
@@ -112,7 +118,37 @@ static void drop(void *user)
     PyErr_Restore(type, pending, traceback);
 }
 
-static const fol_io_receiver receiver = {.needs_host = true, .deliver = deliver, .drop = drop};
+/* What the requests point into is held for all of them together. */
+static void keep_for_kernel(bulk_object *self)
+{
+    if (self->held != NULL) {
+        PyObject *const kept[FOL_PY_IO_ABANDONED] = {self->held};
+        fol_py_io_keep_for_ever(kept, NULL);
+        self->held = NULL;
+    }
+}
+
+static void abandon(void *user, uint64_t waited_ns)
+{
+    PyObject *type, *pending, *traceback;
+    bulk_item *item = user;
+    bulk_object *self = item->bulk;
+    PyErr_Fetch(&type, &pending, &traceback);
+    keep_for_kernel(self);
+    PyObject *text = PyUnicode_FromFormat("read of %R", path_of(self, item->index));
+    PyObject *error =
+        text == NULL ? NULL : fol_py_io_abandoned_error(self->home->state, text, waited_ns);
+    Py_XDECREF(text);
+    if (error == NULL || put_failure(self, item->index, error) < 0) {
+        PyErr_WriteUnraisable(self->name);
+    }
+    Py_XDECREF(error);
+    end_entry(self);
+    PyErr_Restore(type, pending, traceback);
+}
+
+static const fol_io_receiver receiver = {
+    .needs_host = true, .deliver = deliver, .drop = drop, .abandon = abandon};
 
 /* A list of None. */
 static PyObject *none_list(Py_ssize_t count)

@@ -237,7 +237,45 @@ static void drop(void *user)
     PyErr_Restore(type, pending, traceback);
 }
 
-const fol_io_receiver fol_py_io_receiver = {.needs_host = true, .deliver = deliver, .drop = drop};
+/* The buffers of a stream are the core's own, and its results are whole. */
+static void keep_for_kernel(fol_py_operation *self)
+{
+    PyObject *const kept[FOL_PY_IO_ABANDONED] = {self->held[0], self->held[1],
+                                                 self->is_many ? NULL : self->value};
+    fol_py_io_keep_for_ever(kept, self->buffers);
+    self->held[0] = NULL;
+    self->held[1] = NULL;
+    self->value = self->is_many ? self->value : NULL;
+    self->buffers = NULL;
+}
+
+static void abandon(void *user, uint64_t waited_ns)
+{
+    PyObject *type, *pending, *traceback;
+    fol_py_operation *self = user;
+    PyErr_Fetch(&type, &pending, &traceback);
+    PyObject *text = fol_py_operation_text(self);
+    self->error =
+        text == NULL ? NULL : fol_py_io_abandoned_error(self->home->state, text, waited_ns);
+    Py_XDECREF(text);
+    if (self->error != NULL) {
+        fol_py_operation_note(self, self->error);
+        fol_py_operation_track(self);
+    }
+    /* Else there was no memory for it: whoever asks gets one that says less. */
+    PyErr_Clear();
+    keep_for_kernel(self);
+    self->raw = FOL_E_ABANDONED;
+    self->is_done = true;
+    if (Py_REFCNT(self) == 1) {
+        report(self, false);
+    }
+    finish(self, FOL_E_ABANDONED);
+    PyErr_Restore(type, pending, traceback);
+}
+
+const fol_io_receiver fol_py_io_receiver = {
+    .needs_host = true, .deliver = deliver, .drop = drop, .abandon = abandon};
 
 /* Raises unless it has ended. */
 static int check_done(const fol_py_operation *self)

@@ -163,12 +163,12 @@ int fol_io_ensure(fol_scheduler *scheduler, const fol_plan *plan)
     return FOL_OK;
 }
 
-static void note_dropped(void *argument, fol_io_op *op)
+static void note_dropped(void *argument, fol_io_op *op, bool is_held)
 {
     const fol_frame_io *io = argument;
     fol_io_slot *slot = fol_io_slot_of(op);
     FOL_ASSERT(slot->state == FOL_IO_SLOT_SENT && slot->worker < io->queue_count);
-    slot->state = FOL_IO_SLOT_QUEUED;
+    slot->state = is_held ? FOL_IO_SLOT_ABANDONED : FOL_IO_SLOT_QUEUED;
 }
 
 /* Calls `visit` for the slots of a state. */
@@ -191,6 +191,46 @@ static void drop_finished(fol_frame_io *io, fol_io_slot *slot)
     fol_io_drop(io, slot);
 }
 
+static uint64_t monotonic_ns(void)
+{
+    return fol_clock_monotonic.now_ns(fol_clock_monotonic.state);
+}
+
+/* Its memory is the kernel's. What it was read for is not: a component outlives no request. */
+static void abandon(fol_frame_io *io, fol_io_slot *slot)
+{
+    fol_scheduler *scheduler = io->scheduler;
+    const fol_io_receiver *receiver = slot->target.receiver;
+    if (receiver != NULL && receiver->abandon != NULL) {
+        if (receiver->needs_host) {
+            fol_host_set_attached(scheduler, &scheduler->runners[0], true);
+        }
+        receiver->abandon(slot->target.user, io->ending_ns);
+    }
+    if (slot->target.component != NULL) {
+        fol_component_release(slot->target.component);
+        slot->target.component = NULL;
+    }
+}
+
+/* Those whose slots the kernel may use for ever: here, so that what searches for leaks finds them.
+ * Nobody goes over the list, so its order with anything else is of no account. */
+static _Atomic(fol_frame_io *) kept_for_ever;
+
+static void keep_for_ever(fol_frame_io *io)
+{
+    fol_unreserve(io->batch, batch_size(io));
+    fol_unreserve(io->spare, batch_size(io));
+    io->batch = NULL;
+    io->spare = NULL;
+    io->scheduler = NULL;
+    io->next_kept = atomic_load_explicit(&kept_for_ever, memory_order_relaxed);
+    /* Each turn in vain means that another one was put there. */
+    while (!atomic_compare_exchange_weak_explicit(&kept_for_ever, &io->next_kept, io,
+                                                  memory_order_relaxed, memory_order_relaxed)) {
+    }
+}
+
 void fol_io_end(fol_scheduler *scheduler)
 {
     fol_frame_io *io = fol_io_of(scheduler);
@@ -200,14 +240,18 @@ void fol_io_end(fol_scheduler *scheduler)
     scheduler->runners[0].is_attached = true;
     visit_slots(io, FOL_IO_SLOT_FINISHED, drop_finished);
     visit_slots(io, FOL_IO_SLOT_SENT, fol_io_discard_result);
+    uint64_t from_ns = monotonic_ns();
     bool is_free = fol_io_destroy(io->driver, note_dropped, io);
+    io->ending_ns = monotonic_ns() - from_ns;
     fol_host_set_attached(scheduler, &scheduler->runners[0], true);
+    visit_slots(io, FOL_IO_SLOT_QUEUED, fol_io_drop);
     if (is_free) {
-        visit_slots(io, FOL_IO_SLOT_QUEUED, fol_io_drop);
         free_io(io);
+        return;
     }
-    /* Else the kernel may still write to what the operations point at: it stays for ever, with what
-     * their receivers hold for them. */
+    /* The slots stay where they are, with the requests of those that are abandoned. */
+    visit_slots(io, FOL_IO_SLOT_ABANDONED, abandon);
+    keep_for_ever(io);
 }
 
 void fol_io_end_frame(fol_frame_io *io)

@@ -12,6 +12,8 @@
  *   queued    in its queue's list, between the system that took it and the cut
  *   sent      with the driver
  *   finished  came back; waits for its delivery
+ * When the scheduler goes, what did not come back is queued once more, to be dropped, or abandoned:
+ * the kernel may use it for ever.
  *
  * Who writes what. While nodes run a queue belongs to its worker, slots that are free or queued
  * with it; sent and finished slots belong to the caller, always. At cuts, and between frames, all
@@ -32,6 +34,7 @@ typedef enum fol_io_slot_state {
     FOL_IO_SLOT_QUEUED = 1,
     FOL_IO_SLOT_SENT = 2,
     FOL_IO_SLOT_FINISHED = 3,
+    FOL_IO_SLOT_ABANDONED = 4,
 } fol_io_slot_state;
 
 /* An intent without its request, which is the operation's. */
@@ -107,6 +110,8 @@ struct fol_frame_io {
     _Atomic uint64_t submitted; /* written by the caller, read by anybody */
     _Atomic uint64_t completed;
     _Atomic uint64_t failed;
+    uint64_t ending_ns;      /* real time that the driver took to end */
+    fol_frame_io *next_kept; /* see io.c */
 };
 
 static inline fol_io_slot *fol_io_slot_of(fol_io_op *op)

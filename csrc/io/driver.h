@@ -112,10 +112,15 @@ typedef struct fol_io_config {
 /* Probes, and falls back to the pool, with a reason; makes no thread and no ring that is not used.
  * -ENOMEM. */
 int fol_io_create(const fol_io_config *config, fol_io **out);
-/* Ends everything in a bounded time. Operations that did not come back end here, with `dropped`
- * called for each; then their memory is their owner's again, unless it returns false: the kernel
- * may still write to it, so it must never be freed. */
-bool fol_io_destroy(fol_io *io, void (*dropped)(void *argument, fol_io_op *op), void *argument);
+/* Called once for each operation that did not come back before the driver's end. is_held: the
+ * kernel, or a thread inside of a call, did not let go of its request in time, and may use all that
+ * it points at for ever; else that is its owner's again. */
+typedef void fol_io_dropped(void *argument, fol_io_op *op, bool is_held);
+/* Ends everything in a bounded time, some seconds when something does not let go. Operations that
+ * did not come back end here, with `dropped` called for each. Then all of their own memory is their
+ * owner's again, unless it returns false, as it does when one was held: then that of all operations
+ * must stay where it is for ever, and the driver's stays too. What completes later is ignored. */
+bool fol_io_destroy(fol_io *io, fol_io_dropped *dropped, void *argument);
 
 /* From here on new operations go to the ring (when there is one, and AUTO) or to the pool. */
 void fol_io_route(fol_io *io, bool to_ring);

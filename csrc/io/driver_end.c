@@ -1,5 +1,6 @@
 /* The end of a driver: everything is cancelled and waited for, for a bounded time; then the engines
- * end, and what did not come back is dropped.
+ * end, and what did not come back is dropped. Of that, what is in flight with an engine that could
+ * not end is held: its request stays where it is, and nobody here looks at it again.
  *
  * Waiting first is for what requests leave behind when they succeed after all: descriptors, which
  * only their completions tell. Descriptors that nobody got are closed here.
@@ -79,16 +80,45 @@ static void close_unseen(fol_io *io, fol_io_op *op)
     }
 }
 
-static void drop(fol_io *io, fol_io_op *op, void (*dropped)(void *argument, fol_io_op *op),
-                 void *argument)
+static void drop(fol_io *io, fol_io_op *op, bool is_held, fol_io_dropped *dropped, void *argument)
 {
     FOL_ASSERT(io->pending > 0);
     io->pending -= 1;
     op->state = FOL_IO_AWAY;
-    dropped(argument, op);
+    dropped(argument, op, is_held);
 }
 
-bool fol_io_destroy(fol_io *io, void (*dropped)(void *argument, fol_io_op *op), void *argument)
+/* Those that did not end; one with news is in both places. */
+static void drop_all(fol_io *io, const bool *has_let_go, fol_io_dropped *dropped, void *argument)
+{
+    for (uint32_t index = 0; index < io->slots_touched; index++) {
+        fol_io_op *op = io->slots[index].op;
+        if (op != NULL) {
+            if (!op->is_plain) {
+                fol_timer_wheel_remove(io->wheel, &op->timer);
+            }
+            bool is_held = op->state == FOL_IO_FLYING && !has_let_go[op->lane];
+            drop(io, op, is_held, dropped, argument);
+        }
+    }
+    /* Plain timers, in a child of fork. */
+    fol_timer *timer = fol_timer_wheel_expire(io->wheel, UINT64_MAX);
+    while (timer != NULL) {
+        drop(io, fol_io_op_of_timer(timer), false, dropped, argument);
+        timer = fol_timer_wheel_expire(io->wheel, UINT64_MAX);
+    }
+    fol_io_op *op = io->first_news;
+    while (op != NULL) {
+        fol_io_op *next = op->next;
+        if (op->is_finished) {
+            drop(io, op, false, dropped, argument);
+        }
+        op = next;
+    }
+    FOL_ASSERT(io->pending == 0);
+}
+
+bool fol_io_destroy(fol_io *io, fol_io_dropped *dropped, void *argument)
 {
     bool is_at_home = fol_fork_generation() == io->fork_generation;
     io->is_ending = true;
@@ -105,38 +135,13 @@ bool fol_io_destroy(fol_io *io, void (*dropped)(void *argument, fol_io_op *op), 
     for (fol_io_op *op = io->first_news; op != NULL; op = op->next) {
         close_unseen(io, op);
     }
-    bool is_free = true;
+    bool has_let_go[FOL_IO_LANES];
     for (uint32_t index = 0; index < FOL_IO_LANES; index++) {
         fol_io_engine *engine = fol_io_lane_engine(&io->lanes[index]);
-        if (engine != NULL && !engine->ops->destroy(engine)) {
-            is_free = false;
-        }
+        has_let_go[index] = engine == NULL || engine->ops->destroy(engine);
     }
-    /* Those that did not end; one with news is in both places. */
-    for (uint32_t index = 0; index < io->slots_touched; index++) {
-        fol_io_op *op = io->slots[index].op;
-        if (op != NULL) {
-            if (!op->is_plain) {
-                fol_timer_wheel_remove(io->wheel, &op->timer);
-            }
-            drop(io, op, dropped, argument);
-        }
-    }
-    /* Plain timers, in a child of fork. */
-    fol_timer *timer = fol_timer_wheel_expire(io->wheel, UINT64_MAX);
-    while (timer != NULL) {
-        drop(io, fol_io_op_of_timer(timer), dropped, argument);
-        timer = fol_timer_wheel_expire(io->wheel, UINT64_MAX);
-    }
-    fol_io_op *op = io->first_news;
-    while (op != NULL) {
-        fol_io_op *next = op->next;
-        if (op->is_finished) {
-            drop(io, op, dropped, argument);
-        }
-        op = next;
-    }
-    FOL_ASSERT(io->pending == 0);
+    drop_all(io, has_let_go, dropped, argument);
+    bool is_free = has_let_go[FOL_IO_LANE_RING] && has_let_go[FOL_IO_LANE_POOL];
     if (is_free) {
         fol_io_free(io);
     }

@@ -8,7 +8,7 @@
  *
  * A request's pointers (paths, buffers, addresses) must stay valid, and what they point at must be
  * left alone, until its last result was delivered or dropped: the kernel may use them until then,
- * cancelled or not.
+ * cancelled or not. Of one that is abandoned they must stay for ever.
  *
  * The header stands alone: nothing has to be linked.
  */
@@ -116,7 +116,7 @@ typedef enum fol_io_choice {
 
 typedef struct fol_component fol_component;
 
-/* Who gets results. Both run on the thread that drives the frame. */
+/* Who gets results. All run on the thread that drives the frame. */
 typedef struct fol_io_receiver {
     bool needs_host; /* attached */
     /* In the order of submission. True: somebody can see this failure; false: it is a failure of
@@ -125,6 +125,10 @@ typedef struct fol_io_receiver {
     /* Instead of a last delivery: it was not sent because its system failed or the frame was
      * stopped, or the scheduler is gone. NULL: nothing. */
     void (*drop)(void *user);
+    /* Instead of a last delivery, when the scheduler is gone and the kernel did not let go of the
+     * request while that closed, which took waited_ns: what the request points at must stay, and
+     * be left alone, for the life of the process. NULL: nothing. */
+    void (*abandon)(void *user, uint64_t waited_ns);
 } fol_io_receiver;
 
 /* One request and what becomes of it. At most one of component, result and receiver->deliver gets

@@ -28,7 +28,9 @@ extern "C" {
     X(HOST, -4108, "RuntimeError", "the host language raised; its own error says why")             \
     X(INTERRUPTED, -4109, "KeyboardInterrupt", "the host asked to stop")                           \
     X(KERNEL, -4110, "KernelError", "a native kernel returned a nonzero code")                     \
-    X(FRAME, -4111, "FrameError", "at least one system of the frame failed")
+    X(FRAME, -4111, "FrameError", "at least one system of the frame failed")                       \
+    X(ABANDONED, -4112, "AbandonedError",                                                          \
+      "the kernel did not let go of the operation while its scheduler closed")
 
 enum fol_status {
     FOL_OK = 0,

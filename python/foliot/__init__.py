@@ -47,6 +47,7 @@ from foliot._component import (
 from foliot._config import Config
 from foliot._core import Chunk, Commands, Context, Entity, FrameResult, VirtualClock, World
 from foliot._errors import (
+    AbandonedError,
     AccessError,
     CapacityError,
     DuplicateSystemError,
@@ -88,6 +89,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "BACKENDS",
+    "AbandonedError",
     "AccessError",
     "Account",
     "Accounts",

@@ -57,6 +57,13 @@ class ForkedError(FoliotError, RuntimeError):
     """The object belongs to the process before the fork."""
 
 
+class AbandonedError(FoliotError, TimeoutError):
+    """An operation that the kernel did not let go of while its scheduler closed.
+
+    It may still go on, so the buffers it was given stay allocated until the process ends.
+    """
+
+
 class ScheduleError(FoliotError, ValueError):
     """Systems, phases or their order do not make a plan."""
 

@@ -32,8 +32,9 @@ static inline fol_io *open_driver(void)
     return io;
 }
 
-static inline void count_dropped(void *argument, fol_io_op *op)
+static inline void count_dropped(void *argument, fol_io_op *op, bool is_held)
 {
+    CHECK(!is_held);
     (void)op;
     *(uint32_t *)argument += 1;
 }

@@ -226,8 +226,9 @@ static inline fol_io *fake_open(fol_io_choice choice)
     return io;
 }
 
-static inline void fake_count_dropped(void *argument, fol_io_op *op)
+static inline void fake_count_dropped(void *argument, fol_io_op *op, bool is_held)
 {
+    CHECK(!is_held);
     CHECK(!op->has_news || op->is_finished || op->request.kind != FOL_IO_NOP);
     *(uint32_t *)argument += 1;
 }

@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include "frame_io_model.h"
+#include "stuck_file.h"
 
 static const fol_io_request nop = {.kind = FOL_IO_NOP};
 
@@ -456,6 +457,72 @@ static void test_without_memory_a_frame_tells_and_the_next_one_goes_on(void)
     }
 }
 
+static stuck_file stuck;
+static char stuck_buffer[16];
+
+static void note_abandoned(void *user, uint64_t waited_ns)
+{
+    F->log[F->logged] = (uint64_t)(uintptr_t)user;
+    F->values[F->logged] = waited_ns > 0 ? FOL_E_ABANDONED : 0;
+    F->logged++;
+}
+
+static const fol_io_receiver abandoned_receiver = {
+    .deliver = log_result, .drop = log_drop, .abandon = note_abandoned};
+
+/* One read that a thread is stuck in, one beside it that nobody asks after, and two that end. */
+static int hosted_ask_the_stuck(void *user, fol_task *task)
+{
+    const fol_io_request requests[4] = {
+        {.kind = FOL_IO_READ,
+         .flags = FOL_IO_PATH,
+         .fd = AT_FDCWD,
+         .path = stuck.path,
+         .buffer = stuck_buffer,
+         .size = sizeof(stuck_buffer)},
+        {.kind = FOL_IO_OPEN, .fd = AT_FDCWD, .path = stuck.path},
+        read_silent_pipe(),
+        {.kind = FOL_IO_TIMEOUT, .timeout_ns = UINT64_MAX},
+    };
+    (void)user;
+    for (uint64_t i = 0; i < 4; i++) {
+        const fol_io_intent intent = {.request = requests[i],
+                                      .until = FOL_IO_LATER,
+                                      .receiver = i == 1 ? &log_receiver : &abandoned_receiver,
+                                      .user = (void *)(uintptr_t)i};
+        CHECK_EQ(fol_io_queue_submit(task->io, &intent, NULL), 0);
+    }
+    return 0;
+}
+
+static void test_what_a_thread_is_stuck_in_is_abandoned_and_the_rest_dropped(void)
+{
+    uint32_t before = count_descriptors();
+    io_fixture f;
+    stuck = stuck_file_make();
+    io_setup(&f);
+    f.config.backend = "stealing";
+    f.config.workers = 2;
+    f.config.io = FOL_IO_CHOICE_POOL;
+    io_add(&f, (io_brief){.name = "ask", .does_io = true, .hosted = hosted_ask_the_stuck});
+    io_start(&f);
+    CHECK_EQ(fol_scheduler_tick(f.scheduler, 0.1), FOL_OK);
+    while (fcntl(stuck.fd, F_GETLEASE) == F_WRLCK) {
+        /* No thread waits for the lease yet. */
+        fol_scheduler_wait(f.scheduler, 0);
+    }
+    io_teardown(&f);
+    CHECK_EQ(f.logged, 1);
+    CHECK_EQ(f.log[0], 0);
+    CHECK_EQ(f.values[0], FOL_E_ABANDONED);
+    stuck_file_release(&stuck);
+    await_end_of_pool_threads();
+    /* What completed since has told nobody, and left no descriptor. */
+    CHECK_EQ(f.logged, 1);
+    CHECK_EQ(stuck_buffer[0], 0);
+    CHECK_EQ(count_descriptors(), before);
+}
+
 int main(void)
 {
     make_files();
@@ -469,6 +536,7 @@ int main(void)
     RUN(test_another_thread_cannot_drive_while_the_ring_is_busy);
     RUN(test_warm_frames_allocate_nothing);
     RUN(test_without_memory_a_frame_tells_and_the_next_one_goes_on);
+    RUN(test_what_a_thread_is_stuck_in_is_abandoned_and_the_rest_dropped);
     remove_files();
     CHECK_MAIN_END();
 }

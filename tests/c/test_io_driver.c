@@ -411,18 +411,45 @@ static void test_memory_refused_at_every_step_of_creation_leaves_nothing(void)
     CHECK_EQ(after.live_blocks, before.live_blocks);
 }
 
-static void test_destroy_says_when_the_kernel_did_not_let_go(void)
+typedef struct fate {
+    const fol_io_op *held; /* the one that is */
+    uint32_t held_count;
+    uint32_t free_count;
+} fate;
+
+static void note_fate(void *argument, fol_io_op *op, bool is_held)
 {
-    fol_io *io = fake_open(FOL_IO_CHOICE_RING);
-    fol_io_op op;
-    fake_submit(io, &op, nop);
-    fake_ring.lets_go = false;
-    uint32_t dropped = 0;
-    CHECK(!fol_io_destroy(io, fake_count_dropped, &dropped));
-    CHECK_EQ(dropped, 1);
-    CHECK_EQ(fake_ring.cancels, 1);
-    /* What is kept for the kernel is kept on purpose; here nobody uses it. */
-    fol_io_free(io);
+    fate *fates = argument;
+    fates->held = is_held ? op : fates->held;
+    fates->held_count += is_held;
+    fates->free_count += !is_held;
+}
+
+static void test_destroy_says_what_an_engine_did_not_let_go_of(void)
+{
+    for (int lane = FOL_IO_LANE_RING; lane <= FOL_IO_LANE_POOL; lane++) {
+        fol_io *io = fake_open(FOL_IO_CHOICE_RING);
+        fol_io_op ops[4];
+        fate fates = {0};
+        fake_engine *stuck = lane == FOL_IO_LANE_RING ? &fake_ring : &fake_pool;
+        fake_submit(io, &ops[0], nop);
+        fake_submit(io, &ops[1], (fol_io_request){.kind = FOL_IO_TIMEOUT, .timeout_ns = 100});
+        /* What the ring lacks goes to the pool. */
+        fake_ring.start_error = -EOPNOTSUPP;
+        fake_ring.start_errors = 1;
+        fake_submit(io, &ops[2], recv_on(3));
+        CHECK_EQ(fake_pool.count, 1);
+        /* Waits until the other on its descriptor has ended. */
+        fake_submit(io, &ops[3], (fol_io_request){.kind = FOL_IO_CLOSE, .fd = 3});
+        stuck->lets_go = false;
+        CHECK(!fol_io_destroy(io, note_fate, &fates));
+        CHECK_EQ(fates.held_count, 1);
+        CHECK_EQ(fates.free_count, 3);
+        CHECK(fates.held == &ops[lane == FOL_IO_LANE_RING ? 0 : 2]);
+        CHECK_EQ(stuck->destroyed, 1);
+        /* What is kept for the kernel is kept on purpose; here nobody uses it. */
+        fol_io_free(io);
+    }
 }
 
 static void test_counters_say_what_happened(void)
@@ -476,7 +503,7 @@ int main(void)
     RUN(test_no_memory_to_start_waits_for_what_completes);
     RUN(test_no_memory_to_start_the_only_one_is_its_result);
     RUN(test_memory_refused_at_every_step_of_creation_leaves_nothing);
-    RUN(test_destroy_says_when_the_kernel_did_not_let_go);
+    RUN(test_destroy_says_what_an_engine_did_not_let_go_of);
     RUN(test_counters_say_what_happened);
     CHECK_MAIN_END();
 }

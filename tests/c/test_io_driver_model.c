@@ -283,10 +283,11 @@ static void answer_while_waiting(fake_engine *fake)
     answer_some(fake, 4);
 }
 
-static void drop_model(void *argument, fol_io_op *op)
+static void drop_model(void *argument, fol_io_op *op, bool is_held)
 {
     model_op *model = (model_op *)(void *)op;
     bad += !model->is_out;
+    bad += is_held;
     model->is_out = false;
     *(uint32_t *)argument += 1;
 }

@@ -14,6 +14,9 @@ import re
 import signal
 import socket
 import struct
+import subprocess
+import sys
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -198,3 +201,30 @@ def mixed_work(folder: Path, way: tuple[str, str], between: Callable[[], object]
     os.close(writer)
     assert Path(folder, "new").read_bytes() == b"written" * 1000
     return [told(operation) for operation in asked], world.digest(), info
+
+
+def run_script(script: str, way: tuple[str, str], status: int = 0, complaint: str = "") -> str:
+    """Run a script in a process of its own; what it printed."""
+    tests = Path(__file__).parents[1]
+    prelude = f"""
+import faulthandler, os, signal, socket, sys, threading
+faulthandler.register(signal.SIGALRM, chain=True)
+signal.alarm({HANG_SECONDS})
+import foliot as fo
+from faults.io_tools import census, finish, nothing_left, once, open_scheduler
+way = {way!r}
+reader, writer = os.pipe()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", prelude + textwrap.dedent(script)],
+        check=False,
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": f"{Path(fo.__file__).parents[1]}:{tests}", "PATH": "/usr/bin:/bin"},
+    )
+    assert done.returncode == status, done.stderr
+    if complaint:
+        assert complaint in done.stderr
+    else:
+        assert done.stderr == ""
+    return done.stdout

@@ -2,21 +2,17 @@
 
 import os
 import socket
-import subprocess
-import sys
-import textwrap
 import threading
-from pathlib import Path
 
 import foliot as fo
 import pytest
 from faults.io_tools import (
-    HANG_SECONDS,
     bounded_child,
     finish,
     nothing_left,
     once,
     open_scheduler,
+    run_script,
     wishes_ring,
 )
 
@@ -204,33 +200,6 @@ def test_fork_in_a_system_leaves_the_frame_whole(way):
         assert [one.result for one in kept[0]] == [b"ok", 2]
 
     bounded_child(check)
-
-
-def run_script(script, way, status=0, complaint=""):
-    """Run a script in a process of its own; what it printed."""
-    tests = Path(__file__).parents[1]
-    prelude = f"""
-import faulthandler, os, signal, socket, sys, threading
-faulthandler.register(signal.SIGALRM, chain=True)
-signal.alarm({HANG_SECONDS})
-import foliot as fo
-from faults.io_tools import census, finish, nothing_left, once, open_scheduler
-way = {way!r}
-reader, writer = os.pipe()
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", prelude + textwrap.dedent(script)],
-        check=False,
-        capture_output=True,
-        text=True,
-        env={"PYTHONPATH": f"{Path(fo.__file__).parents[1]}:{tests}", "PATH": "/usr/bin:/bin"},
-    )
-    assert done.returncode == status, done.stderr
-    if complaint:
-        assert complaint in done.stderr
-    else:
-        assert done.stderr == ""
-    return done.stdout
 
 
 INTERRUPTED = """
