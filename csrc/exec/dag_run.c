@@ -105,7 +105,7 @@ static void push_batch(chain *chain)
 {
     uint32_t count = chain->batch_count;
     chain->batch_count = 0;
-    if (count == 0 || fol_worker_push_many(chain->worker, chain->batch, count) == 0) {
+    if (count == 0 || fol_worker_offer_many(chain->worker, chain->batch, count) == 0) {
         return;
     }
     for (uint32_t i = 0; i < count; i++) {
@@ -212,7 +212,7 @@ static uint32_t push_copies(chain *chain, fol_dag_node *node, uint32_t copies)
     uint32_t pushed = 0;
     while (pushed < copies) {
         uint32_t count = fewer(copies - pushed, BATCH);
-        if (fol_worker_push_many(chain->worker, jobs, count) != 0) {
+        if (fol_worker_offer_many(chain->worker, jobs, count) != 0) {
             break;
         }
         pushed += count;
@@ -380,6 +380,15 @@ void fol_dag_drain_job(fol_job *job, fol_worker *worker)
     end_chain(&chain);
 }
 
+/* Of a node that is to run again. What was not cut is not written to, for its line may be at home
+ * with another worker. */
+static void forget_pieces(fol_dag_node *node)
+{
+    if (node->piece_count != 0) {
+        node->piece_count = 0;
+    }
+}
+
 /* Puts what has no predecessor into the lane. True when there is something, and it is the caller's
  * to drain. */
 static bool enter_lane(fol_dag *dag, const fol_dag_segment *segment)
@@ -388,7 +397,7 @@ static bool enter_lane(fol_dag *dag, const fol_dag_segment *segment)
     for (uint32_t i = 0; i < segment->lane_count; i++) {
         fol_dag_node *node = &dag->nodes[dag->lane_nodes[segment->first_lane + i]];
         if (node->predecessor_count == 0) {
-            node->piece_count = 0;
+            forget_pieces(node);
             (void)fol_lane_put(lane, i);
         }
     }
@@ -404,14 +413,14 @@ static void start_roots(chain *chain, const fol_dag_segment *segment, bool drain
     bool are_small = count <= FOL_DAG_HELD;
     for (uint32_t i = 0; i < count; i++) {
         fol_dag_node *node = (fol_dag_node *)roots[i];
-        node->piece_count = 0;
+        forget_pieces(node);
         are_small = are_small && node->is_small;
     }
     /* The most urgent stays here: it starts at once, and run after run where its data is; unless
      * the caller has the lane to drain before. */
     uint32_t kept = drains || count == 0 ? 0 : 1;
     bool is_pushed = count > kept && !are_small &&
-                     fol_worker_push_many(chain->worker, roots + kept, count - kept) == 0;
+                     fol_worker_offer_many(chain->worker, roots + kept, count - kept) == 0;
     for (uint32_t i = 0; i < (is_pushed ? kept : count); i++) {
         hold(chain, (fol_dag_node *)roots[i]);
     }
@@ -500,16 +509,22 @@ static void run_on_team(fol_dag *dag, const fol_dag_segment *segment)
         fol_dag_put_in_order(dag);
     }
     FOL_ASSERT(fol_latch_is_open(&hub->left));
-    dag->running = segment;
+    if (dag->running != segment) {
+        dag->running = segment; /* else the line stays with the helpers, who read it */
+    }
     hub->dag = dag;
     fol_lane_set_count(&hub->lane, segment->lane_count);
     /* Published by the jobs, and by the lane. */
     atomic_store_explicit(&hub->left.count, segment->end - segment->first, memory_order_relaxed);
 
-    /* The rest as a job, so that helpers know the caller is busy. */
+    /* The rest as a job, so that helpers know the caller is busy, if the lane makes it matter. */
     hub->start_drains = enter_lane(dag, segment);
     fol_worker *worker = fol_team_worker(dag->team, 0);
-    fol_worker_run_now(worker, &hub->start);
+    if (segment->lane_count > 0) {
+        fol_worker_run_now(worker, &hub->start);
+    } else {
+        fol_worker_run_unseen(worker, &hub->start);
+    }
     wait_for_end(hub, worker);
 }
 

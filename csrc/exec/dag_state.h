@@ -53,8 +53,8 @@ typedef struct fol_dag_place {
 struct fol_dag_hub {
     _Alignas(FOL_CACHE_LINE) fol_latch left; /* nodes of the run, and copies of those cut */
     _Alignas(FOL_CACHE_LINE) fol_lane lane;
-    fol_job start;     /* of a run, on the caller */
-    bool start_drains; /* it begins in the lane */
+    _Alignas(FOL_CACHE_LINE) fol_job start; /* of a run, on the caller */
+    bool start_drains;                      /* it begins in the lane */
     fol_job drain;
     fol_dag *dag; /* that runs, or ran last */
     uint32_t place_count;

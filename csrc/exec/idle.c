@@ -29,9 +29,10 @@
  * when nobody else is there.
  *
  * Who publishes a branch passes no fence: whoever forked it joins it, so nobody depends on a wake,
- * and the fence would be half of what a fork costs. Then a thread that parks at this very moment
- * may miss a branch whose publication is still on its way from one processor to the others, and the
- * work is done by fewer. So who parks lets such stores arrive before it looks again.
+ * and the fence would be half of what a fork costs. The same goes for jobs that are offered: who
+ * offers them runs them. Then a thread that parks at this very moment may miss something whose
+ * publication is still on its way from one processor to the others, and the work is done by fewer.
+ * So who parks lets such stores arrive before it looks again.
  *
  * How long a searcher spins before it parks follows from how long work was away lately: when it
  * came back within SPIN_MAX_NS, spinning would have been right, and the limit grows to twice that
@@ -139,13 +140,24 @@ void fol_worker_wake(fol_worker *worker)
     count_wake(worker, fol_team_wake(worker->team));
 }
 
+/* No fence: see the top. The compiler at least keeps to the order. */
+static inline fol_wake wake_unfenced(fol_worker *worker)
+{
+    atomic_signal_fence(memory_order_seq_cst);
+    fol_wake wake = wake_for_team(worker->team);
+    count_wake(worker, wake);
+    return wake;
+}
+
+void fol_worker_wake_unfenced(fol_worker *worker)
+{
+    (void)wake_unfenced(worker);
+}
+
 void fol_worker_wake_for_branches(fol_worker *worker)
 {
     fol_team *team = worker->team;
-    /* No fence: see the top. The compiler at least keeps to the order. */
-    atomic_signal_fence(memory_order_seq_cst);
-    fol_wake wake = wake_for_team(team);
-    count_wake(worker, wake);
+    fol_wake wake = wake_unfenced(worker);
     if (FOL_LIKELY(wake != FOL_WAKE_NOBODY) ||
         fol_atomic_load(&team->join_sleepers, memory_order_relaxed) == 0) {
         return;

@@ -75,8 +75,12 @@ int fol_lane_reserve(fol_lane *lane, uint32_t ranks)
 
 void fol_lane_set_count(fol_lane *lane, uint32_t ranks)
 {
-    FOL_ASSERT(words_of(ranks) <= lane->capacity);
-    lane->word_count = words_of(ranks);
+    uint32_t words = words_of(ranks);
+    FOL_ASSERT(words <= lane->capacity);
+    /* Others look at this line all the time; it stays with them while it stays as it is. */
+    if (lane->word_count != words) {
+        lane->word_count = words;
+    }
 }
 
 bool fol_lane_put(fol_lane *lane, uint32_t rank)

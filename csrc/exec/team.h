@@ -89,6 +89,10 @@ bool fol_team_caller_is_busy(const fol_team *team);
  * caller runs them itself). */
 int fol_worker_push(fol_worker *worker, fol_job *job);
 int fol_worker_push_many(fol_worker *worker, fol_job *const *jobs, uint32_t count);
+/* The same for jobs that may as well all run here, one after another: a helper that goes to sleep
+ * at this very moment may miss them, and then they do. Spares the fence, which waits for every
+ * store that is on its way to lines that others had. */
+int fol_worker_offer_many(fol_worker *worker, fol_job *const *jobs, uint32_t count);
 /* Runs next on this worker, before its deque. At most three in a row: then it is pushed like any
  * other, as is the one before when a job keeps two. Nobody else can take it, so only from within a
  * job that is about to return. */
@@ -130,6 +134,9 @@ void fol_latch_count_down(fol_latch *latch, fol_team *team, uint32_t by);
 void fol_worker_wait(fol_worker *worker, fol_latch *latch);
 /* Runs this job, which nobody else can see, as if it had been found. */
 void fol_worker_run_now(fol_worker *worker, fol_job *job);
+/* The same without telling that the caller is busy: for when the source has nothing, and gets
+ * nothing, that would be left to the caller. */
+void fol_worker_run_unseen(fol_worker *worker, fol_job *job);
 /* Runs one job if there is one. */
 bool fol_worker_run_one(fol_worker *worker);
 

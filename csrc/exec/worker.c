@@ -26,7 +26,7 @@ int fol_worker_push(fol_worker *worker, fol_job *job)
     return status;
 }
 
-int fol_worker_push_many(fol_worker *worker, fol_job *const *jobs, uint32_t count)
+static int publish_many(fol_worker *worker, fol_job *const *jobs, uint32_t count)
 {
     int status = fol_deque_reserve_owner(&worker->deque, count);
     if (status != 0 || count == 0) {
@@ -37,8 +37,25 @@ int fol_worker_push_many(fol_worker *worker, fol_job *const *jobs, uint32_t coun
         FOL_ASSERT(status == 0);
     }
     fol_deque_publish_owner(&worker->deque);
-    fol_worker_wake(worker);
     return 0;
+}
+
+int fol_worker_push_many(fol_worker *worker, fol_job *const *jobs, uint32_t count)
+{
+    int status = publish_many(worker, jobs, count);
+    if (status == 0 && count > 0) {
+        fol_worker_wake(worker);
+    }
+    return status;
+}
+
+int fol_worker_offer_many(fol_worker *worker, fol_job *const *jobs, uint32_t count)
+{
+    int status = publish_many(worker, jobs, count);
+    if (status == 0 && count > 0) {
+        fol_worker_wake_unfenced(worker);
+    }
+    return status;
 }
 
 /* For jobs that nobody else can see yet: runs it at once when there is no room. */
@@ -106,15 +123,20 @@ void fol_worker_clear_busy(fol_worker *worker)
     }
 }
 
+static void run_inside(fol_worker *worker, fol_job *job)
+{
+    worker->depth += 1;
+    job->run(job, worker);
+    worker->depth -= 1;
+    fol_number_add(&worker->numbers.jobs, 1);
+}
+
 void fol_worker_run(fol_worker *worker, fol_job *job)
 {
     if (worker->place == 0) {
         fol_worker_set_busy(worker);
     }
-    worker->depth += 1;
-    job->run(job, worker);
-    worker->depth -= 1;
-    fol_number_add(&worker->numbers.jobs, 1);
+    run_inside(worker, job);
 }
 
 static fol_job *take_injected(fol_worker *worker)
@@ -215,13 +237,26 @@ static void let_go_of_kept(fol_worker *worker)
     }
 }
 
-void fol_worker_run_now(fol_worker *worker, fol_job *job)
+/* After a job that no wait ran. */
+static void end_run(fol_worker *worker)
 {
-    fol_worker_run(worker, job);
     let_go_of_kept(worker);
     if (worker->depth == 0) {
         fol_worker_clear_busy(worker);
     }
+}
+
+void fol_worker_run_now(fol_worker *worker, fol_job *job)
+{
+    fol_worker_run(worker, job);
+    end_run(worker);
+}
+
+void fol_worker_run_unseen(fol_worker *worker, fol_job *job)
+{
+    run_inside(worker, job);
+    /* A wait inside of it may have said that it is busy. */
+    end_run(worker);
 }
 
 bool fol_worker_run_one(fol_worker *worker)

@@ -118,12 +118,13 @@ struct fol_team {
     fol_trace *trace;
     fol_team_entry *entry;
     fol_injector injector;
-    /* The idle protocol's words; idle.c says what they promise. */
+    /* The idle protocol's words; idle.c says what they promise. What the caller writes at each run
+     * has another line than what helpers write. */
     alignas(FOL_CACHE_LINE) FOL_ATOMIC(uint32_t) searchers;
     FOL_ATOMIC(uint32_t) join_sleepers;
-    FOL_ATOMIC(bool) caller_is_busy;
-    FOL_ATOMIC(bool) caller_waits; /* and is not parked */
     FOL_ATOMIC(bool) is_closing;
+    alignas(FOL_CACHE_LINE) FOL_ATOMIC(bool) caller_is_busy;
+    FOL_ATOMIC(bool) caller_waits; /* and is not parked */
     fol_sleepers caller;
     fol_sleepers nested; /* helpers in a wait inside of a job */
     alignas(FOL_CACHE_LINE) FOL_ATOMIC(uint64_t) free_places[FOL_PLACE_WORDS];
@@ -191,6 +192,8 @@ fol_wake fol_team_wake(fol_team *team);
 void fol_worker_wake(fol_worker *worker);
 /* A latch has opened. */
 void fol_team_wake_waiters(fol_team *team);
+/* As fol_worker_wake, without a fence before: for what the worker does itself when nobody comes. */
+void fol_worker_wake_unfenced(fol_worker *worker);
 /* Branches have been published. */
 void fol_worker_wake_for_branches(fol_worker *worker);
 /* Whether there is something this worker could take; the caller passed a full fence. */

@@ -173,8 +173,10 @@ typedef struct fol_runner {
     uint64_t stamp; /* cycles when the last node ended; on several workers, when this run began */
     uint32_t worker;
     bool is_attached;
-    bool is_running;  /* a node or piece: none begins inside of another, whatever that waits for */
-    uint32_t waiting; /* commands that a failed merge left in the buffer */
+    bool is_running; /* a node or piece: none begins inside of another, whatever that waits for */
+    uint64_t frame_mark;  /* of the frame in which it last ran a node beside others */
+    uint64_t busy_before; /* busy_cycles when that frame began */
+    uint32_t waiting;     /* commands that a failed merge left in the buffer */
     _Atomic uint64_t systems;
     _Atomic uint64_t cut; /* of them, left to pieces */
     _Atomic uint64_t pieces;
@@ -407,10 +409,14 @@ static inline void fol_prepare_step(const fol_scheduler *scheduler, fol_runner *
 void fol_node_learn(fol_node *node, uint64_t cycles, uint64_t rows);
 
 /* Round a run of a node or piece beside others; its time is the runner's stamp. */
-static inline void fol_enter_run(fol_scheduler *scheduler, fol_runner *runner)
+static inline void fol_enter_run(const fol_scheduler *scheduler, fol_runner *runner)
 {
     FOL_ASSERT(!runner->is_running);
     runner->is_running = true;
+    if (FOL_UNLIKELY(runner->frame_mark != scheduler->frame_mark)) {
+        runner->frame_mark = scheduler->frame_mark;
+        runner->busy_before = fol_counted(&runner->busy_cycles);
+    }
     runner->stamp = fol_cycles_now();
     fol_prepare_step(scheduler, runner);
 }

@@ -135,12 +135,16 @@ static void run_phase(fol_scheduler *scheduler, uint32_t number, double dt)
     program->phase_cycles[number] = scheduler->runners[0].stamp - start;
 }
 
-/* Cycles in which other workers than the caller ran nodes, ever. */
+/* Cycles in which other workers than the caller ran nodes in this frame. Each of them notes where
+ * it began, so that the caller need not ask in frames that nobody looks at. */
 static uint64_t helper_cycles(const fol_scheduler *scheduler)
 {
     uint64_t cycles = 0;
     for (uint32_t i = 1; i < scheduler->worker_count; i++) {
-        cycles += fol_counted(&scheduler->runners[i].busy_cycles);
+        const fol_runner *runner = &scheduler->runners[i];
+        if (runner->frame_mark == scheduler->frame_mark) {
+            cycles += fol_counted(&runner->busy_cycles) - runner->busy_before;
+        }
     }
     return cycles;
 }
@@ -301,7 +305,6 @@ static int run_frame(fol_scheduler *scheduler, double dt, bool is_last)
     }
     uint64_t cpu_start = is_last ? thread_cpu_ns() : 0;
     uint64_t wall_start = is_last ? clock_now(scheduler) : 0;
-    uint64_t helped = helper_cycles(scheduler);
     uint64_t end;
     bool is_governed = scheduler->program->budget != NULL;
     if (FOL_UNLIKELY(is_governed && is_last)) {
@@ -331,7 +334,7 @@ static int run_frame(fol_scheduler *scheduler, double dt, bool is_last)
             atomic_store_explicit(&scheduler->ns_per_cycle, scale, memory_order_relaxed);
         }
         uint64_t cpu_ns = is_last ? thread_cpu_ns() - cpu_start : wall_ns;
-        cpu_ns += fol_cycles_scale(helped, helper_cycles(scheduler), scale);
+        cpu_ns += fol_cycles_scale(0, helper_cycles(scheduler), scale);
         publish_result(scheduler, wall_ns, cpu_ns);
     }
     return status;

@@ -457,6 +457,33 @@ static void test_a_node_tells_what_it_costs_and_how_far_it_can_be_cut(void)
     teardown(&f);
 }
 
+static void test_the_processor_time_of_a_frame_is_that_of_the_workers_that_ran_its_nodes(void)
+{
+    const uint64_t long_ago = UINT64_C(1) << 50;
+    fixture f;
+    setup(&f);
+    seen s = {0};
+    fol_system *system = add_system(&f, "sees", 0, -1, false);
+    system->columns_kernel = kernel_sees;
+    system->user = &s;
+    spawn_floats(&f, ROWS, 0.0f, 0.0f);
+    start_cut(&f);
+    fol_runner *helper = &f.scheduler->runners[1];
+    atomic_store(&helper->busy_cycles, long_ago);
+    CHECK_EQ(fol_scheduler_tick(f.scheduler, 0.0), 0);
+    CHECK(atomic_load(&helper->busy_cycles) > long_ago);
+    CHECK(fol_scheduler_frame(f.scheduler)->cpu_ns < 1000000000);
+    CHECK_EQ(fol_scheduler_enable(f.scheduler, 0, false), 0);
+    CHECK_EQ(fol_scheduler_tick(f.scheduler, 0.0), 0);
+    CHECK(fol_scheduler_frame(f.scheduler)->cpu_ns < 1000000000);
+    /* As if it had run all that in the next frame. */
+    helper->frame_mark = f.scheduler->frame_mark + 1;
+    helper->busy_before = 0;
+    CHECK_EQ(fol_scheduler_tick(f.scheduler, 0.0), 0);
+    CHECK(fol_scheduler_frame(f.scheduler)->cpu_ns > 1000000000);
+    teardown(&f);
+}
+
 static void test_without_a_trace_there_is_nothing_to_read(void)
 {
     fixture f;
@@ -508,6 +535,7 @@ int main(void)
     RUN(test_a_frame_leaves_its_trace);
     RUN(test_a_trace_tells_what_waited_for_the_host);
     RUN(test_a_node_tells_what_it_costs_and_how_far_it_can_be_cut);
+    RUN(test_the_processor_time_of_a_frame_is_that_of_the_workers_that_ran_its_nodes);
     RUN(test_without_a_trace_there_is_nothing_to_read);
     RUN(test_workers_and_phases_can_be_asked_about);
     CHECK_MAIN_END();

@@ -91,7 +91,7 @@ static void test_the_list_of_teams_without_memory_refuses_one(void)
 }
 
 /* How jobs of the next tests come to the team. */
-typedef enum way { BY_PUSH, BY_PUSH_MANY, BY_INJECT, WAYS } way;
+typedef enum way { BY_PUSH, BY_PUSH_MANY, BY_OFFER_MANY, BY_INJECT, WAYS } way;
 
 static void publish(crowd *c, counted_job *jobs, uint32_t count, way by)
 {
@@ -106,6 +106,8 @@ static void publish(crowd *c, counted_job *jobs, uint32_t count, way by)
     }
     if (by == BY_PUSH_MANY) {
         CHECK_EQ(fol_worker_push_many(c->caller, many, count), 0);
+    } else if (by == BY_OFFER_MANY) {
+        CHECK_EQ(fol_worker_offer_many(c->caller, many, count), 0);
     }
     free(many);
 }
@@ -164,6 +166,8 @@ static void test_a_push_without_memory_pushes_nothing(void)
     many[1] = &jobs[FULL].job;
     fol_memory_fail_nth(1);
     CHECK_EQ(fol_worker_push_many(c.caller, many, 2), -ENOMEM);
+    fol_memory_fail_nth(1);
+    CHECK_EQ(fol_worker_offer_many(c.caller, many, 2), -ENOMEM);
     CHECK_EQ(fol_worker_push(c.caller, many[0]), 0);
     fol_memory_fail_nth(1);
     CHECK_EQ(fol_worker_push(c.caller, many[1]), -ENOMEM);

@@ -291,6 +291,26 @@ static void test_a_helper_takes_from_the_source_while_the_caller_is_busy(void)
     teardown(&c);
 }
 
+static void look_whether_busy(counted_job *self, fol_worker *worker)
+{
+    *(bool *)self->state = fol_team_caller_is_busy(fol_worker_team(worker));
+}
+
+static void test_a_job_run_unseen_does_not_tell_that_the_caller_is_busy(void)
+{
+    crowd c;
+    bool is_busy = true;
+    setup(&c, 1);
+    counted_job *jobs = make_jobs(&c, 1, NULL);
+    jobs[0].function = look_whether_busy;
+    jobs[0].state = &is_busy;
+    fol_worker_run_unseen(c.caller, &jobs[0].job);
+    CHECK_EQ(atomic_load(&jobs[0].runs), 1);
+    CHECK(!is_busy);
+    teardown(&c);
+    free(jobs);
+}
+
 static void occupy(counted_job *self, fol_worker *worker)
 {
     (void)worker;
@@ -551,6 +571,7 @@ int main(void)
     RUN(test_a_team_gets_no_more_helpers_than_it_has_places);
     RUN(test_the_caller_looks_at_the_source_before_its_own_jobs);
     RUN(test_a_helper_takes_from_the_source_while_the_caller_is_busy);
+    RUN(test_a_job_run_unseen_does_not_tell_that_the_caller_is_busy);
     RUN(test_a_caller_that_becomes_busy_hands_the_source_to_a_helper);
     RUN(test_a_notify_wakes_the_parked_caller_for_the_source);
     RUN(test_a_notify_reaches_the_caller_past_a_helper_that_waits);
