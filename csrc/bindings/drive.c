@@ -12,7 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Between two looks at signals while waiting for a deadline. */
+/* Between two questions whether to stop while waiting for a deadline; on a clock that is not the
+ * machine's also between two looks at signals. */
 #define MAX_WAIT_NS UINT64_C(50000000)
 /* Late frames that run back to back; older ones are dropped. */
 #define MAX_CATCH_UP 4
@@ -433,13 +434,16 @@ static int check_outside(const drive *run)
 }
 
 /* One wait, until the next deadline at the latest. On the machine's clock I/O in flight goes on
- * meanwhile; any other clock waits as it does, and I/O goes on before each wait. */
+ * meanwhile; any other clock waits as it does, and I/O goes on before each wait. Only who may say
+ * stop has to be asked before the deadline. */
 static int wait_once(drive *run, uint64_t now)
 {
     fol_clock clock = run->scheduler->face.clock;
     bool is_machine_clock = clock.now_ns == fol_clock_monotonic.now_ns;
-    uint64_t until =
-        run->pacer.next_ns - now < MAX_WAIT_NS ? run->pacer.next_ns : now + MAX_WAIT_NS;
+    uint64_t until = run->pacer.next_ns;
+    if (run->until != Py_None && until - now > MAX_WAIT_NS) {
+        until = now + MAX_WAIT_NS;
+    }
     int rested = fol_py_scheduler_rest(run->scheduler, is_machine_clock ? until : 0);
     if (rested < 0 || (rested > 0 && is_machine_clock)) {
         return rested < 0 ? -1 : 0;

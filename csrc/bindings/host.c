@@ -118,7 +118,9 @@ fol_host fol_py_host(fol_py_scheduler *scheduler)
     return (fol_host){.state = scheduler,
                       .attach = host_attach,
                       .detach = host_detach,
-                      .pending = fol_py_pending};
+                      .pending = fol_py_pending,
+                      .watch = fol_py_watch_signals,
+                      .unwatch = fol_py_unwatch_signals};
 }
 
 bool fol_py_enter_host(void)
@@ -187,6 +189,7 @@ PyObject *fol_py_forget_threads(PyObject *module, PyObject *unused)
     uint32_t here = own_state != NULL;
     atomic_store_explicit(&worker_states, here, memory_order_relaxed);
     atomic_fetch_add_explicit(&forks, 1, memory_order_relaxed);
+    fol_py_forget_signals();
     Py_RETURN_NONE;
 }
 

@@ -154,6 +154,12 @@ void fol_py_leave_host(bool was_attached);
 PyThreadState *fol_py_host_nest(void);
 void fol_py_host_unnest(PyThreadState *outer);
 
+/* signals.c: fol_host.watch and unwatch. */
+int fol_py_watch_signals(void *scheduler);
+void fol_py_unwatch_signals(void *scheduler);
+/* In a forked child: what its parent watches is none of its business. */
+void fol_py_forget_signals(void);
+
 /* hosted.c: what the core calls on any worker, attached. */
 int fol_py_run_hosted(void *user, fol_task *task);
 int fol_py_run_exclusive(void *user, fol_task *task);

@@ -363,6 +363,11 @@ static inline void fol_host_set_attached(fol_scheduler *scheduler, fol_runner *r
         fol_host_switch(scheduler, runner, attached);
     }
 }
+/* As fol_host.watch, for the caller, which may be attached or not and stays as it is; also notes
+ * that the frame is to stop. */
+int fol_host_watch(fol_scheduler *scheduler);
+/* After one that gave a descriptor: and looks at the host. */
+void fol_host_unwatch(fol_scheduler *scheduler);
 /* Ask the host whether the frame should stop: now, or when it is time. The caller. */
 void fol_host_ask(fol_scheduler *scheduler, uint64_t now_cycles);
 void fol_host_ask_rested(fol_scheduler *scheduler, uint64_t now_cycles);

@@ -7,7 +7,10 @@
  * next one is due.
  */
 
+#include <errno.h>
+
 #include "base/cycles.h"
+#include "foliot/status.h"
 #include "frame/frame.h"
 
 /* While another worker holds the host the caller, which runs native systems meanwhile, would wait
@@ -81,6 +84,35 @@ void fol_host_ask(fol_scheduler *scheduler, uint64_t now_cycles)
     uint64_t cost = !was_attached && end > now_cycles ? end - now_cycles : 0;
     uint64_t most = MAX_PERIODS * scheduler->poll_cycles;
     scheduler->poll_pause = cost < most / REST ? REST * cost : most;
+}
+
+int fol_host_watch(fol_scheduler *scheduler)
+{
+    const fol_host *host = &scheduler->config.host;
+    fol_runner *runner = &scheduler->runners[0];
+    bool was_attached = runner->is_attached;
+    if (host->watch == NULL || scheduler->is_merging) {
+        return -EOPNOTSUPP;
+    }
+    FOL_ASSERT(host->unwatch != NULL);
+    fol_host_set_attached(scheduler, runner, true);
+    int descriptor = host->watch(host->state);
+    if (descriptor == FOL_E_INTERRUPTED) {
+        fol_interrupt(scheduler);
+    }
+    fol_host_set_attached(scheduler, runner, was_attached);
+    return descriptor;
+}
+
+void fol_host_unwatch(fol_scheduler *scheduler)
+{
+    const fol_host *host = &scheduler->config.host;
+    fol_runner *runner = &scheduler->runners[0];
+    bool was_attached = runner->is_attached;
+    fol_host_set_attached(scheduler, runner, true);
+    host->unwatch(host->state);
+    fol_host_ask(scheduler, fol_cycles_now());
+    fol_host_set_attached(scheduler, runner, was_attached);
 }
 
 void fol_host_ask_rested(fol_scheduler *scheduler, uint64_t now_cycles)

@@ -1,17 +1,27 @@
-/* Waiting for I/O: at cuts, and between frames. The caller is detached meanwhile, and looks at the
- * host after every signal, and often enough that nobody waits long for Ctrl-C.
+/* Waiting for I/O and for a time: at cuts, and between frames. The caller is detached meanwhile.
+ *
+ * No signal is lost, and a wait in which nothing happens costs nothing. A signal ends a wait, and
+ * then the host is asked; but it may come between the last look at the host and the wait, or on
+ * another thread. So a wait begins with a slice that is short enough for a person. When that has
+ * passed in silence the host is asked to say by a descriptor what it has to tell, which it begins
+ * before its own last look, and the wait goes on without an end until that or what it is for comes.
+ * What a signal did in between is seen by that look, or makes the descriptor readable. A host that
+ * has no such descriptor is looked at after every slice.
  */
 
 #include <errno.h>
 #include <time.h>
 
 #include "base/cycles.h"
+#include "base/poll.h"
 #include "foliot/status.h"
 #include "frame/io.h"
 
-/* The longest wait that nothing but a signal ends, of a host that can ask for the end. A signal
- * that comes between the look at the host and the wait is seen after it. */
+/* A slice, of a host that can ask for the end. */
 #define PATIENCE_NS 80000000u
+
+/* For fol_io_watch. */
+#define NOTHING (-1)
 
 /* A thread of a host counts as joined when it has run its last code, and has not quite ended then:
  * how often, and after what pauses, it is asked again whether the one that drove before has. */
@@ -28,7 +38,7 @@ static bool is_monotonic(const fol_scheduler *scheduler)
     return scheduler->config.clock.now_ns == fol_clock_monotonic.now_ns;
 }
 
-/* Until when one wait goes. Another clock than the machine's says nothing of the time that a person
+/* Until when a slice goes. Another clock than the machine's says nothing of the time that a person
  * waits, and may stand still; then only the driver and signals end a wait. */
 static uint64_t bound_wait(const fol_scheduler *scheduler, uint64_t until_ns)
 {
@@ -39,8 +49,8 @@ static uint64_t bound_wait(const fol_scheduler *scheduler, uint64_t until_ns)
     return patience < until_ns ? patience : until_ns;
 }
 
-/* One wait, and a look at the host. */
-static int wait_once(fol_frame_io *io, uint32_t least, uint64_t until_ns)
+/* Until something comes, or a slice has passed; and a look at the host. */
+static int wait_slice(fol_frame_io *io, uint32_t least, uint64_t until_ns, bool *is_silent)
 {
     fol_scheduler *scheduler = io->scheduler;
     uint64_t bound = bound_wait(scheduler, until_ns);
@@ -48,12 +58,83 @@ static int wait_once(fol_frame_io *io, uint32_t least, uint64_t until_ns)
     int status = fol_io_wait(io->driver, least, bound);
     /* Which thread may use the driver was settled before the drive began. */
     FOL_ASSERT(status != -EBUSY);
+    *is_silent = status == -ETIME && bound < until_ns;
     if (status == -EINTR) {
         fol_host_ask(scheduler, fol_cycles_now());
     } else {
         fol_host_poll(scheduler, fol_cycles_now());
     }
     return status;
+}
+
+static void end_silence(fol_scheduler *scheduler, int descriptor)
+{
+    if (descriptor >= 0) {
+        fol_host_unwatch(scheduler);
+    } else {
+        fol_host_ask(scheduler, fol_cycles_now());
+    }
+}
+
+/* The host watches meanwhile, by a descriptor, or need not. */
+static int wait_silently(fol_frame_io *io, uint32_t least, uint64_t until_ns, int descriptor)
+{
+    fol_scheduler *scheduler = io->scheduler;
+    fol_host_set_attached(scheduler, &scheduler->runners[0], false);
+    fol_io_watch(io->driver, descriptor);
+    int status = fol_io_wait(io->driver, least, until_ns);
+    fol_io_watch(io->driver, NOTHING);
+    FOL_ASSERT(status != -EBUSY);
+    end_silence(scheduler, descriptor);
+    return status;
+}
+
+/* Whether the host watches from here on: its descriptor, FOL_HOST_IS_SILENT, or why not. */
+static int begin_silence(fol_scheduler *scheduler, bool *is_silent)
+{
+    /* What was cancelled ends soon; until then a second signal may come. */
+    bool is_wanted = *is_silent && !fol_is_interrupted(scheduler);
+    *is_silent = false;
+    return is_wanted ? fol_host_watch(scheduler) : -EAGAIN;
+}
+
+static bool is_watching(int descriptor)
+{
+    return descriptor >= 0 || descriptor == FOL_HOST_IS_SILENT;
+}
+
+/* One wait, and a look at the host. *is_silent: the one before was a slice in which nothing
+ * happened; false at first. */
+static int wait_once(fol_frame_io *io, uint32_t least, uint64_t until_ns, bool *is_silent)
+{
+    int descriptor = begin_silence(io->scheduler, is_silent);
+    if (descriptor == FOL_E_INTERRUPTED) {
+        return -EINTR;
+    }
+    return is_watching(descriptor) ? wait_silently(io, least, until_ns, descriptor)
+                                   : wait_slice(io, least, until_ns, is_silent);
+}
+
+/* The same without a driver. */
+static void sleep_once(fol_scheduler *scheduler, uint64_t until_ns, bool *is_silent)
+{
+    const fol_clock *clock = &scheduler->config.clock;
+    int descriptor = begin_silence(scheduler, is_silent);
+    if (descriptor == FOL_E_INTERRUPTED) {
+        return;
+    }
+    fol_host_set_attached(scheduler, &scheduler->runners[0], false);
+    uint64_t now = clock_now(scheduler);
+    if (is_watching(descriptor)) {
+        struct pollfd watched = {.fd = descriptor, .events = POLLIN};
+        (void)fol_poll_wait(&watched, descriptor >= 0, until_ns > now ? until_ns - now : 0);
+        end_silence(scheduler, descriptor);
+        return;
+    }
+    uint64_t bound = bound_wait(scheduler, until_ns);
+    clock->wait_until_ns(clock->state, bound, UINT64_MAX);
+    *is_silent = bound < until_ns && clock_now(scheduler) >= bound;
+    fol_host_ask(scheduler, fol_cycles_now());
 }
 
 static void stop_slot(fol_frame_io *io, fol_io_slot *slot)
@@ -81,6 +162,7 @@ static void stop_awaited(fol_frame_io *io, bool is_phase_end)
 void fol_io_await(fol_frame_io *io, bool is_phase_end)
 {
     bool is_stopped = false;
+    bool is_silent = false;
     fol_io_collect(io);
     uint32_t awaited = io->awaited_at_stage + (is_phase_end ? io->awaited_at_phase : 0);
     if (awaited == 0) {
@@ -95,7 +177,7 @@ void fol_io_await(fol_frame_io *io, bool is_phase_end)
             stop_awaited(io, is_phase_end);
             fol_io_poll(io->driver);
         } else {
-            wait_once(io, awaited, UINT64_MAX);
+            wait_once(io, awaited, UINT64_MAX, &is_silent);
         }
         fol_io_collect(io);
         awaited = io->awaited_at_stage + (is_phase_end ? io->awaited_at_phase : 0);
@@ -128,6 +210,7 @@ static int wait_for_later(fol_frame_io *io, uint64_t timeout_ns)
         until = timeout_ns < UINT64_MAX - now ? now + timeout_ns : UINT64_MAX;
     }
     bool is_over = false;
+    bool is_silent = false;
     fol_io_collect(io);
     while (io->came_count == 0) {
         if (io->later == 0) {
@@ -139,7 +222,7 @@ static int wait_for_later(fol_frame_io *io, uint64_t timeout_ns)
         if (is_over) {
             return -ETIME;
         }
-        int status = wait_once(io, 1, until);
+        int status = wait_once(io, 1, until, &is_silent);
         fol_io_collect(io);
         fol_host_set_attached(scheduler, &scheduler->runners[0], true);
         is_over = status == -ETIME && until != UINT64_MAX && clock_now(scheduler) >= until;
@@ -151,6 +234,7 @@ static int wait_for_later(fol_frame_io *io, uint64_t timeout_ns)
 static int rest_until(fol_frame_io *io, uint64_t until_ns)
 {
     fol_scheduler *scheduler = io->scheduler;
+    bool is_silent = false;
     while (fol_io_pending(io->driver) != 0) {
         if (fol_is_interrupted(scheduler)) {
             return FOL_E_INTERRUPTED;
@@ -164,39 +248,72 @@ static int rest_until(fol_frame_io *io, uint64_t until_ns)
             fol_io_collect(io);
             return FOL_OK;
         }
-        wait_once(io, 1, until_ns);
+        wait_once(io, 1, until_ns, &is_silent);
         fol_io_collect(io);
     }
     return -ENOENT;
 }
 
-/* What both kinds of waits between frames begin and end with. */
-static int wait_between(fol_scheduler *scheduler, int (*wait)(fol_frame_io *io, uint64_t time_ns),
-                        uint64_t time_ns)
+/* Nothing is in flight. */
+static int sleep_until(fol_scheduler *scheduler, uint64_t until_ns)
+{
+    bool is_silent = false;
+    while (clock_now(scheduler) < until_ns) {
+        if (fol_is_interrupted(scheduler)) {
+            return FOL_E_INTERRUPTED;
+        }
+        sleep_once(scheduler, until_ns, &is_silent);
+    }
+    return FOL_OK;
+}
+
+/* What both kinds of waits between frames begin with. */
+static int begin_between(fol_scheduler *scheduler)
 {
     int status = fol_begin_change(scheduler);
-    if (status != FOL_OK) {
-        return status;
-    }
-    fol_frame_io *io = fol_io_of(scheduler);
-    scheduler->runners[0].is_attached = true;
-    scheduler->last_poll = fol_cycles_now();
-    atomic_store_explicit(&scheduler->is_interrupted, false, memory_order_relaxed);
-    status = io == NULL ? -ENOENT : fol_io_begin_drive(io);
     if (status == FOL_OK) {
-        status = wait(io, time_ns);
+        scheduler->runners[0].is_attached = true;
+        scheduler->last_poll = fol_cycles_now();
+        atomic_store_explicit(&scheduler->is_interrupted, false, memory_order_relaxed);
     }
+    return status;
+}
+
+static void end_between(fol_scheduler *scheduler)
+{
     fol_host_set_attached(scheduler, &scheduler->runners[0], true);
     fol_end_change(scheduler);
-    return status;
 }
 
 int fol_scheduler_wait(fol_scheduler *scheduler, uint64_t timeout_ns)
 {
-    return wait_between(scheduler, wait_for_later, timeout_ns);
+    int status = begin_between(scheduler);
+    if (status != FOL_OK) {
+        return status;
+    }
+    fol_frame_io *io = fol_io_of(scheduler);
+    status = io == NULL ? -ENOENT : fol_io_begin_drive(io);
+    if (status == FOL_OK) {
+        status = wait_for_later(io, timeout_ns);
+    }
+    end_between(scheduler);
+    return status;
 }
 
 int fol_scheduler_rest(fol_scheduler *scheduler, uint64_t until_ns)
 {
-    return wait_between(scheduler, rest_until, until_ns);
+    int status = begin_between(scheduler);
+    if (status != FOL_OK) {
+        return status;
+    }
+    fol_frame_io *io = fol_io_of(scheduler);
+    status = io == NULL ? -ENOENT : fol_io_begin_drive(io);
+    if (status == FOL_OK) {
+        status = rest_until(io, until_ns);
+    }
+    if (status == -ENOENT && until_ns != UINT64_MAX && is_monotonic(scheduler)) {
+        status = sleep_until(scheduler, until_ns);
+    }
+    end_between(scheduler);
+    return status;
 }

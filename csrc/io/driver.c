@@ -45,6 +45,8 @@ int fol_io_create_from(const fol_io_config *config, const fol_io_makers *makers,
     uint32_t slots = config->max_operations == 0 ? SLOTS_DEFAULT : config->max_operations;
     io->slot_count = slots < SLOTS_MAX ? slots : SLOTS_MAX;
     io->first_free = FOL_IO_NO_SLOT;
+    io->watched = -1;
+    io->word_fd = -1;
     uint32_t size = table_size(io->slot_count);
     io->same_mask = size - 1;
     for (uint32_t index = 0; index < FOL_IO_LANES; index++) {
@@ -86,6 +88,7 @@ void fol_io_free(fol_io *io)
         io->free_pieces = piece->next;
         fol_free(piece);
     }
+    fol_io_watch_deinit(io);
     fol_slab_deinit(&io->slab);
     fol_timer_wheel_destroy(io->wheel);
     fol_unreserve(io->same, ((size_t)io->same_mask + 1) * sizeof(fol_io_op *));

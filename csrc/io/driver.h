@@ -136,12 +136,16 @@ bool fol_io_cancel(fol_io *io, fol_io_op *op);
 /* Sends what waits, reaps, goes on with what came, ends what is overdue; waits for nothing. */
 void fol_io_poll(fol_io *io);
 /* The same, and waits until at least one operation has news or `until_ns` of the clock (UINT64_MAX:
- * no limit) or a wake. FOL_OK, which may come early, with no news; -ETIME; -EINTR: a signal, or on
- * a clock that is not the machine's own some time without news: look at the host and come again;
- * -EBUSY: see adopt in engine.h. `least` is a hint how many are waited for. A clock that is not the
- * machine's own and has something to wait for beside engines moves when those have been silent for
- * as long in real time. */
+ * no limit) or a wake. FOL_OK, which may come early, with no news; -ETIME; -EINTR: a signal, or
+ * what is watched, or on a clock that is not the machine's own some time without news: look at the
+ * host and come again; -EBUSY: see adopt in engine.h. `least` is a hint how many are waited for. A
+ * clock that is not the machine's own and has something to wait for beside engines moves when those
+ * have been silent for as long in real time. */
 int fol_io_wait(fol_io *io, uint32_t least, uint64_t until_ns);
+/* From here on waits on the machine's clock end with -EINTR while this descriptor is readable, and
+ * at once when it cannot be watched; -1: none is, as at first. Its number stays this file's as long
+ * as the driver lives. */
+void fol_io_watch(fol_io *io, int descriptor);
 /* The calling thread takes over what is in flight, without waiting. FOL_OK: waits of this thread do
  * not give -EBUSY until another thread used the driver; -EBUSY: see adopt in engine.h. */
 int fol_io_adopt(fol_io *io);

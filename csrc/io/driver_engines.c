@@ -195,6 +195,7 @@ void fol_io_lane_die(fol_io *io, fol_io_lane *lane, int error)
         explain(io, fol_status_text(error), "in use", fol_io_cure_for(FOL_IO_STEP_SUBMIT, error));
     }
     io->is_notice_armed = false;
+    lane->is_watching = false;
     move_line(io, &lane->begun);
     move_line(io, &lane->files);
     move_line(io, &lane->fresh);

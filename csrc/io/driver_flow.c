@@ -406,11 +406,22 @@ static inline void land_plain(fol_io *io, fol_io_op *op, int64_t value)
     }
 }
 
-/* True: it was of a plain operation, which has ended. */
-static inline bool take_event(fol_io *io, fol_io_lane *lane, const fol_io_event *event)
+/* Of the driver's own requests. */
+static void take_look(fol_io *io, fol_io_lane *lane, const fol_io_event *event)
 {
     if (event->token == FOL_IO_NOTICE) {
         io->is_notice_armed = event->has_more;
+        return;
+    }
+    lane->is_watching = event->has_more;
+    io->has_spoken = io->has_spoken || event->value != -ECANCELED;
+}
+
+/* True: it was of a plain operation, which has ended. */
+static inline bool take_event(fol_io *io, fol_io_lane *lane, const fol_io_event *event)
+{
+    if (FOL_UNLIKELY(event->token >= FOL_IO_WATCH)) {
+        take_look(io, lane, event);
         return false;
     }
     fol_io_op *op = fol_io_op_of(event->token);
@@ -448,7 +459,7 @@ static bool reap_lane(fol_io *io, fol_io_lane *lane)
         FOL_ASSERT(count <= REAP_ROOM);
         uint32_t plain = 0;
         for (size_t index = 0; index < count; index++) {
-            has_any = has_any || events[index].token != FOL_IO_NOTICE;
+            has_any = has_any || events[index].token < FOL_IO_WATCH;
             plain += take_event(io, lane, &events[index]);
         }
         note_plain(io, lane, plain);

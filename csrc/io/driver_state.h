@@ -23,7 +23,8 @@
 #include "io/steps.h"
 
 #define FOL_IO_REASON_SIZE 512
-#define FOL_IO_NOTICE      UINT64_MAX /* the token of the ring's look at the pool */
+#define FOL_IO_NOTICE      UINT64_MAX       /* the token of the ring's look at the pool */
+#define FOL_IO_WATCH       (UINT64_MAX - 1) /* that of the look at a watched descriptor */
 #define FOL_IO_NO_SLOT     UINT32_MAX
 
 /* Files of each lane, at one time, that are named by their path: enough to share a system call, and
@@ -44,6 +45,9 @@ enum fol_io_state {
     FOL_IO_STARVED,
     FOL_IO_ENDED,
 };
+
+/* Of fol_io.sleeps_on_word. */
+enum fol_io_sleep { FOL_IO_IS_AWAKE = 0, FOL_IO_SLEEPS_ON_WORD, FOL_IO_SLEEPS_IN_POLL };
 
 /* Bits of fol_io_op.counted. */
 enum { FOL_IO_COUNTS_PATIENT = 1, FOL_IO_COUNTS_OPEN_ENDED = 2 };
@@ -68,6 +72,7 @@ typedef struct fol_io_lane {
     uint32_t open_files_bound;
     uint32_t held_buffers; /* of the engine, in pieces */
     uint32_t unsent;       /* started since the last flush */
+    bool is_watching;      /* the look at the watched descriptor is with the engine */
     int death;             /* the error that ended its use, or 0 */
 } fol_io_lane;
 
@@ -102,8 +107,11 @@ struct fol_io {
     bool is_ending;
     bool is_memory_known; /* the engine was told of the slab */
     bool is_notice_armed;
-    bool is_refused;       /* an engine belongs to another thread that lives */
-    fol_io_request notice; /* the ring's look at the pool */
+    bool has_spoken;                      /* the watched descriptor was readable */
+    bool is_refused;                      /* an engine belongs to another thread that lives */
+    fol_io_request notice;                /* the ring's look at the pool */
+    int watched;                          /* see fol_io_watch */
+    fol_io_request watches[FOL_IO_LANES]; /* the looks at it */
     uint64_t fork_generation;
     uint64_t silent_ns; /* in real time, that engines gave nothing; of clocks of others */
     fol_timer_wheel *wheel;
@@ -124,7 +132,8 @@ struct fol_io {
     fol_io_counts counts;
     FOL_ATOMIC(uint32_t) is_woken;
     FOL_ATOMIC(fol_io_engine *) sleeps_in; /* the engine that is waited in now */
-    FOL_ATOMIC(uint32_t) sleeps_on_word;
+    FOL_ATOMIC(uint32_t) sleeps_on_word;   /* fol_io_sleep */
+    int word_fd; /* in place of the word, beside what is watched; -1: not needed yet */
     char reason[FOL_IO_REASON_SIZE];
 };
 
@@ -251,13 +260,13 @@ static inline void fol_io_news_add(fol_io *io, fol_io_op *op)
     io->last_news = op;
 }
 
-/* Room of the ring that operations leave for its look at the pool. */
-#define FOL_IO_ROOM_FOR_NOTICE 1
+/* Room of the ring that operations leave for its looks at the pool and at what is watched. */
+#define FOL_IO_ROOM_FOR_LOOKS 2
 
 static inline uint32_t fol_io_room(const fol_io *io, const fol_io_lane *lane)
 {
     const fol_io_engine *engine = fol_io_lane_engine(lane);
-    uint32_t kept = lane == &io->lanes[FOL_IO_LANE_RING] ? FOL_IO_ROOM_FOR_NOTICE : 0;
+    uint32_t kept = lane == &io->lanes[FOL_IO_LANE_RING] ? FOL_IO_ROOM_FOR_LOOKS : 0;
     uint32_t taken = engine->in_flight + kept;
     return taken < engine->in_flight_bound ? engine->in_flight_bound - taken : 0;
 }
@@ -319,6 +328,17 @@ void fol_io_piece_arrived(fol_io *io, fol_io_op *op, const fol_io_event *event);
 void fol_io_many_landed(fol_io *io, fol_io_op *op, const fol_io_event *event);
 /* closes: descriptors that nobody got. */
 void fol_io_pieces_release(fol_io *io, fol_io_op *op, fol_io_piece *first, bool closes);
+
+/* driver_watch.c */
+/* Puts the look at what is watched into the lane's engine; false when it cannot be there. */
+bool fol_io_watch_arm(fol_io *io, fol_io_lane *lane);
+/* Whether fol_io_watch_sleep can be had. */
+bool fol_io_watch_word(fol_io *io);
+/* FOL_OK: a wake, or the time is over or nearly so; -EINTR: a signal, or what is watched. */
+int fol_io_watch_sleep(fol_io *io, uint64_t timeout_ns);
+/* Any thread, after it saw FOL_IO_SLEEPS_IN_POLL. */
+void fol_io_watch_wake(fol_io *io);
+void fol_io_watch_deinit(fol_io *io);
 
 /* driver_check.c. Under FOL_VERIFY. */
 void fol_io_invariants(const fol_io *io);

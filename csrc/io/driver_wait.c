@@ -17,7 +17,9 @@
  * driver says where it will sleep, then looks at is_woken, then sleeps. All four are sequentially
  * consistent, so at least one of the two sees the other: either the driver sees is_woken and does
  * not sleep, or the waker sees the engine, whose wake ends a wait that begins later, too, or the
- * word, on which the kernel does not let it sleep when is_woken is set. Engines live until destroy.
+ * word, on which the kernel does not let it sleep when is_woken is set; or the driver's descriptor
+ * in place of the word, which stays readable until the driver has read it. Engines and descriptor
+ * live until destroy.
  */
 
 #include <errno.h>
@@ -49,13 +51,16 @@ static bool was_woken(fol_io *io)
 
 void fol_io_wake(fol_io *io)
 {
-    /* The order of these three is the argument at the top of the file. */
+    /* The order of these is the argument at the top of the file. */
     fol_atomic_store(&io->is_woken, 1, memory_order_seq_cst);
     fol_io_engine *engine = fol_atomic_load(&io->sleeps_in, memory_order_seq_cst);
     if (engine != NULL) {
         engine->ops->wake(engine);
     }
-    if (fol_atomic_load(&io->sleeps_on_word, memory_order_seq_cst) != 0) {
+    uint32_t sleep = fol_atomic_load(&io->sleeps_on_word, memory_order_seq_cst);
+    if (sleep == FOL_IO_SLEEPS_IN_POLL) {
+        fol_io_watch_wake(io);
+    } else if (sleep == FOL_IO_SLEEPS_ON_WORD) {
         (void)fol_futex_wake(&io->is_woken, 1);
     }
 }
@@ -90,23 +95,42 @@ static bool arm_notice(fol_io *io)
     return io->is_notice_armed;
 }
 
-/* A ring with nothing else in flight can be another thread's next time, so it keeps no look at the
- * pool. */
-static void disarm_notice(fol_io *io)
+static bool has_looks(const fol_io *io, const fol_io_lane *lane)
 {
-    fol_io_lane *lane = &io->lanes[FOL_IO_LANE_RING];
-    if (!io->is_notice_armed || is_busy(lane) || fol_io_lane_use(io, lane) != FOL_OK) {
+    bool is_ring = lane == &io->lanes[FOL_IO_LANE_RING];
+    return lane->is_watching || (is_ring && io->is_notice_armed);
+}
+
+static void disarm_lane(fol_io *io, fol_io_lane *lane)
+{
+    if (lane->death != 0 || is_busy(lane) || fol_io_lane_use(io, lane) != FOL_OK) {
         return;
     }
-    fol_io_engine *ring = fol_io_lane_engine(lane);
-    ring->ops->cancel(ring, FOL_IO_NOTICE);
-    for (uint32_t turn = 0; turn < DISARM_TURNS && io->is_notice_armed; turn++) {
-        int status = ring->ops->wait(ring, 1, DISARM_NS);
+    fol_io_engine *engine = fol_io_lane_engine(lane);
+    if (lane == &io->lanes[FOL_IO_LANE_RING] && io->is_notice_armed) {
+        engine->ops->cancel(engine, FOL_IO_NOTICE);
+    }
+    if (lane->is_watching) {
+        engine->ops->cancel(engine, FOL_IO_WATCH);
+    }
+    for (uint32_t turn = 0; turn < DISARM_TURNS && has_looks(io, lane); turn++) {
+        int status = engine->ops->wait(engine, 1, DISARM_NS);
         if (status < 0 && status != -ETIME && status != -EINTR) {
             fol_io_lane_die(io, lane, status);
             return;
         }
         (void)fol_io_reap(io);
+    }
+}
+
+/* A ring with nothing else in flight can be another thread's next time, so it keeps no looks at the
+ * pool and at what is watched. */
+static void disarm_looks(fol_io *io)
+{
+    for (uint32_t index = 0; index < FOL_IO_LANES; index++) {
+        if (FOL_UNLIKELY(has_looks(io, &io->lanes[index]))) {
+            disarm_lane(io, &io->lanes[index]);
+        }
     }
 }
 
@@ -122,7 +146,7 @@ void fol_io_poll(fol_io *io)
     }
     fol_io_expire(io, UINT32_MAX);
     fol_io_send(io);
-    disarm_notice(io);
+    disarm_looks(io);
     fol_io_flush(io);
     FOL_CHECK_INVARIANTS(fol_io_invariants(io));
 }
@@ -152,14 +176,21 @@ static int wait_on_word(fol_io *io, uint64_t target, uint64_t at_most_ns)
                                        SLICE_NS < at_most_ns ? SLICE_NS : at_most_ns);
         return now_of(io) < target ? -EINTR : FOL_OK;
     }
+    bool is_watched = io->watched >= 0;
+    if (is_watched && !fol_io_watch_word(io)) {
+        return -EINTR;
+    }
+    uint32_t sleep = is_watched ? FOL_IO_SLEEPS_IN_POLL : FOL_IO_SLEEPS_ON_WORD;
     /* Sequentially consistent with fol_io_wake; see the top of the file. */
-    fol_atomic_store(&io->sleeps_on_word, 1, memory_order_seq_cst);
+    fol_atomic_store(&io->sleeps_on_word, sleep, memory_order_seq_cst);
     int status = FOL_OK;
-    if (!was_woken(io)) {
+    if (!was_woken(io) && is_watched) {
+        status = fol_io_watch_sleep(io, timeout);
+    } else if (!was_woken(io)) {
         /* No limit is 0 to a futex. */
         status = fol_futex_wait(&io->is_woken, 0, timeout == UINT64_MAX ? 0 : timeout);
     }
-    fol_atomic_store(&io->sleeps_on_word, 0, memory_order_seq_cst);
+    fol_atomic_store(&io->sleeps_on_word, FOL_IO_IS_AWAKE, memory_order_seq_cst);
     return status == -EINTR ? -EINTR : FOL_OK;
 }
 
@@ -210,6 +241,9 @@ static int wait_in(fol_io *io, fol_io_lane *lane, uint32_t least, uint64_t targe
     int status = fol_io_lane_use(io, lane);
     if (status != FOL_OK) {
         return status == -EBUSY ? -EBUSY : FOL_OK;
+    }
+    if (io->watched >= 0 && !fol_io_watch_arm(io, lane)) {
+        return -EINTR;
     }
     uint64_t left = time_left(io, target);
     uint64_t timeout = left < at_most_ns ? left : at_most_ns;
@@ -281,6 +315,11 @@ int fol_io_wait(fol_io *io, uint32_t least, uint64_t until_ns)
         if (io->first_news != NULL) {
             break;
         }
+        if (io->has_spoken) {
+            io->has_spoken = false;
+            status = -EINTR;
+            break;
+        }
         /* Sequentially consistent with fol_io_wake; see the top of the file. */
         if (was_woken(io)) {
             fol_atomic_store(&io->is_woken, 0, memory_order_seq_cst);
@@ -292,7 +331,7 @@ int fol_io_wait(fol_io *io, uint32_t least, uint64_t until_ns)
         }
         status = io->is_refused ? -EBUSY : wait_once(io, least, until_ns);
     }
-    disarm_notice(io);
+    disarm_looks(io);
     fol_io_flush(io);
     FOL_CHECK_INVARIANTS(fol_io_invariants(io));
     return status;

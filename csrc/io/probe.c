@@ -14,7 +14,8 @@
 #include "io/ring_call.h"
 
 #define PROBE_ENTRIES        8
-#define ENTRIES_MIN          1
+/* Fewer leave no room beside what the driver asks for itself. */
+#define ENTRIES_MIN          4
 #define NOP_USER_DATA        0x666f6c696f74ULL
 #define COMPLETION_TIMEOUT_S 5
 #define WAIT_ATTEMPTS        16

@@ -14,6 +14,7 @@
 
 #include "base/atomics.h"
 #include "base/memory.h"
+#include "base/poll.h"
 
 #define CHUNK_WATCHES 256u
 #define NS_PER_S      UINT64_C(1000000000)
@@ -198,17 +199,18 @@ int fol_io_readiness_wait(fol_io_readiness *readiness, struct epoll_event *out, 
                           uint64_t timeout_ns)
 {
     readiness->system_calls += 1;
+    uint64_t ask_ns = fol_poll_ask_ns(timeout_ns);
     if (!fol_atomic_load(&has_no_fine_wait, memory_order_relaxed)) {
-        int count = wait_finely(readiness, out, room, timeout_ns);
+        int count = wait_finely(readiness, out, room, ask_ns);
         if (count != -ENOSYS) {
             return count;
         }
         fol_atomic_store(&has_no_fine_wait, true, memory_order_relaxed);
     }
     int64_t ms = -1;
-    if (timeout_ns != UINT64_MAX) {
+    if (ask_ns != UINT64_MAX) {
         /* Not before its time, so it is rounded up. */
-        ms = (int64_t)(timeout_ns / NS_PER_MS) + (timeout_ns % NS_PER_MS != 0);
+        ms = (int64_t)(ask_ns / NS_PER_MS) + (ask_ns % NS_PER_MS != 0);
         ms = ms < WAIT_MS_MAX ? ms : WAIT_MS_MAX;
     }
     int count = epoll_wait(readiness->epoll_fd, out, room, (int)ms);

@@ -61,7 +61,8 @@ bool fol_io_readiness_has_earlier(const fol_io_readiness *readiness, int fd, uin
 /* The descriptor is going to be closed. If nobody stands for it, what is left in the set goes. */
 void fol_io_readiness_forget(fol_io_readiness *readiness, int fd);
 
-/* Events, up to `room`; 0 after timeout_ns (UINT64_MAX: no limit); a negative errno. */
+/* Events, up to `room`; 0 after timeout_ns (UINT64_MAX: no limit), of a long one a little before,
+ * so callers look at their clock; a negative errno. */
 int fol_io_readiness_wait(fol_io_readiness *readiness, struct epoll_event *out, int room,
                           uint64_t timeout_ns);
 /* The watch an event means; NULL: nobody stands there. */

@@ -40,7 +40,10 @@ extern "C" {
 
 typedef struct fol_scheduler fol_scheduler;
 
-/* The host language. All three may be NULL together: plain C. */
+/* What fol_host.watch says when `pending` never has anything to tell this thread. */
+#define FOL_HOST_IS_SILENT (-1)
+
+/* The host language. All may be NULL together: plain C. */
 typedef struct fol_host {
     void *state;
     void (*attach)(void *state); /* this thread takes the host's lock */
@@ -48,6 +51,16 @@ typedef struct fol_host {
     /* Called attached every few milliseconds; nonzero asks the frame to stop. The host remembers
      * why. */
     int (*pending)(void *state);
+    /* Both may be NULL: then a wait ends every 80 ms for a look at `pending`. Called attached,
+     * before a wait for which there is no end in sight: a descriptor that is readable from then on,
+     * until unwatch, once `pending` may have something new to tell. It has called `pending` itself
+     * after that began, so nothing is missed; FOL_E_INTERRUPTED is its nonzero answer.
+     * FOL_HOST_IS_SILENT: there is nothing to look for. Any other negative errno: it cannot, so
+     * look now and then. The number of the descriptor stays that file's as long as the process
+     * lives. */
+    int (*watch)(void *state);
+    /* Called attached, after each watch that gave a descriptor. */
+    void (*unwatch)(void *state);
 } fol_host;
 
 /* What a running system sees. Good until the system returns. */
@@ -302,8 +315,9 @@ int fol_io_queue_submit(fol_io_queue *queue, const fol_io_intent *intent, fol_io
  * detached. */
 int fol_scheduler_wait(fol_scheduler *scheduler, uint64_t timeout_ns);
 /* Between frames: goes on with the I/O in flight until until_ns of the scheduler's clock, whatever
- * comes meanwhile; once, without waiting, when that has passed. FOL_OK; -ENOENT: nothing is in
- * flight any more; else as above. */
+ * comes meanwhile; once, without waiting, when that has passed. FOL_OK; else as above, and -ENOENT
+ * when nothing is in flight any more and until_ns is UINT64_MAX or of a clock that is not the
+ * machine's, which waits as it does. */
 int fol_scheduler_rest(fol_scheduler *scheduler, uint64_t until_ns);
 
 /* What does the I/O. */

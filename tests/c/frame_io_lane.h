@@ -442,7 +442,8 @@ static void open_lane(lane *l, case_kind kind, uint64_t seed, const choice *on)
     config.max_io = kind == CASE_ROUGH && draw_below(&random, 2) == 0 ? 12 : 8192;
     config.max_io_threads = 1 + draw_below(&random, 6);
     config.adaptive = (fol_adaptive_config){.window = 4, .cooldown = 0, .least_operations = 4.0};
-    config.host = (fol_host){l, host_attach, host_detach, host_pending};
+    config.host = (fol_host){
+        .state = l, .attach = host_attach, .detach = host_detach, .pending = host_pending};
     if (kind != CASE_ROUGH) {
         config.clock = fol_virtual_clock_face(&l->clock);
     }

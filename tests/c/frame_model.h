@@ -390,7 +390,10 @@ static fol_scheduler_config model_config(model *m)
     config.errors = FOL_ERRORS_CONTINUE;
     config.command_bytes = 1 << 20;
     config.target_task_seconds = 1e-9; /* as many pieces as the rows allow */
-    config.host = (fol_host){&m->host, model_attach, model_detach, model_pending};
+    config.host = (fol_host){.state = &m->host,
+                             .attach = model_attach,
+                             .detach = model_detach,
+                             .pending = model_pending};
     return config;
 }
 

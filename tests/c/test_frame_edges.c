@@ -105,7 +105,8 @@ static void test_a_condition_of_the_host_does_not_bring_the_kernel_under_its_loc
     system->condition = condition_needs_attachment;
     system->condition_user = &host;
     system->condition_needs_host = true;
-    f.config.host = (fol_host){&host, host_attach, host_detach, host_pending};
+    f.config.host = (fol_host){
+        .state = &host, .attach = host_attach, .detach = host_detach, .pending = host_pending};
     start(&f);
     CHECK_EQ(fol_scheduler_tick(f.scheduler, 0.0), 0);
     CHECK_EQ(host.bad_calls, 0);
@@ -129,7 +130,8 @@ static void test_only_systems_that_need_the_host_run_attached(void)
             system->needs_host = true;
         }
     }
-    f.config.host = (fol_host){&host, host_attach, host_detach, host_pending};
+    f.config.host = (fol_host){
+        .state = &host, .attach = host_attach, .detach = host_detach, .pending = host_pending};
     float g = 1.0f;
     CHECK_EQ(fol_world_insert(f.world, &(fol_value){f.gravity, &g}), 0);
     start(&f);
@@ -149,7 +151,8 @@ static void test_a_batch_without_systems_of_the_host_stays_detached(void)
     fol_system *system = add_system(&f, "native", -1, -1, false);
     system->columns_kernel = kernel_needs_detachment;
     system->user = &host;
-    f.config.host = (fol_host){&host, host_attach, host_detach, host_pending};
+    f.config.host = (fol_host){
+        .state = &host, .attach = host_attach, .detach = host_detach, .pending = host_pending};
     start(&f);
     uint64_t done = 0;
     CHECK_EQ(fol_scheduler_tick_many(f.scheduler, 3, 0.0, &done), 0);
@@ -165,7 +168,8 @@ static void test_an_interrupt_between_frames_of_nothing_is_seen(void)
     fixture f;
     setup(&f);
     fake_host host = {.attached = 1, .pending = 1};
-    f.config.host = (fol_host){&host, host_attach, host_detach, host_pending};
+    f.config.host = (fol_host){
+        .state = &host, .attach = host_attach, .detach = host_detach, .pending = host_pending};
     start(&f);
     uint64_t done = 0;
     CHECK_EQ(fol_scheduler_tick_many(f.scheduler, UINT64_MAX, 0.0, &done), FOL_E_INTERRUPTED);
@@ -210,7 +214,10 @@ static void test_a_host_that_takes_long_is_looked_at_less_often(void)
     fol_system *system = add_system(&f, "native", -1, -1, false);
     system->columns_kernel = kernel_count;
     system->user = &rows;
-    f.config.host = (fol_host){&host, slow_host_switch, slow_host_switch, slow_host_pending};
+    f.config.host = (fol_host){.state = &host,
+                               .attach = slow_host_switch,
+                               .detach = slow_host_switch,
+                               .pending = slow_host_pending};
     start(&f);
     uint64_t done = 0;
     CHECK_EQ(fol_scheduler_tick_many(f.scheduler, UINT64_MAX, 0.0, &done), FOL_E_INTERRUPTED);
@@ -225,7 +232,8 @@ static void test_an_interrupt_ends_a_long_row_of_empty_steps(void)
     fixture f;
     setup(&f);
     fake_host host = {.attached = 1, .pending = 1};
-    f.config.host = (fol_host){&host, host_attach, host_detach, host_pending};
+    f.config.host = (fol_host){
+        .state = &host, .attach = host_attach, .detach = host_detach, .pending = host_pending};
     const fol_phase_rate rate = {
         .kind = FOL_RATE_FIXED, .step_seconds = 1e-7, .max_steps = UINT32_MAX};
     CHECK_EQ(start_with_rates(&f, &rate), 0);
@@ -261,7 +269,8 @@ static void test_an_interrupt_stops_the_frame_and_keeps_finished_work(void)
     fol_system *last = add_system(&f, "last", -1, -1, false);
     last->columns_kernel = kernel_count;
     last->user = &rows;
-    f.config.host = (fol_host){&host, host_attach, host_detach, host_pending};
+    f.config.host = (fol_host){
+        .state = &host, .attach = host_attach, .detach = host_detach, .pending = host_pending};
     start(&f);
     host.pending = 1;
     CHECK_EQ(fol_scheduler_tick(f.scheduler, 0.0), FOL_E_INTERRUPTED);

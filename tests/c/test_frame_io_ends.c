@@ -49,7 +49,8 @@ static int pending(void *state)
 static void use_host(io_fixture *f, test_host *host)
 {
     *host = (test_host){.is_attached = true};
-    f->config.host = (fol_host){host, attach, detach, pending};
+    f->config.host =
+        (fol_host){.state = host, .attach = attach, .detach = detach, .pending = pending};
 }
 
 /* Waits for the silent pipe in the first frame, in all ways, and records a spawn. */

@@ -169,7 +169,8 @@ static void check_stops(fol_io_choice io, const fol_clock *clock)
     io_setup(&f);
     f.config.io = io;
     f.config.clock = *clock;
-    f.config.host = (fol_host){&host, attach, detach, pending};
+    f.config.host =
+        (fol_host){.state = &host, .attach = attach, .detach = detach, .pending = pending};
     io_add(&f, (io_brief){.name = "ask", .does_io = true, .hosted = hosted_ask, .user = &request});
     io_start(&f);
     /* A frame that was stopped before its cut would have sent nothing. */

@@ -383,7 +383,8 @@ static void test_rows_of_several_runs_bring_a_look_at_the_host(void)
     system->columns_kernel = kernel_slow;
     system->user = &host;
     system->max_rows = 10;
-    f.config.host = (fol_host){&host, host_ignores, host_ignores, host_counts};
+    f.config.host = (fol_host){
+        .state = &host, .attach = host_ignores, .detach = host_ignores, .pending = host_counts};
     const float one = 1.0f;
     const fol_source source = {&one, 0};
     for (int i = 0; i < 4; i++) {

@@ -294,7 +294,8 @@ static void test_a_native_system_is_in_the_lane_for_its_condition_alone(void)
     system->condition_user = &host;
     system->condition_needs_host = true;
     system->in_lane = true;
-    f.config.host = (fol_host){&host, lane_attach, lane_detach, NULL};
+    f.config.host =
+        (fol_host){.state = &host, .attach = lane_attach, .detach = lane_detach, .pending = NULL};
     float g = 1.0f;
     CHECK_EQ(fol_world_insert(f.world, &(fol_value){f.gravity, &g}), 0);
     start_cut(&f);
@@ -418,7 +419,8 @@ static void test_a_trace_tells_what_waited_for_the_host(void)
     }
     float g = 1.0f;
     CHECK_EQ(fol_world_insert(f.world, &(fol_value){f.gravity, &g}), 0);
-    f.config.host = (fol_host){&host, lane_attach, lane_detach, NULL};
+    f.config.host =
+        (fol_host){.state = &host, .attach = lane_attach, .detach = lane_detach, .pending = NULL};
     f.config.trace_records = 64;
     start(&f);
     CHECK_EQ(fol_scheduler_tick(f.scheduler, 0.0), 0);
