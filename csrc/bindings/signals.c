@@ -35,15 +35,21 @@ static bool make_pipe(void)
     return has_pipe;
 }
 
-/* signal.set_wakeup_fd: what it was before, or -2 with an error. */
+/* signal.set_wakeup_fd: what it was before, or -2 with an error. No Python code runs here, in which
+ * handlers would be run: the module is not imported by the program's __import__. */
 static int exchange_wakeup(int descriptor)
 {
-    PyObject *module = PyImport_ImportModule("signal");
+    PyObject *name = PyUnicode_InternFromString("signal");
+    PyObject *module = name == NULL ? NULL : PyImport_GetModule(name);
+    if (module == NULL && name != NULL && !PyErr_Occurred()) {
+        module = PyImport_Import(name);
+    }
     PyObject *answer =
         module == NULL ? NULL : PyObject_CallMethod(module, "set_wakeup_fd", "i", descriptor);
     long before = answer == NULL ? -2 : PyLong_AsLong(answer);
     Py_XDECREF(answer);
     Py_XDECREF(module);
+    Py_XDECREF(name);
     return (int)before;
 }
 
