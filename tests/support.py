@@ -1,13 +1,19 @@
-"""What tests share: threads that start together, checks in a forked child, signals that repeat."""
+"""What tests share: whether Python has its lock, threads that start together, checks in a forked
+child, signals that repeat.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import signal
+import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
+
+# Whether one thread at a time runs Python code: always so but in free-threaded builds.
+HAS_LOCK: bool = getattr(sys, "_is_gil_enabled", lambda: True)()
 
 
 def run_together(*functions: Callable[[], object]) -> None:

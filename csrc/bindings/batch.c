@@ -98,10 +98,9 @@ static int prepare(fol_py_query_core *core, Py_ssize_t rows)
     return 0;
 }
 
-PyObject *fol_py_query_batches(PyObject *query_view, Py_ssize_t rows, uint64_t since, uint64_t tick,
-                               uint64_t *rows_counter)
+static PyObject *begin_loop(PyObject *query_view, fol_py_query_core *core, Py_ssize_t rows,
+                            uint64_t since, uint64_t tick, uint64_t *rows_counter)
 {
-    fol_py_query_core *core = fol_py_query_core_of(query_view);
     if (rows < 1 || rows > FOL_PY_MAX_BATCH_ROWS) {
         PyErr_Format(PyExc_ValueError, "batches of %U: rows must be 1 to %zd, not %zd",
                      core->owner_name, FOL_PY_MAX_BATCH_ROWS, rows);
@@ -131,6 +130,17 @@ PyObject *fol_py_query_batches(PyObject *query_view, Py_ssize_t rows, uint64_t s
     fol_gather_begin(core->batches->gather);
     PyObject_GC_Track((PyObject *)self);
     return (PyObject *)self;
+}
+
+PyObject *fol_py_query_batches(PyObject *query_view, Py_ssize_t rows, uint64_t since, uint64_t tick,
+                               uint64_t *rows_counter)
+{
+    fol_py_query_core *core = fol_py_query_core_of(query_view);
+    PyObject *iterator;
+    FOL_PY_BEGIN_CRITICAL((PyObject *)core);
+    iterator = begin_loop(query_view, core, rows, since, tick, rows_counter);
+    FOL_PY_END_CRITICAL();
+    return iterator;
 }
 
 static int make_room(struct fol_py_batches *batches, uint32_t position)
@@ -166,10 +176,8 @@ static PyObject *hand_out(batch_iterator *self, fol_py_query_core *core, const f
                                   self->tick, &batches->chunks[self->position]);
 }
 
-static PyObject *iterator_next(PyObject *object)
+static PyObject *next_batch(batch_iterator *self, fol_py_query_core *core)
 {
-    batch_iterator *self = (batch_iterator *)object;
-    fol_py_query_core *core = fol_py_query_core_of(self->view);
     if (self->is_done) {
         return NULL;
     }
@@ -205,6 +213,17 @@ static PyObject *iterator_next(PyObject *object)
         self->position++;
         *self->rows_counter += run.rows;
     }
+    return chunk;
+}
+
+static PyObject *iterator_next(PyObject *object)
+{
+    batch_iterator *self = (batch_iterator *)object;
+    fol_py_query_core *core = fol_py_query_core_of(self->view);
+    PyObject *chunk;
+    FOL_PY_BEGIN_CRITICAL((PyObject *)core);
+    chunk = next_batch(self, core);
+    FOL_PY_END_CRITICAL();
     return chunk;
 }
 

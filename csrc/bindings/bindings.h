@@ -30,12 +30,31 @@
 /* Without the GIL an object's own lock stands in for it; with it these are nothing. No return may
  * stand between the two. */
 #ifdef Py_BEGIN_CRITICAL_SECTION
-#define FOL_PY_BEGIN_CRITICAL(object) Py_BEGIN_CRITICAL_SECTION(object)
-#define FOL_PY_END_CRITICAL()         Py_END_CRITICAL_SECTION()
+#define FOL_PY_LOCK(object) Py_BEGIN_CRITICAL_SECTION(object)
+#define FOL_PY_UNLOCK()     Py_END_CRITICAL_SECTION()
 #else
-#define FOL_PY_BEGIN_CRITICAL(object) {
-#define FOL_PY_END_CRITICAL()         }
+#define FOL_PY_LOCK(object) {
+#define FOL_PY_UNLOCK()     }
 #endif
+#define FOL_PY_BEGIN_CRITICAL(object)                                                              \
+    (void)(object);                                                                                \
+    FOL_PY_LOCK(object)
+#define FOL_PY_END_CRITICAL() FOL_PY_UNLOCK()
+
+/* Whether the caller's reference is the only one, so that nobody notices when the object is used
+ * again. Without the GIL that can be known of an object that this thread made; of others the answer
+ * is no. */
+static inline bool fol_py_is_unshared(PyObject *object)
+{
+#ifndef Py_GIL_DISABLED
+    return Py_REFCNT(object) == 1;
+#elif PY_VERSION_HEX >= 0x030e0000
+    return PyUnstable_Object_IsUniquelyReferenced(object) != 0;
+#else
+    return _Py_IsOwnedByCurrentThread(object) && object->ob_ref_local == 1 &&
+           _Py_atomic_load_ssize_relaxed(&object->ob_ref_shared) == 0;
+#endif
+}
 
 /* State of the module. */
 
@@ -135,6 +154,11 @@ fol_py_state *fol_py_state_of(PyTypeObject *type);
 /* Makes a heap type from its spec and adds it to the module under its last name unless it starts
  * with an underscore. *out owns a reference. */
 int fol_py_add_type(fol_py_state *state, PyType_Spec *spec, PyObject *bases, PyTypeObject **out);
+
+/* An attribute of a module that is looked up when first needed, and kept in a place of the state.
+ * Borrowed; NULL with an error. */
+PyObject *fol_py_load_once(fol_py_state *state, PyObject **place, const char *module,
+                           const char *name);
 
 /* Errors. */
 

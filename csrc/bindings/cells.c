@@ -62,6 +62,16 @@ static void *cell_at(cells_object *cells, Py_ssize_t row)
     return cells->cells + (size_t)row * size;
 }
 
+/* From here on nobody moves the cells; -1 when they are no longer there, or somebody is about to.
+ */
+static int enter(const cells_object *cells)
+{
+    if (!fol_py_core_is_live(cells->core, cells->stamp)) {
+        return fol_py_core_raise_stale(cells->core, cells->stamp);
+    }
+    return fol_py_core_enter(cells->core);
+}
+
 static PyObject *read_cell(cells_object *cells, Py_ssize_t row)
 {
     void *cell = cell_at(cells, row);
@@ -78,9 +88,12 @@ static PyObject *read_cell(cells_object *cells, Py_ssize_t row)
 static PyObject *cells_item(PyObject *self, Py_ssize_t row)
 {
     cells_object *cells = (cells_object *)self;
-    PyObject *item;
+    PyObject *item = NULL;
     FOL_PY_BEGIN_CRITICAL((PyObject *)cells->core);
-    item = read_cell(cells, row);
+    if (enter(cells) == 0) {
+        item = read_cell(cells, row);
+        fol_py_core_leave(cells->core);
+    }
     FOL_PY_END_CRITICAL();
     return item;
 }
@@ -140,9 +153,13 @@ static int cells_set_item(PyObject *self, Py_ssize_t row, PyObject *value)
                                     &source);
     }
     if (status == 0) {
-        PyObject *before;
+        PyObject *before = NULL;
         FOL_PY_BEGIN_CRITICAL((PyObject *)cells->core);
-        status = store_cell(cells, row, &source, 0, &before);
+        status = enter(cells);
+        if (status == 0) {
+            status = store_cell(cells, row, &source, 0, &before);
+            fol_py_core_leave(cells->core);
+        }
         FOL_PY_END_CRITICAL();
         Py_XDECREF(before);
     }
@@ -167,11 +184,15 @@ int fol_py_cells_assign(PyObject *self, PyObject *values)
                                     name, &scratch, &source);
     size_t room = (size_t)cells->rows * sizeof(PyObject *);
     PyObject **before = status < 0 ? NULL : fol_py_scratch_take(&scratch, room);
-    status = before == NULL ? -1 : 0;
+    status = before == NULL ? -1 : enter(cells);
+    bool is_inside = status == 0;
     Py_ssize_t stored = 0;
     while (status == 0 && stored < cells->rows) {
         status = store_cell(cells, stored, &source, stored, &before[stored]);
         stored += status == 0;
+    }
+    if (is_inside) {
+        fol_py_core_leave(cells->core);
     }
     for (Py_ssize_t row = 0; row < stored; row++) {
         Py_XDECREF(before[row]);

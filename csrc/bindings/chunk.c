@@ -79,7 +79,7 @@ PyObject *fol_py_chunk_take_over(fol_py_query_core *core, const fol_run *run, fo
 {
     chunk_object *chunk = (chunk_object *)*slot;
     if (chunk == NULL || !is_of_run(chunk, run)) {
-        if (chunk == NULL || Py_REFCNT(chunk) > 1) {
+        if (chunk == NULL || !fol_py_is_unshared((PyObject *)chunk)) {
             PyTypeObject *type = core->state->chunk_type;
             Py_ssize_t slots = (Py_ssize_t)core->term_count + (Py_ssize_t)core->column_count;
             chunk_object *fresh = (chunk_object *)type->tp_alloc(type, slots);

@@ -93,8 +93,32 @@ static PyObject *clock_repr(PyObject *object)
     return text;
 }
 
-/* Any object with now_ns(). An exception stays in the face until the frame looks for reasons to
- * stop; meanwhile time stands still. */
+/* Keeps the pending error as the face's, the last of several. */
+static void keep_error(fol_py_clock_face *face)
+{
+    PyObject *error = fol_py_take_error();
+    PyObject *before;
+    FOL_PY_BEGIN_CRITICAL(face->object);
+    before = face->error;
+    face->error = error;
+    FOL_PY_END_CRITICAL();
+    Py_XDECREF(before);
+}
+
+PyObject *fol_py_clock_face_take_error(fol_py_clock_face *face)
+{
+    PyObject *error = NULL;
+    if (face->object != NULL) {
+        FOL_PY_BEGIN_CRITICAL(face->object);
+        error = face->error;
+        face->error = NULL;
+        FOL_PY_END_CRITICAL();
+    }
+    return error;
+}
+
+/* Any object with now_ns(), asked on any worker. An exception stays in the face until the frame
+ * looks for reasons to stop; meanwhile time stands still. */
 static uint64_t foreign_now(void *state)
 {
     fol_py_clock_face *face = state;
@@ -103,13 +127,15 @@ static uint64_t foreign_now(void *state)
     unsigned long long now = answer == NULL ? 0 : PyLong_AsUnsignedLongLong(answer);
     Py_XDECREF(answer);
     if (PyErr_Occurred()) {
-        PyObject *error = fol_py_take_error();
-        Py_XSETREF(face->error, error);
-    } else if (now > face->last_ns) {
-        face->last_ns = now;
+        keep_error(face);
+        now = 0;
     }
+    FOL_PY_BEGIN_CRITICAL(face->object);
+    face->last_ns = now > face->last_ns ? now : face->last_ns;
+    now = face->last_ns;
+    FOL_PY_END_CRITICAL();
     fol_py_leave_host(was_attached);
-    return face->last_ns;
+    return now;
 }
 
 static void foreign_wait(void *state, uint64_t deadline_ns, uint64_t max_wait_ns)
@@ -126,8 +152,7 @@ static void foreign_wait(void *state, uint64_t deadline_ns, uint64_t max_wait_ns
             PyObject_CallMethod(face->object, "wait_until_ns", "KK",
                                 (unsigned long long)deadline_ns, (unsigned long long)max_wait_ns);
         if (answer == NULL) {
-            PyObject *error = fol_py_take_error();
-            Py_XSETREF(face->error, error);
+            keep_error(face);
         }
         Py_XDECREF(answer);
     }

@@ -1,7 +1,8 @@
 /* `ctx.commands`: recording what happens to the world at the next merge.
  *
  * One object a recording system, used again in every frame. Arguments are converted first and
- * recorded in one step, so a refused command leaves nothing behind.
+ * recorded in one step, so a refused command leaves nothing behind. Threads that a system starts
+ * may record beside it: a method takes the lock of the context, under which its run ends as well.
  */
 #include "bindings/scheduler.h"
 #include "bindings/world_object.h"
@@ -24,7 +25,23 @@ PyObject *fol_py_commands_new(fol_py_state *state, fol_py_context *context)
 
 void fol_py_commands_detach(PyObject *commands)
 {
+    FOL_PY_BEGIN_CRITICAL(commands);
     ((commands_object *)commands)->context = NULL;
+    FOL_PY_END_CRITICAL();
+}
+
+/* The context, which stays until the reference is given back; AccessError when it has gone. */
+static PyObject *hold_context(commands_object *self)
+{
+    PyObject *context;
+    FOL_PY_BEGIN_CRITICAL((PyObject *)self);
+    context = Py_XNewRef((PyObject *)self->context);
+    FOL_PY_END_CRITICAL();
+    if (context == NULL) {
+        fol_py_raise(self->state, FOL_E_ACCESS,
+                     "these commands belong to a scheduler that is closed");
+    }
+    return context;
 }
 
 /* The buffer to record into; AccessError unless the system runs now. */
@@ -373,8 +390,17 @@ static PyObject *commands_call(PyObject *object, PyObject *const *args, Py_ssize
 
 static Py_ssize_t commands_length(PyObject *object)
 {
+    PyObject *context = hold_context((commands_object *)object);
+    if (context == NULL) {
+        return -1;
+    }
+    Py_ssize_t length;
+    FOL_PY_BEGIN_CRITICAL(context);
     fol_commands *buffer = buffer_of((commands_object *)object);
-    return buffer == NULL ? -1 : (Py_ssize_t)fol_commands_count(buffer);
+    length = buffer == NULL ? -1 : (Py_ssize_t)fol_commands_count(buffer);
+    FOL_PY_END_CRITICAL();
+    Py_DECREF(context);
+    return length;
 }
 
 static void commands_dealloc(PyObject *object)
@@ -384,29 +410,70 @@ static void commands_dealloc(PyObject *object)
     Py_DECREF(type);
 }
 
+/* Methods under the lock of the context. */
+#define LOCKED_FAST(name)                                                                          \
+    static PyObject *locked_##name(PyObject *object, PyObject *const *args, Py_ssize_t count)      \
+    {                                                                                              \
+        PyObject *context = hold_context((commands_object *)object);                               \
+        if (context == NULL) {                                                                     \
+            return NULL;                                                                           \
+        }                                                                                          \
+        PyObject *answer;                                                                          \
+        FOL_PY_BEGIN_CRITICAL(context);                                                            \
+        answer = commands_##name(object, args, count);                                             \
+        FOL_PY_END_CRITICAL();                                                                     \
+        Py_DECREF(context);                                                                        \
+        return answer;                                                                             \
+    }
+#define LOCKED_ONE(name)                                                                           \
+    static PyObject *locked_##name(PyObject *object, PyObject *argument)                           \
+    {                                                                                              \
+        PyObject *context = hold_context((commands_object *)object);                               \
+        if (context == NULL) {                                                                     \
+            return NULL;                                                                           \
+        }                                                                                          \
+        PyObject *answer;                                                                          \
+        FOL_PY_BEGIN_CRITICAL(context);                                                            \
+        answer = commands_##name(object, argument);                                                \
+        FOL_PY_END_CRITICAL();                                                                     \
+        Py_DECREF(context);                                                                        \
+        return answer;                                                                             \
+    }
+
+LOCKED_FAST(spawn)
+LOCKED_FAST(spawn_many)
+LOCKED_FAST(add)
+LOCKED_FAST(set)
+LOCKED_FAST(remove)
+LOCKED_FAST(add_many)
+LOCKED_FAST(remove_many)
+LOCKED_FAST(call)
+LOCKED_ONE(despawn)
+LOCKED_ONE(insert)
+LOCKED_ONE(despawn_many)
+
 #define FAST(function) (PyCFunction)(void (*)(void))(function), METH_FASTCALL
 
 static PyMethodDef commands_methods[] = {
-    {"spawn", FAST(commands_spawn),
+    {"spawn", FAST(locked_spawn),
      "spawn($self, /, *values)\n--\n\nA provisional entity, good in later commands of the frame."},
-    {"spawn_many", FAST(commands_spawn_many),
+    {"spawn_many", FAST(locked_spawn_many),
      "spawn_many($self, count, columns=None, /)\n--\n\nAn array of provisional entities."},
-    {"despawn", commands_despawn, METH_O, "despawn($self, entity, /)\n--\n\nRemove an entity."},
-    {"add", FAST(commands_add),
+    {"despawn", locked_despawn, METH_O, "despawn($self, entity, /)\n--\n\nRemove an entity."},
+    {"add", FAST(locked_add),
      "add($self, entity, /, *values)\n--\n\nAdd components or overwrite them."},
-    {"set", FAST(commands_set),
-     "set($self, entity, /, *values)\n--\n\nOverwrite components it has."},
-    {"remove", FAST(commands_remove),
+    {"set", FAST(locked_set), "set($self, entity, /, *values)\n--\n\nOverwrite components it has."},
+    {"remove", FAST(locked_remove),
      "remove($self, entity, /, *components)\n--\n\nRemove components."},
-    {"insert", commands_insert, METH_O,
+    {"insert", locked_insert, METH_O,
      "insert($self, resource, /)\n--\n\nInsert or replace a resource."},
-    {"add_many", FAST(commands_add_many),
+    {"add_many", FAST(locked_add_many),
      "add_many($self, ids, columns, /)\n--\n\nAdd components to many entities."},
-    {"remove_many", FAST(commands_remove_many),
+    {"remove_many", FAST(locked_remove_many),
      "remove_many($self, ids, /, *components)\n--\n\nRemove components from many entities."},
-    {"despawn_many", commands_despawn_many, METH_O,
+    {"despawn_many", locked_despawn_many, METH_O,
      "despawn_many($self, ids, /)\n--\n\nRemove many entities."},
-    {"call", FAST(commands_call),
+    {"call", FAST(locked_call),
      "call($self, fn, /, *args)\n--\n\nCall fn(world, *args) at the merge, alone."},
     {NULL, NULL, 0, NULL},
 };

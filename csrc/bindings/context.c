@@ -2,6 +2,9 @@
  *
  * Views of queries are made when first asked for and kept for later frames. Whatever a view handed
  * out is ended when the function returns; numpy arrays taken from it stay valid memory.
+ *
+ * Threads that a system starts may use its context while it runs. What Python calls takes the
+ * context's lock, under which the task is set and taken back as well.
  */
 #include "bindings/batch.h"
 #include "bindings/io.h"
@@ -86,7 +89,7 @@ static PyObject *chunks_of(fol_py_context *self, size_t index)
     return fol_py_query_chunks(view, task->since, task->tick, &task->rows);
 }
 
-static PyObject *context_iter(PyObject *object)
+static PyObject *iterate(PyObject *object)
 {
     fol_py_context *self = (fol_py_context *)object;
     return fol_py_context_check(self) < 0 ? NULL : chunks_of(self, 0);
@@ -107,7 +110,7 @@ static Py_ssize_t find_query(fol_py_context *self, PyObject *name)
         name, name);
 }
 
-static PyObject *context_query(PyObject *object, PyObject *name)
+static PyObject *query_named(PyObject *object, PyObject *name)
 {
     fol_py_context *self = (fol_py_context *)object;
     if (fol_py_context_check(self) < 0) {
@@ -117,14 +120,9 @@ static PyObject *context_query(PyObject *object, PyObject *name)
     return index < 0 ? NULL : chunks_of(self, (size_t)index);
 }
 
-static PyObject *context_batches(PyObject *object, PyObject *args, PyObject *keywords)
+static PyObject *batches_of(fol_py_context *self, PyObject *name, Py_ssize_t rows)
 {
-    static char *names[] = {"name", "rows", NULL};
-    fol_py_context *self = (fol_py_context *)object;
-    PyObject *name = Py_None;
-    Py_ssize_t rows = DEFAULT_BATCH_ROWS;
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "|O$n:batches", names, &name, &rows) ||
-        fol_py_context_check(self) < 0) {
+    if (fol_py_context_check(self) < 0) {
         return NULL;
     }
     Py_ssize_t index = name == Py_None ? 0 : find_query(self, name);
@@ -134,6 +132,21 @@ static PyObject *context_batches(PyObject *object, PyObject *args, PyObject *key
     }
     fol_task *task = self->task;
     return fol_py_query_batches(view, rows, task->since, task->tick, &task->rows);
+}
+
+static PyObject *context_batches(PyObject *object, PyObject *args, PyObject *keywords)
+{
+    static char *names[] = {"name", "rows", NULL};
+    PyObject *name = Py_None;
+    Py_ssize_t rows = DEFAULT_BATCH_ROWS;
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "|O$n:batches", names, &name, &rows)) {
+        return NULL;
+    }
+    PyObject *batches;
+    FOL_PY_BEGIN_CRITICAL(object);
+    batches = batches_of((fol_py_context *)object, name, rows);
+    FOL_PY_END_CRITICAL();
+    return batches;
 }
 
 static PyObject *refuse_subscript(fol_py_context *self, PyObject *key)
@@ -158,7 +171,7 @@ static PyObject *refuse_subscript(fol_py_context *self, PyObject *key)
     return NULL;
 }
 
-static PyObject *context_subscript(PyObject *object, PyObject *key)
+static PyObject *subscript(PyObject *object, PyObject *key)
 {
     fol_py_context *self = (fol_py_context *)object;
     if (fol_py_context_check(self) < 0) {
@@ -192,30 +205,26 @@ static PyObject *context_subscript(PyObject *object, PyObject *key)
     return fol_py_resource_view(self->state, self->world, key, is_written == Py_True, view);
 }
 
-static PyObject *context_dt(PyObject *object, void *closure)
+static PyObject *get_dt(PyObject *object)
 {
-    (void)closure;
     fol_py_context *self = (fol_py_context *)object;
     return fol_py_context_check(self) < 0 ? NULL : PyFloat_FromDouble(self->task->dt);
 }
 
-static PyObject *context_time(PyObject *object, void *closure)
+static PyObject *get_time(PyObject *object)
 {
-    (void)closure;
     fol_py_context *self = (fol_py_context *)object;
     return fol_py_context_check(self) < 0 ? NULL : PyFloat_FromDouble(self->task->time);
 }
 
-static PyObject *context_frame(PyObject *object, void *closure)
+static PyObject *get_frame(PyObject *object)
 {
-    (void)closure;
     fol_py_context *self = (fol_py_context *)object;
     return fol_py_context_check(self) < 0 ? NULL : PyLong_FromUnsignedLongLong(self->task->frame);
 }
 
-static PyObject *context_world(PyObject *object, void *closure)
+static PyObject *get_world(PyObject *object)
 {
-    (void)closure;
     fol_py_context *self = (fol_py_context *)object;
     if (fol_py_context_check(self) < 0) {
         return NULL;
@@ -231,9 +240,8 @@ static PyObject *context_world(PyObject *object, void *closure)
     return Py_NewRef(self->world);
 }
 
-static PyObject *context_commands(PyObject *object, void *closure)
+static PyObject *get_commands(PyObject *object)
 {
-    (void)closure;
     fol_py_context *self = (fol_py_context *)object;
     if (fol_py_context_check(self) < 0) {
         return NULL;
@@ -249,9 +257,8 @@ static PyObject *context_commands(PyObject *object, void *closure)
     return Py_NewRef(self->commands);
 }
 
-static PyObject *context_io(PyObject *object, void *closure)
+static PyObject *get_io(PyObject *object)
 {
-    (void)closure;
     fol_py_context *self = (fol_py_context *)object;
     if (fol_py_context_check(self) < 0) {
         return NULL;
@@ -265,6 +272,52 @@ static PyObject *context_io(PyObject *object, void *closure)
         return NULL;
     }
     return Py_NewRef(self->io);
+}
+
+/* A getter that asks under the lock. */
+#define LOCKED(name)                                                                               \
+    static PyObject *context_##name(PyObject *object, void *closure)                               \
+    {                                                                                              \
+        PyObject *answer;                                                                          \
+        (void)closure;                                                                             \
+        FOL_PY_BEGIN_CRITICAL(object);                                                             \
+        answer = get_##name(object);                                                               \
+        FOL_PY_END_CRITICAL();                                                                     \
+        return answer;                                                                             \
+    }
+
+LOCKED(dt)
+LOCKED(time)
+LOCKED(frame)
+LOCKED(world)
+LOCKED(commands)
+LOCKED(io)
+
+static PyObject *context_iter(PyObject *object)
+{
+    PyObject *chunks;
+    FOL_PY_BEGIN_CRITICAL(object);
+    chunks = iterate(object);
+    FOL_PY_END_CRITICAL();
+    return chunks;
+}
+
+static PyObject *context_query(PyObject *object, PyObject *name)
+{
+    PyObject *chunks;
+    FOL_PY_BEGIN_CRITICAL(object);
+    chunks = query_named(object, name);
+    FOL_PY_END_CRITICAL();
+    return chunks;
+}
+
+static PyObject *context_subscript(PyObject *object, PyObject *key)
+{
+    PyObject *view;
+    FOL_PY_BEGIN_CRITICAL(object);
+    view = subscript(object, key);
+    FOL_PY_END_CRITICAL();
+    return view;
 }
 
 static PyObject *context_name(PyObject *object, void *closure)

@@ -38,14 +38,14 @@ typedef struct batch {
 /* Until end_call the scheduler cannot be closed. */
 static batch begin_call(fol_py_scheduler *self)
 {
-    self->call_count++;
+    fol_py_scheduler_hold(self);
     return (batch){.outer = fol_py_host_nest()};
 }
 
 static void end_call(fol_py_scheduler *self, batch *made)
 {
     fol_py_host_unnest(made->outer);
-    self->call_count--;
+    fol_py_scheduler_release(self);
     Py_CLEAR(made->errors);
     Py_CLEAR(made->quarantined);
 }
@@ -53,13 +53,15 @@ static void end_call(fol_py_scheduler *self, batch *made)
 /* The result of the last frame. It stays out of reach of what the collector may run meanwhile. */
 static PyObject *make_result(fol_py_scheduler *self, const batch *made)
 {
-    if (self->is_driving) {
-        fol_py_raise(self->state, FOL_E_BUSY, "another thread runs a frame of this scheduler");
+    int begun = fol_py_scheduler_begin_drive(self);
+    if (begun <= 0) {
+        if (begun == 0) {
+            fol_py_raise(self->state, FOL_E_BUSY, "another thread runs a frame of this scheduler");
+        }
         return NULL;
     }
-    self->is_driving = true;
     PyObject *result = fol_py_frame_result_new(self, made->errors, made->quarantined);
-    self->is_driving = false;
+    fol_py_scheduler_end_drive(self);
     return result;
 }
 
@@ -157,9 +159,9 @@ static int collect_quarantined(fol_py_scheduler *self, PyObject **list)
 /* What follows a frame that did not simply go well. */
 static int finish_badly(fol_py_scheduler *self, int status, double dt, batch *made)
 {
-    if (self->face.error != NULL) {
-        Py_XSETREF(self->interrupt, self->face.error);
-        self->face.error = NULL;
+    PyObject *error = fol_py_clock_face_take_error(&self->face);
+    if (error != NULL) {
+        Py_XSETREF(self->interrupt, error);
     }
     bool has_run = status == 0 || status == FOL_E_FRAME || status == FOL_E_INTERRUPTED;
     if (!has_run) {
@@ -201,16 +203,15 @@ static int finish_badly(fol_py_scheduler *self, int status, double dt, batch *ma
  * run any Python code, the contexts have to stay. */
 static int run_batch(fol_py_scheduler *self, uint64_t count, double dt, batch *made)
 {
-    if (self->core == NULL) {
-        fol_py_scheduler_core(self);
-        return -1;
-    }
-    if (self->is_driving) {
+    int begun = fol_py_scheduler_begin_drive(self);
+    if (begun == 0) {
         /* A child of a fork within the frame has a copy of one that never ends. */
         bool was_forked = self->process != (int)getpid();
         return fol_py_raise_refusal(self, was_forked ? FOL_E_FORKED : FOL_E_BUSY, dt);
     }
-    self->is_driving = true;
+    if (begun < 0) {
+        return -1;
+    }
     fol_py_world_begin_frame(self->world);
     uint64_t done;
     int status = count == 1 ? fol_scheduler_tick(self->core, dt)
@@ -220,7 +221,7 @@ static int run_batch(fol_py_scheduler *self, uint64_t count, double dt, batch *m
                      self->interrupt == NULL && self->face.error == NULL && !self->has_notices &&
                      self->bound_policy == NULL && !fol_py_io_home_has_unseen(self->home);
     int answer = went_well ? 0 : finish_badly(self, status, dt, made);
-    self->is_driving = false;
+    fol_py_scheduler_end_drive(self);
     return answer;
 }
 
@@ -237,7 +238,7 @@ static void give_turn(fol_py_scheduler *self)
     if (coarse_now_ns() - self->turn_ns < TURN_EVERY_NS) {
         return;
     }
-    if (fol_py_has_other_threads()) {
+    if (fol_py_has_other_threads(self->state)) {
         const struct timespec pause = {.tv_sec = 0, .tv_nsec = TURN_NS};
         Py_BEGIN_ALLOW_THREADS;
         clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
@@ -423,9 +424,8 @@ static int says_stop(const drive *run)
 static int check_outside(const drive *run)
 {
     fol_py_scheduler *self = run->scheduler;
-    if (self->face.error != NULL) {
-        PyObject *error = self->face.error;
-        self->face.error = NULL;
+    PyObject *error = fol_py_clock_face_take_error(&self->face);
+    if (error != NULL) {
         PyErr_SetObject((PyObject *)Py_TYPE(error), error);
         Py_DECREF(error);
         return -1;

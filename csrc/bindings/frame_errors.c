@@ -150,8 +150,7 @@ static int collect_records(fol_py_scheduler *scheduler, PyObject *records, const
 
 int fol_py_collect_unseen(fol_py_scheduler *scheduler, PyObject *list)
 {
-    PyObject *records = scheduler->home->unseen;
-    scheduler->home->unseen = NULL;
+    PyObject *records = fol_py_io_home_take_unseen(scheduler->home);
     int status = collect_records(scheduler, records,
                                  "in system `%U`, frame %llu: nobody looked at the failure of its "
                                  "operation",

@@ -150,14 +150,7 @@ static int set_taken(PyObject *dict, PyObject *key, PyObject *value)
 /* foliot._frame.SystemTiming, borrowed. */
 static PyObject *timing_class(fol_py_state *state)
 {
-    if (state->scheduler.timing_class == NULL) {
-        PyObject *module = PyImport_ImportModule("foliot._frame");
-        if (module != NULL) {
-            state->scheduler.timing_class = PyObject_GetAttrString(module, "SystemTiming");
-            Py_DECREF(module);
-        }
-    }
-    return state->scheduler.timing_class;
+    return fol_py_load_once(state, &state->scheduler.timing_class, "foliot._frame", "SystemTiming");
 }
 
 static PyObject *result_systems(PyObject *object, void *closure)

@@ -169,15 +169,36 @@ bool fol_py_is_exiting(void)
     return atomic_load_explicit(&is_exiting, memory_order_relaxed);
 }
 
-bool fol_py_has_other_threads(void)
+/* Without the GIL all run at the same time, and a thread may end while the list of them is read. A
+ * free-threaded build can have it all the same. */
+static bool takes_turns(fol_py_state *state)
 {
+#ifdef Py_GIL_DISABLED
+    PyObject *answer = PyObject_CallNoArgs(state->scheduler.is_gil_enabled);
+    int is_enabled = answer == NULL ? -1 : PyObject_IsTrue(answer);
+    Py_XDECREF(answer);
+    if (is_enabled < 0) {
+        PyErr_Clear();
+    }
+    return is_enabled > 0;
+#else
+    (void)state;
+    return true;
+#endif
+}
+
+bool fol_py_has_other_threads(fol_py_state *state)
+{
+    if (!takes_turns(state)) {
+        return false;
+    }
     uint32_t others = 0;
     uint32_t workers = atomic_load_explicit(&worker_states, memory_order_relaxed);
-    PyThreadState *state = PyInterpreterState_ThreadHead(PyInterpreterState_Get());
+    PyThreadState *thread = PyInterpreterState_ThreadHead(PyInterpreterState_Get());
     /* A state that a worker is about to make, or has not counted yet, costs a turn too many. */
-    while (state != NULL && others <= workers + 1) {
+    while (thread != NULL && others <= workers + 1) {
         others++;
-        state = PyThreadState_Next(state);
+        thread = PyThreadState_Next(thread);
     }
     return others > workers + 1;
 }

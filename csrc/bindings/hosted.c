@@ -2,7 +2,8 @@
  *
  * Systems that hold the interpreter's lock take turns; those declared gil="release" may be in their
  * functions on several workers at once, and then change places wherever Python lets another thread
- * run. Each has a context of its own, which no two threads ever use at once.
+ * run; without the GIL that is so of all. Each has a context of its own. Threads that a system
+ * starts may use it beside the system, one at a time under the context's lock.
  *
  * Stopping. A signal is seen by the thread that drives, which may be waiting for a system that runs
  * on another worker. Whatever ends the frame is therefore sent on: each thread that runs a system
@@ -86,9 +87,8 @@ int fol_py_keep_error(fol_py_context *context, bool is_merge)
 int fol_py_pending(void *state)
 {
     fol_py_scheduler *scheduler = state;
-    if (scheduler->face.error != NULL) {
-        PyObject *error = scheduler->face.error;
-        scheduler->face.error = NULL;
+    PyObject *error = fol_py_clock_face_take_error(&scheduler->face);
+    if (error != NULL) {
         keep_interrupt(scheduler, error);
     }
     /* A second signal stops again what took no notice of the first. */
@@ -118,13 +118,14 @@ static int finish_stopped(fol_py_context *context)
 }
 
 /* False when the frame was told to stop before this thread had the interpreter. From here on others
- * stop it for the context's sake. */
-static bool begin_run(fol_py_context *context)
+ * stop it for the context's sake, and the context works. */
+static bool begin_run(fol_py_context *context, fol_task *task)
 {
     bool may_run;
     FOL_PY_BEGIN_CRITICAL((PyObject *)context);
     may_run = context->scheduler->interrupt == NULL;
     context->runner = may_run ? PyThread_get_thread_ident() : 0;
+    context->task = may_run ? task : NULL;
     FOL_PY_END_CRITICAL();
     return may_run;
 }
@@ -135,6 +136,7 @@ static bool end_run(fol_py_context *context)
     bool was_stopped;
     FOL_PY_BEGIN_CRITICAL((PyObject *)context);
     was_stopped = context->is_stopped;
+    context->task = NULL;
     context->runner = 0;
     context->is_stopped = false;
     FOL_PY_END_CRITICAL();
@@ -165,17 +167,15 @@ static inline PyObject *call_with(fol_py_context *context, PyObject *function, f
                                   int *status)
 {
     PyObject *arguments[2] = {NULL, (PyObject *)context};
-    if (!begin_run(context)) {
+    if (!begin_run(context, task)) {
         *status = FOL_E_INTERRUPTED;
         return NULL;
     }
-    context->task = task;
     PyObject *result =
         PyObject_Vectorcall(function, arguments + 1, 1 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
     if (task->is_beside_others && context->scheduler->fork_count != fol_py_fork_count()) {
         end_forked_child(result);
     }
-    context->task = NULL;
     bool was_stopped = end_run(context);
     if (context->is_looked_at) {
         fol_py_context_end_use(context);

@@ -1,7 +1,9 @@
 /* `ctx.io`: the methods by which a system asks for I/O; here those on files.
  *
  * One object a system that does I/O, used again in every frame. Arguments are checked first and the
- * request is queued in one step, so a refused call leaves nothing behind.
+ * request is queued in one step, so a refused call leaves nothing behind. Threads that a system
+ * starts may ask beside it: a method takes the lock of the context, under which its run ends as
+ * well.
  */
 #include "bindings/io.h"
 
@@ -29,7 +31,9 @@ PyObject *fol_py_io_new(fol_py_state *state, fol_py_context *context)
 
 void fol_py_io_detach(PyObject *io)
 {
+    FOL_PY_BEGIN_CRITICAL(io);
     ((io_object *)io)->context = NULL;
+    FOL_PY_END_CRITICAL();
 }
 
 fol_io_queue *fol_py_io_queue(fol_py_context *context)
@@ -390,8 +394,59 @@ static void io_dealloc(PyObject *object)
     Py_DECREF(type);
 }
 
-#define METHOD(function) (PyCFunction)(void (*)(void))(function), METH_FASTCALL | METH_KEYWORDS
-#define WAITS            ", wait=\"stage\", timeout=None"
+typedef PyObject *(*io_method)(PyObject *io, PyObject *const *args, Py_ssize_t count,
+                               PyObject *keywords);
+
+/* A method under the lock of the context, which stays meanwhile. */
+static inline PyObject *call_locked(io_method method, PyObject *object, PyObject *const *args,
+                                    Py_ssize_t count, PyObject *keywords)
+{
+    PyObject *context;
+    PyObject *answer;
+    FOL_PY_BEGIN_CRITICAL(object);
+    context = Py_XNewRef((PyObject *)fol_py_io_context(object));
+    FOL_PY_END_CRITICAL();
+    if (context == NULL) {
+        return NULL;
+    }
+    FOL_PY_BEGIN_CRITICAL(context);
+    answer = method(object, args, count, keywords);
+    FOL_PY_END_CRITICAL();
+    Py_DECREF(context);
+    return answer;
+}
+
+#define LOCKED(name)                                                                               \
+    static PyObject *locked_##name(PyObject *object, PyObject *const *args, Py_ssize_t count,      \
+                                   PyObject *keywords)                                             \
+    {                                                                                              \
+        return call_locked(name, object, args, count, keywords);                                   \
+    }
+
+LOCKED(io_read)
+LOCKED(io_write)
+LOCKED(io_fsync)
+LOCKED(io_open)
+LOCKED(io_close)
+LOCKED(io_stat)
+LOCKED(fol_py_io_rename)
+LOCKED(fol_py_io_unlink)
+LOCKED(fol_py_io_mkdir)
+LOCKED(fol_py_io_rmdir)
+LOCKED(fol_py_io_socket)
+LOCKED(fol_py_io_connect)
+LOCKED(fol_py_io_accept)
+LOCKED(fol_py_io_recv)
+LOCKED(fol_py_io_send)
+LOCKED(fol_py_io_shutdown)
+LOCKED(fol_py_io_poll)
+LOCKED(fol_py_io_timeout)
+LOCKED(fol_py_io_cancel)
+LOCKED(fol_py_io_nop)
+LOCKED(fol_py_io_read_many)
+
+#define METHOD(name) (PyCFunction)(void (*)(void))(locked_##name), METH_FASTCALL | METH_KEYWORDS
+#define WAITS        ", wait=\"stage\", timeout=None"
 
 static PyMethodDef io_methods[] = {
     {"read", METHOD(io_read),

@@ -34,10 +34,9 @@ PyObject *fol_py_io_home_new(fol_py_state *state, uint32_t max_io);
 void fol_py_io_home_keep(fol_py_io_home *home, PyObject *name, PyObject *error, bool is_unseen);
 /* Whether there is a failed delivery of a system; name NULL: of any. */
 bool fol_py_io_home_has(const fol_py_io_home *home, PyObject *name);
-static inline bool fol_py_io_home_has_unseen(const fol_py_io_home *home)
-{
-    return home->unseen != NULL && PyList_GET_SIZE(home->unseen) > 0;
-}
+bool fol_py_io_home_has_unseen(fol_py_io_home *home);
+/* Takes those of Operations that died: a list, or NULL for none. */
+PyObject *fol_py_io_home_take_unseen(fol_py_io_home *home);
 
 /* How the value of a result becomes an object. */
 typedef enum fol_py_io_shape {

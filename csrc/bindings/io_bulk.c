@@ -75,10 +75,24 @@ static PyObject *value_of(const bulk_object *self, const fol_io_result *result)
 /* One entry less; with the last the core's reference goes. */
 static void end_entry(bulk_object *self)
 {
-    if (--self->pending == 0) {
+    bool is_last;
+    FOL_PY_BEGIN_CRITICAL((PyObject *)self);
+    is_last = --self->pending == 0;
+    FOL_PY_END_CRITICAL();
+    if (is_last) {
         Py_CLEAR(self->held);
         Py_DECREF(self);
     }
+}
+
+/* Reads that have not ended. What the others gave is seen once this was asked. */
+static Py_ssize_t count_pending(bulk_object *self)
+{
+    Py_ssize_t pending;
+    FOL_PY_BEGIN_CRITICAL((PyObject *)self);
+    pending = self->pending;
+    FOL_PY_END_CRITICAL();
+    return pending;
 }
 
 static bool deliver(void *user, const fol_io_result *result)
@@ -348,18 +362,19 @@ FOL_PY_IO_METHOD(read_many)
 static PyObject *bulk_done(PyObject *object, void *closure)
 {
     (void)closure;
-    return PyBool_FromLong(((bulk_object *)object)->pending == 0);
+    return PyBool_FromLong(count_pending((bulk_object *)object) == 0);
 }
 
 static PyObject *bulk_results(PyObject *object, void *closure)
 {
     (void)closure;
     bulk_object *self = (bulk_object *)object;
-    if (self->pending > 0) {
+    Py_ssize_t pending = count_pending(self);
+    if (pending > 0) {
         PyErr_Format(PyExc_RuntimeError,
                      "%zd of %zd reads have not ended: results are delivered when the stage or "
                      "phase of system `%U` ends, or, with wait=\"none\", in a later frame",
-                     self->pending, PyTuple_GET_SIZE(self->paths), self->name);
+                     pending, PyTuple_GET_SIZE(self->paths), self->name);
         return NULL;
     }
     return PyList_GetSlice(self->results, 0, PyList_GET_SIZE(self->results));
@@ -369,7 +384,7 @@ static PyObject *bulk_errors(PyObject *object, void *closure)
 {
     (void)closure;
     bulk_object *self = (bulk_object *)object;
-    self->is_seen = self->is_seen || self->pending == 0;
+    self->is_seen = self->is_seen || count_pending(self) == 0;
     return PyDict_Copy(self->errors);
 }
 
@@ -388,7 +403,7 @@ static PyObject *bulk_repr(PyObject *object)
 {
     bulk_object *self = (bulk_object *)object;
     return PyUnicode_FromFormat("<Operations: %zd reads, %zd in flight, %zd failed>",
-                                PyTuple_GET_SIZE(self->paths), self->pending,
+                                PyTuple_GET_SIZE(self->paths), count_pending(self),
                                 PyDict_GET_SIZE(self->errors));
 }
 

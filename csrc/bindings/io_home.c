@@ -32,11 +32,36 @@ void fol_py_io_home_keep(fol_py_io_home *self, PyObject *name, PyObject *error, 
         return;
     }
     PyObject **list = is_unseen ? &self->unseen : &self->failed;
+    int status = 0;
+    /* Operations die on any thread. */
+    FOL_PY_BEGIN_CRITICAL((PyObject *)self);
     /* What is beyond is counted by the scheduler and told by nobody. */
-    bool has_room = *list == NULL || PyList_GET_SIZE(*list) < FOL_PY_MAX_ERRORS;
-    if (has_room && append(list, name, error) < 0) {
+    if (*list == NULL || PyList_GET_SIZE(*list) < FOL_PY_MAX_ERRORS) {
+        status = append(list, name, error);
+    }
+    FOL_PY_END_CRITICAL();
+    if (status < 0) {
         PyErr_WriteUnraisable(name);
     }
+}
+
+PyObject *fol_py_io_home_take_unseen(fol_py_io_home *self)
+{
+    PyObject *records;
+    FOL_PY_BEGIN_CRITICAL((PyObject *)self);
+    records = self->unseen;
+    self->unseen = NULL;
+    FOL_PY_END_CRITICAL();
+    return records;
+}
+
+bool fol_py_io_home_has_unseen(fol_py_io_home *self)
+{
+    bool has_some;
+    FOL_PY_BEGIN_CRITICAL((PyObject *)self);
+    has_some = self->unseen != NULL && PyList_GET_SIZE(self->unseen) > 0;
+    FOL_PY_END_CRITICAL();
+    return has_some;
 }
 
 bool fol_py_io_home_has(const fol_py_io_home *self, PyObject *name)

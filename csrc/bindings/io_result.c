@@ -29,16 +29,10 @@ static double stamp_seconds(const struct statx_timestamp *stamp)
 /* os.stat_result, as os.stat makes it. */
 static PyObject *status_object(fol_py_state *state, const struct statx *found)
 {
-    if (state->scheduler.stat_result == NULL) {
-        PyObject *os = PyImport_ImportModule("os");
-        if (os == NULL) {
-            return NULL;
-        }
-        state->scheduler.stat_result = PyObject_GetAttrString(os, "stat_result");
-        Py_DECREF(os);
-        if (state->scheduler.stat_result == NULL) {
-            return NULL;
-        }
+    PyObject *stat_result =
+        fol_py_load_once(state, &state->scheduler.stat_result, "os", "stat_result");
+    if (stat_result == NULL) {
+        return NULL;
     }
     PyObject *fields = Py_BuildValue(
         "(IKKIIILLLLdddLLLIKK)", (unsigned)found->stx_mode, (unsigned long long)found->stx_ino,
@@ -51,8 +45,7 @@ static PyObject *status_object(fol_py_state *state, const struct statx *found)
         stamp_ns(&found->stx_ctime), (unsigned)found->stx_blksize,
         (unsigned long long)found->stx_blocks,
         (unsigned long long)makedev(found->stx_rdev_major, found->stx_rdev_minor));
-    PyObject *made =
-        fields == NULL ? NULL : PyObject_CallOneArg(state->scheduler.stat_result, fields);
+    PyObject *made = fields == NULL ? NULL : PyObject_CallOneArg(stat_result, fields);
     Py_XDECREF(fields);
     return made;
 }

@@ -109,6 +109,28 @@ static int load(const char *module_name, const char *name, PyObject **out)
     return *out == NULL ? -1 : 0;
 }
 
+PyObject *fol_py_load_once(fol_py_state *state, PyObject **place, const char *module,
+                           const char *name)
+{
+    PyObject *kept;
+    FOL_PY_BEGIN_CRITICAL(state->module);
+    kept = *place;
+    FOL_PY_END_CRITICAL();
+    PyObject *made = NULL;
+    if (kept != NULL || load(module, name, &made) < 0) {
+        return kept;
+    }
+    /* Threads that come here together agree on one. */
+    FOL_PY_BEGIN_CRITICAL(state->module);
+    if (*place == NULL) {
+        *place = Py_NewRef(made);
+    }
+    kept = *place;
+    FOL_PY_END_CRITICAL();
+    Py_DECREF(made);
+    return kept;
+}
+
 static int load_names(fol_py_state *state)
 {
     static const char *const texts[] = {

@@ -3,6 +3,8 @@
  * Thousands of them come and go in a frame, so dead ones are kept for reuse, and the garbage
  * collector looks only at those that hold what may lead back to them: buffers of others, and
  * exceptions.
+ *
+ * An Operation may be asked while a frame delivers it on another thread: both take its lock.
  */
 #include "bindings/io.h"
 
@@ -45,7 +47,9 @@ static fol_py_operation *take_memory(fol_py_state *state)
     } else {
         made = PyObject_GC_New(fol_py_operation, type);
     }
-    state->scheduler.operation_count += HAS_FREE_LIST && made != NULL;
+    if (HAS_FREE_LIST && made != NULL) {
+        state->scheduler.operation_count++;
+    }
     return made;
 }
 
@@ -115,14 +119,20 @@ static bool has_failed(const fol_py_operation *self)
 static PyObject *error_of(fol_py_operation *self)
 {
     if (self->error == NULL) {
-        self->error =
+        PyObject *made =
             fol_py_io_error(self->home->state, self->raw, self->is_path ? self->target : NULL,
                             self->is_path ? self->target2 : NULL);
-        if (self->error == NULL) {
+        if (made == NULL) {
             return NULL;
         }
-        fol_py_operation_note(self, self->error);
-        fol_py_operation_track(self);
+        fol_py_operation_note(self, made);
+        /* Making it may have run Python code, and that may have asked for it too. */
+        if (self->error == NULL) {
+            self->error = made;
+            fol_py_operation_track(self);
+        } else {
+            Py_DECREF(made);
+        }
     }
     return self->error;
 }
@@ -153,7 +163,7 @@ static void let_go(fol_py_operation *self)
     }
 }
 
-/* The last result is in, or there will be none: the core's reference goes. */
+/* The last result is in, or there will be none: the core's reference is to go. */
 static void finish(fol_py_operation *self, int64_t raw)
 {
     self->raw = raw;
@@ -162,7 +172,6 @@ static void finish(fol_py_operation *self, int64_t raw)
         Py_CLEAR(self->value);
     }
     let_go(self);
-    Py_DECREF(self);
 }
 
 /* Keeps one of a stream's results. The stream's end gives none. */
@@ -199,11 +208,10 @@ static int keep_value(fol_py_operation *self, const fol_io_result *result)
     return value == NULL ? -1 : 0;
 }
 
-static bool deliver(void *user, const fol_io_result *result)
+/* Whether somebody will see a failure. */
+static bool take_result(fol_py_operation *self, const fol_io_result *result, bool has_more)
 {
-    fol_py_operation *self = user;
     int64_t raw = result->value;
-    bool has_more = (result->flags & FOL_IO_MORE) != 0;
     int kept = self->is_many ? keep_piece(self, result) : keep_value(self, result);
     if (kept < 0) {
         /* Only memory can be missing here. */
@@ -229,11 +237,28 @@ static bool deliver(void *user, const fol_io_result *result)
     return is_visible;
 }
 
+static bool deliver(void *user, const fol_io_result *result)
+{
+    fol_py_operation *self = user;
+    bool has_more = (result->flags & FOL_IO_MORE) != 0;
+    bool is_visible;
+    FOL_PY_BEGIN_CRITICAL((PyObject *)self);
+    is_visible = take_result(self, result, has_more);
+    FOL_PY_END_CRITICAL();
+    if (!has_more) {
+        Py_DECREF(self);
+    }
+    return is_visible;
+}
+
 static void drop(void *user)
 {
     PyObject *type, *pending, *traceback;
     PyErr_Fetch(&type, &pending, &traceback);
+    FOL_PY_BEGIN_CRITICAL(user);
     finish(user, -ECANCELED);
+    FOL_PY_END_CRITICAL();
+    Py_DECREF((PyObject *)user);
     PyErr_Restore(type, pending, traceback);
 }
 
@@ -294,10 +319,8 @@ static int check_done(const fol_py_operation *self)
     return 0;
 }
 
-static PyObject *operation_result(PyObject *object, void *closure)
+static PyObject *get_result(fol_py_operation *self)
 {
-    (void)closure;
-    fol_py_operation *self = (fol_py_operation *)object;
     if (check_done(self) < 0) {
         return NULL;
     }
@@ -316,10 +339,8 @@ static PyObject *operation_result(PyObject *object, void *closure)
     return Py_NewRef(self->value == NULL ? Py_None : self->value);
 }
 
-static PyObject *operation_error(PyObject *object, void *closure)
+static PyObject *get_error(fol_py_operation *self)
 {
-    (void)closure;
-    fol_py_operation *self = (fol_py_operation *)object;
     if (!self->is_done || self->raw >= 0) {
         Py_RETURN_NONE;
     }
@@ -327,18 +348,32 @@ static PyObject *operation_error(PyObject *object, void *closure)
     return Py_XNewRef(error_of(self));
 }
 
-static PyObject *operation_done(PyObject *object, void *closure)
+static PyObject *get_done(fol_py_operation *self)
 {
-    (void)closure;
-    return PyBool_FromLong(((fol_py_operation *)object)->is_done);
+    return PyBool_FromLong(self->is_done);
 }
 
-static PyObject *operation_cancelled(PyObject *object, void *closure)
+static PyObject *get_cancelled(fol_py_operation *self)
 {
-    (void)closure;
-    fol_py_operation *self = (fol_py_operation *)object;
     return PyBool_FromLong(self->is_done && self->raw == -ECANCELED);
 }
+
+/* A getter that asks under the lock. */
+#define LOCKED(name)                                                                               \
+    static PyObject *operation_##name(PyObject *object, void *closure)                             \
+    {                                                                                              \
+        PyObject *answer;                                                                          \
+        (void)closure;                                                                             \
+        FOL_PY_BEGIN_CRITICAL(object);                                                             \
+        answer = get_##name((fol_py_operation *)object);                                           \
+        FOL_PY_END_CRITICAL();                                                                     \
+        return answer;                                                                             \
+    }
+
+LOCKED(result)
+LOCKED(error)
+LOCKED(done)
+LOCKED(cancelled)
 
 static PyObject *operation_kind(PyObject *object, void *closure)
 {
@@ -363,8 +398,11 @@ static PyObject *operation_take(PyObject *object, PyObject *unused)
                      fol_io_kind_name(self->kind));
         return NULL;
     }
-    PyObject *results = self->value;
+    PyObject *results;
+    FOL_PY_BEGIN_CRITICAL(object);
+    results = self->value;
     self->value = NULL;
+    FOL_PY_END_CRITICAL();
     return results == NULL ? PyList_New(0) : results;
 }
 

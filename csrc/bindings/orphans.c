@@ -2,7 +2,8 @@
  *
  * Ending one takes its queries out of the world, which needs the world's lock; the garbage
  * collector may come at any time, a running frame of another scheduler included. What cannot end
- * now waits here, with its world, for the next scheduler to open, close or die.
+ * now waits here, with its world, for the next scheduler to open, close or die. The list is
+ * changed under the lock of the module.
  */
 #include "bindings/scheduler.h"
 
@@ -24,18 +25,28 @@ static bool try_destroy(fol_scheduler *core, PyObject *world)
     return true;
 }
 
+static void keep(fol_py_state *state, orphan *waiting)
+{
+    FOL_PY_BEGIN_CRITICAL(state->module);
+    waiting->next = state->scheduler.orphans;
+    state->scheduler.orphans = waiting;
+    FOL_PY_END_CRITICAL();
+}
+
 void fol_py_orphans_collect(fol_py_state *state)
 {
-    orphan *waiting = state->scheduler.orphans;
+    orphan *waiting;
+    FOL_PY_BEGIN_CRITICAL(state->module);
+    waiting = state->scheduler.orphans;
     state->scheduler.orphans = NULL;
+    FOL_PY_END_CRITICAL();
     while (waiting != NULL) {
         orphan *next = waiting->next;
         if (try_destroy(waiting->core, waiting->world)) {
             Py_DECREF(waiting->world);
             PyMem_Free(waiting);
         } else {
-            waiting->next = state->scheduler.orphans;
-            state->scheduler.orphans = waiting;
+            keep(state, waiting);
         }
         waiting = next;
     }
@@ -50,9 +61,8 @@ void fol_py_orphans_end(fol_py_state *state, fol_scheduler *core, PyObject *worl
         orphan *waiting = PyMem_New(orphan, 1);
         /* Without memory for the note it is lost, which costs memory and nothing else. */
         if (waiting != NULL) {
-            *waiting =
-                (orphan){.next = state->scheduler.orphans, .core = core, .world = Py_NewRef(world)};
-            state->scheduler.orphans = waiting;
+            *waiting = (orphan){.core = core, .world = Py_NewRef(world)};
+            keep(state, waiting);
         }
     }
     PyErr_Restore(type, error, traceback);

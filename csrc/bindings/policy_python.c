@@ -256,15 +256,15 @@ static int python_pick(void *state, const fol_ready *ready, uint32_t cpu, int64_
 static int read_order(turn *turn, PyObject *answer, uint32_t worker, uint32_t workers,
                       uint32_t *order, uint32_t *count)
 {
-    PyObject *list = PySequence_Fast(answer, "");
+    PyObject *list = PySequence_Tuple(answer);
     if (list == NULL) {
         return refuse(turn, PyExc_TypeError, answer);
     }
-    Py_ssize_t length = PySequence_Fast_GET_SIZE(list);
+    Py_ssize_t length = PyTuple_GET_SIZE(list);
     bool is_good = length < (Py_ssize_t)workers;
     uint32_t found = 0;
     for (Py_ssize_t i = 0; is_good && i < length; i++) {
-        PyObject *item = PySequence_Fast_GET_ITEM(list, i);
+        PyObject *item = PyTuple_GET_ITEM(list, i);
         Py_ssize_t number = PyBool_Check(item) ? -1 : PyNumber_AsSsize_t(item, NULL);
         is_good = number >= 0 && number < (Py_ssize_t)workers && number != (Py_ssize_t)worker;
         for (uint32_t k = 0; is_good && k < found; k++) {

@@ -6,18 +6,6 @@
 
 #define ALONE UINT32_MAX
 
-/* Whether this is the only reference, so that nobody notices when the object is used again. Without
- * the interpreter's lock the count alone does not tell. */
-static inline bool is_unshared(PyObject *object)
-{
-#ifdef Py_GIL_DISABLED
-    (void)object;
-    return false;
-#else
-    return Py_REFCNT(object) == 1;
-#endif
-}
-
 static inline uint64_t call_of(fol_py_stamp *stamp)
 {
     return atomic_load_explicit(&stamp->call, memory_order_relaxed);
@@ -72,7 +60,7 @@ static PyObject *show(fol_py_stamp *stamp, fol_py_runnable **place, uint32_t ind
                       const fol_runnable_view *view)
 {
     fol_py_runnable *runnable = *place;
-    if (runnable == NULL || !is_unshared((PyObject *)runnable)) {
+    if (runnable == NULL || !fol_py_is_unshared((PyObject *)runnable)) {
         runnable = make_runnable(stamp);
         if (runnable == NULL) {
             return NULL;
@@ -286,7 +274,7 @@ bool fol_py_ready_close(fol_py_ready *ready)
     FOL_PY_BEGIN_CRITICAL((PyObject *)ready->stamp);
     atomic_fetch_add_explicit(&ready->stamp->call, 1, memory_order_relaxed);
     FOL_PY_END_CRITICAL();
-    return is_unshared((PyObject *)ready);
+    return fol_py_is_unshared((PyObject *)ready);
 }
 
 /* Room in the cache for so many places. */

@@ -213,8 +213,11 @@ fol_py_query_core *fol_py_query_core_of(PyObject *query_view)
 void fol_py_query_invalidate(PyObject *query_view)
 {
     fol_py_query_core *core = fol_py_query_core_of(query_view);
+    /* The lock keeps a thread of the system that is in its loop from going on. */
+    FOL_PY_BEGIN_CRITICAL((PyObject *)core);
     fol_py_batches_close(core);
     atomic_fetch_add_explicit(&core->own_stamp, FOL_PY_STAMP_STEP, memory_order_relaxed);
+    FOL_PY_END_CRITICAL();
 }
 
 void fol_py_query_forget(PyObject *query_view)
@@ -257,10 +260,9 @@ static int raise_begin(fol_py_query_core *core, int status)
                         core->owner_name, name);
 }
 
-PyObject *fol_py_query_chunks(PyObject *query_view, uint64_t since, uint64_t tick,
-                              uint64_t *rows_counter)
+static PyObject *begin_loop(PyObject *query_view, fol_py_query_core *core, uint64_t since,
+                            uint64_t tick, uint64_t *rows_counter)
 {
-    fol_py_query_core *core = fol_py_query_core_of(query_view);
     fol_py_batches_close(core);
     iterator_object *iterator = PyObject_GC_New(iterator_object, core->state->chunk_iterator_type);
     if (iterator == NULL) {
@@ -289,6 +291,17 @@ PyObject *fol_py_query_chunks(PyObject *query_view, uint64_t since, uint64_t tic
     }
     PyObject_GC_Track((PyObject *)iterator);
     return (PyObject *)iterator;
+}
+
+PyObject *fol_py_query_chunks(PyObject *query_view, uint64_t since, uint64_t tick,
+                              uint64_t *rows_counter)
+{
+    fol_py_query_core *core = fol_py_query_core_of(query_view);
+    PyObject *iterator;
+    FOL_PY_BEGIN_CRITICAL((PyObject *)core);
+    iterator = begin_loop(query_view, core, since, tick, rows_counter);
+    FOL_PY_END_CRITICAL();
+    return iterator;
 }
 
 static PyObject *next_chunk(iterator_object *iterator, fol_py_query_core *core)

@@ -84,6 +84,28 @@ static inline bool fol_py_core_is_live(const fol_py_query_core *core, uint64_t s
     return fol_py_core_stamp(core) == stamp;
 }
 
+/* Cells are the world's own memory. In a frame the plan keeps others from them; a loop over
+ * world.query() has only the interpreter's lock, and where there is none, the world's. */
+static inline int fol_py_core_enter(const fol_py_query_core *core)
+{
+#ifdef Py_GIL_DISABLED
+    return core->takes_lock ? fol_py_world_enter((PyObject *)core->world) : 0;
+#else
+    (void)core;
+    return 0;
+#endif
+}
+static inline void fol_py_core_leave(const fol_py_query_core *core)
+{
+#ifdef Py_GIL_DISABLED
+    if (core->takes_lock) {
+        fol_py_world_leave((PyObject *)core->world);
+    }
+#else
+    (void)core;
+#endif
+}
+
 /* Raises AccessError for something whose stamp is over. Returns -1. */
 int fol_py_core_raise_stale(const fol_py_query_core *core, uint64_t stamp);
 /* The same for what lives as long as the system runs. Returns -1. */

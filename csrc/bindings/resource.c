@@ -105,7 +105,7 @@ static PyObject *read_shaped(resource_object *view, uint32_t index, const fol_fi
     return array;
 }
 
-static PyObject *resource_get(PyObject *self, PyObject *name)
+static PyObject *read_field(PyObject *self, PyObject *name)
 {
     resource_object *view = (resource_object *)self;
     Py_ssize_t index = fol_py_field_index(view->type, name);
@@ -141,7 +141,7 @@ static int write_bytes(resource_object *view, PyObject *value)
     return status < 0 ? fol_py_raise(view->type->state, status, NULL) : 0;
 }
 
-static int resource_set(PyObject *self, PyObject *name, PyObject *value)
+static int write_field(PyObject *self, PyObject *name, PyObject *value)
 {
     resource_object *view = (resource_object *)self;
     Py_ssize_t index = fol_py_field_index(view->type, name);
@@ -174,13 +174,36 @@ static int resource_set(PyObject *self, PyObject *name, PyObject *value)
     return 0;
 }
 
+/* Attributes, and the whole below, are read and written under the core's lock, so that threads of
+ * one system see whole values. */
+static PyObject *resource_get(PyObject *self, PyObject *name)
+{
+    PyObject *found;
+    FOL_PY_BEGIN_CRITICAL((PyObject *)((resource_object *)self)->core);
+    found = read_field(self, name);
+    FOL_PY_END_CRITICAL();
+    return found;
+}
+
+static int resource_set(PyObject *self, PyObject *name, PyObject *value)
+{
+    int status;
+    FOL_PY_BEGIN_CRITICAL((PyObject *)((resource_object *)self)->core);
+    status = write_field(self, name, value);
+    FOL_PY_END_CRITICAL();
+    return status;
+}
+
 /* The resource as a value, for comparing and printing. */
 static PyObject *as_value(resource_object *view)
 {
-    if (check_live(view) < 0) {
-        return NULL;
+    PyObject *value = NULL;
+    FOL_PY_BEGIN_CRITICAL((PyObject *)view->core);
+    if (check_live(view) == 0) {
+        value = fol_py_value_new(view->type->state, (PyObject *)view->type, view->memory);
     }
-    return fol_py_value_new(view->type->state, (PyObject *)view->type, view->memory);
+    FOL_PY_END_CRITICAL();
+    return value;
 }
 
 static PyObject *resource_compare(PyObject *self, PyObject *other, int operation)

@@ -37,23 +37,34 @@ int fol_py_scheduler_refuse(fol_py_scheduler *self, const char *what)
     return 0;
 }
 
-/* Lets the core go and everything it pointed at. */
-static void close_core(fol_py_scheduler *self)
+/* A core that is let go, and what it pointed at. */
+typedef struct closed_core {
+    fol_scheduler *core;
+    fol_py_context **contexts;
+    uint32_t context_count;
+} closed_core;
+
+/* From here on the scheduler is closed. Under its lock. */
+static closed_core take_core(fol_py_scheduler *self)
 {
-    fol_scheduler *core = self->core;
-    fol_py_context **contexts = self->contexts;
-    uint32_t count = self->context_count;
+    closed_core taken = {self->core, self->contexts, self->context_count};
     self->core = NULL;
     self->contexts = NULL;
     self->context_count = 0;
+    self->was_closed = self->was_closed || taken.core != NULL;
+    return taken;
+}
+
+static void end_core(fol_py_scheduler *self, closed_core taken)
+{
+    fol_scheduler *core = taken.core;
     if (core == NULL) {
         return;
     }
-    self->was_closed = true;
     if (self->home != NULL) {
         self->home->is_closed = true;
     }
-    fol_py_contexts_release(contexts, count);
+    fol_py_contexts_release(taken.contexts, taken.context_count);
     /* In a child of fork its threads and locks are those of the parent: what it holds stays. So
      * does what is left when the interpreter has begun to end: to end it could mean to wait for
      * threads that wait for this one. */
@@ -240,6 +251,23 @@ static PyObject *scheduler_open(PyObject *object, PyObject *args)
     return status == 0 ? Py_NewRef(Py_None) : NULL;
 }
 
+/* What the scheduler runs from the next frame on. */
+static int replan(fol_py_scheduler *self, fol_py_plan *plan, PyObject *records, PyObject *rates)
+{
+    fol_py_binding binding;
+    if (fol_py_binding_init(&binding, self, plan, records, rates) < 0) {
+        return -1;
+    }
+    int status = fol_scheduler_replan(self->core, plan->core, binding.systems, binding.rates);
+    if (status == 0) {
+        take_binding(self, &binding, (PyObject *)plan);
+    } else {
+        raise_open(self, status, &binding);
+    }
+    fol_py_binding_deinit(&binding);
+    return status == 0 ? 0 : -1;
+}
+
 /* _replan_with(plan, records, rates) */
 static PyObject *scheduler_replan_with(PyObject *object, PyObject *args)
 {
@@ -247,42 +275,43 @@ static PyObject *scheduler_replan_with(PyObject *object, PyObject *args)
     PyObject *plan, *records, *rates;
     if (!PyArg_ParseTuple(args, "O!OO", self->state->scheduler.plan_type, &plan, &records,
                           &rates) ||
-        fol_py_scheduler_core(self) == NULL ||
-        fol_py_scheduler_refuse(self, "the plan cannot change") < 0) {
+        fol_py_scheduler_core(self) == NULL) {
         return NULL;
     }
-    fol_py_binding binding;
     /* Making contexts may run the collector, and with it any Python code. */
-    self->is_driving = true;
-    int made = fol_py_binding_init(&binding, self, (fol_py_plan *)plan, records, rates);
-    self->is_driving = false;
-    if (made < 0) {
+    int begun = fol_py_scheduler_begin_drive(self);
+    if (begun <= 0) {
+        if (begun == 0) {
+            fol_py_raise(self->state, FOL_E_BUSY, "the plan cannot change while a frame runs");
+        }
         return NULL;
     }
-    int status = fol_scheduler_replan(self->core, ((fol_py_plan *)plan)->core, binding.systems,
-                                      binding.rates);
-    if (status == 0) {
-        take_binding(self, &binding, plan);
-    } else {
-        raise_open(self, status, &binding);
-    }
-    fol_py_binding_deinit(&binding);
-    return status == 0 ? Py_NewRef(Py_None) : NULL;
+    int replanned = replan(self, (fol_py_plan *)plan, records, rates);
+    fol_py_scheduler_end_drive(self);
+    return replanned == 0 ? Py_NewRef(Py_None) : NULL;
 }
 
 static PyObject *scheduler_close(PyObject *object, PyObject *unused)
 {
     (void)unused;
     fol_py_scheduler *self = (fol_py_scheduler *)object;
+    closed_core taken = {0};
+    int status = 0;
+    FOL_PY_BEGIN_CRITICAL(object);
     if (self->call_count > 0) {
-        fol_py_raise(self->state, FOL_E_BUSY, "the scheduler cannot close while it runs frames");
+        status = fol_py_raise(self->state, FOL_E_BUSY,
+                              "the scheduler cannot close while it runs frames");
+    } else if (fol_py_scheduler_refuse(self, "the scheduler cannot close") < 0) {
+        status = -1;
+    } else {
+        taken = take_core(self);
+        self->was_closed = true;
+    }
+    FOL_PY_END_CRITICAL();
+    if (status < 0) {
         return NULL;
     }
-    if (fol_py_scheduler_refuse(self, "the scheduler cannot close") < 0) {
-        return NULL;
-    }
-    close_core(self);
-    self->was_closed = true;
+    end_core(self, taken);
     Py_RETURN_NONE;
 }
 
@@ -311,9 +340,11 @@ static PyObject *set_enabled(PyObject *object, PyObject *system, bool enabled)
         return NULL;
     }
     Py_ssize_t index = find_system(self, system);
-    /* Looking for it may have run Python code, and that may have closed the scheduler. */
+    /* Looking for it may have run Python code, and that may have closed the scheduler, or begun a
+     * frame. */
     fol_scheduler *core = index < 0 ? NULL : fol_py_scheduler_core(self);
-    if (core == NULL) {
+    if (core == NULL ||
+        fol_py_scheduler_refuse(self, "a system cannot be switched on or off") < 0) {
         return NULL;
     }
     int status = fol_scheduler_enable(core, (uint32_t)index, enabled);
@@ -379,6 +410,43 @@ static PyObject *scheduler_frame(PyObject *object, void *closure)
     return core == NULL ? NULL : PyLong_FromUnsignedLongLong(fol_scheduler_frame_number(core));
 }
 
+/* Methods and getters that ask under the lock, so that nobody closes the scheduler meanwhile. */
+#define LOCKED(function)                                                                           \
+    static PyObject *locked_##function(PyObject *object, PyObject *argument)                       \
+    {                                                                                              \
+        PyObject *answer;                                                                          \
+        FOL_PY_BEGIN_CRITICAL(object);                                                             \
+        answer = function(object, argument);                                                       \
+        FOL_PY_END_CRITICAL();                                                                     \
+        return answer;                                                                             \
+    }
+#define LOCKED_GETTER(function)                                                                    \
+    static PyObject *locked_##function(PyObject *object, void *closure)                            \
+    {                                                                                              \
+        PyObject *answer;                                                                          \
+        FOL_PY_BEGIN_CRITICAL(object);                                                             \
+        answer = function(object, closure);                                                        \
+        FOL_PY_END_CRITICAL();                                                                     \
+        return answer;                                                                             \
+    }
+
+LOCKED(scheduler_enable)
+LOCKED(scheduler_disable)
+LOCKED(scheduler_is_enabled)
+LOCKED(fol_py_scheduler_costs)
+LOCKED(fol_py_scheduler_backend)
+LOCKED(fol_py_scheduler_read_stats)
+LOCKED(fol_py_scheduler_read_worker)
+LOCKED(fol_py_scheduler_explain_phase)
+LOCKED(fol_py_scheduler_explain_backend)
+LOCKED(fol_py_scheduler_io)
+LOCKED(fol_py_scheduler_read_trace)
+LOCKED(fol_py_scheduler_trace_scale)
+LOCKED(fol_py_scheduler_clear_trace)
+LOCKED_GETTER(scheduler_plan)
+LOCKED_GETTER(scheduler_world)
+LOCKED_GETTER(scheduler_frame)
+
 static int scheduler_traverse(PyObject *object, visitproc visit, void *arg)
 {
     fol_py_scheduler *self = (fol_py_scheduler *)object;
@@ -400,7 +468,7 @@ static int scheduler_clear(PyObject *object)
 {
     fol_py_scheduler *self = (fol_py_scheduler *)object;
     /* The world must outlive the core. */
-    close_core(self);
+    end_core(self, take_core(self));
     Py_CLEAR(self->world);
     Py_CLEAR(self->plan);
     Py_CLEAR(self->interrupt);
@@ -439,22 +507,23 @@ static PyMethodDef scheduler_methods[] = {
      wait_doc},
     {"close", scheduler_close, METH_NOARGS,
      "close($self, /)\n--\n\nEnd the scheduler; closing twice is fine."},
-    {"enable", scheduler_enable, METH_O,
+    {"enable", locked_scheduler_enable, METH_O,
      "enable($self, system, /)\n--\n\nSwitch a system on; ends a quarantine."},
-    {"disable", scheduler_disable, METH_O, "disable($self, system, /)\n--\n\nSwitch a system off."},
-    {"is_enabled", scheduler_is_enabled, METH_O,
+    {"disable", locked_scheduler_disable, METH_O,
+     "disable($self, system, /)\n--\n\nSwitch a system off."},
+    {"is_enabled", locked_scheduler_is_enabled, METH_O,
      "is_enabled($self, system, /)\n--\n\nFalse when switched off or in quarantine."},
-    {"costs", fol_py_scheduler_costs, METH_NOARGS,
+    {"costs", locked_fol_py_scheduler_costs, METH_NOARGS,
      "costs($self, /)\n--\n\n{name: mean measured seconds a run}; 0.0 for what never ran."},
     {"_open", scheduler_open, METH_VARARGS, NULL},
     {"_replan_with", scheduler_replan_with, METH_VARARGS, NULL},
     {"_run", fol_py_scheduler_run, METH_VARARGS, NULL},
     {"_mark_stale", scheduler_mark_stale, METH_NOARGS, NULL},
-    {"_backend", fol_py_scheduler_backend, METH_NOARGS, NULL},
-    {"_read_stats", fol_py_scheduler_read_stats, METH_NOARGS, NULL},
-    {"_read_worker", fol_py_scheduler_read_worker, METH_O, NULL},
-    {"_explain_phase", fol_py_scheduler_explain_phase, METH_O, NULL},
-    {"_explain_backend", fol_py_scheduler_explain_backend, METH_NOARGS, NULL},
+    {"_backend", locked_fol_py_scheduler_backend, METH_NOARGS, NULL},
+    {"_read_stats", locked_fol_py_scheduler_read_stats, METH_NOARGS, NULL},
+    {"_read_worker", locked_fol_py_scheduler_read_worker, METH_O, NULL},
+    {"_explain_phase", locked_fol_py_scheduler_explain_phase, METH_O, NULL},
+    {"_explain_backend", locked_fol_py_scheduler_explain_backend, METH_NOARGS, NULL},
     {"_revoke", fol_py_scheduler_revoke, METH_O, NULL},
     {"_read_account", fol_py_scheduler_read_account, METH_VARARGS, NULL},
     {"_read_attribution", fol_py_scheduler_read_attribution, METH_NOARGS, NULL},
@@ -463,17 +532,17 @@ static PyMethodDef scheduler_methods[] = {
     {"_read_decisions", fol_py_scheduler_read_decisions, METH_O, NULL},
     {"_take_policy_errors", fol_py_scheduler_take_policy_errors, METH_NOARGS, NULL},
     {"_set_notices", scheduler_set_notices, METH_O, NULL},
-    {"_io", fol_py_scheduler_io, METH_NOARGS, NULL},
-    {"_read_trace", fol_py_scheduler_read_trace, METH_O, NULL},
-    {"_trace_scale", fol_py_scheduler_trace_scale, METH_NOARGS, NULL},
-    {"_clear_trace", fol_py_scheduler_clear_trace, METH_NOARGS, NULL},
+    {"_io", locked_fol_py_scheduler_io, METH_NOARGS, NULL},
+    {"_read_trace", locked_fol_py_scheduler_read_trace, METH_O, NULL},
+    {"_trace_scale", locked_fol_py_scheduler_trace_scale, METH_NOARGS, NULL},
+    {"_clear_trace", locked_fol_py_scheduler_clear_trace, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 
 static PyGetSetDef scheduler_getset[] = {
-    {"plan", scheduler_plan, NULL, "The plan that runs.", NULL},
-    {"world", scheduler_world, NULL, "The world that it runs over.", NULL},
-    {"frame", scheduler_frame, NULL, "The number of the next frame.", NULL},
+    {"plan", locked_scheduler_plan, NULL, "The plan that runs.", NULL},
+    {"world", locked_scheduler_world, NULL, "The world that it runs over.", NULL},
+    {"frame", locked_scheduler_frame, NULL, "The number of the next frame.", NULL},
     {"closed", scheduler_is_closed, NULL, "Whether it has ended.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };

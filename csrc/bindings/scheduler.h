@@ -9,8 +9,10 @@
  * scheduler.
  *
  * Systems run on any worker. A context is used by the worker that runs its system and by nobody
- * else meanwhile, so what hangs on it (task, commands, views, errors) needs no lock; the
- * scheduler's own members belong to the thread that drives, and to whoever takes its interrupt.
+ * else meanwhile but threads of the system itself, which use it under its lock. The scheduler's own
+ * members belong to the thread that drives, but for those that say who drives, whether it may be
+ * closed, and what interrupts it: those change under the scheduler's lock. The lock is the GIL
+ * where there is one, and the critical section of the object where there is none.
  *
  * Who may call what: attached threads only, unless a function says otherwise.
  */
@@ -145,8 +147,8 @@ PyObject *fol_py_forget_threads(PyObject *module, PyObject *unused);
 uint32_t fol_py_fork_count(void);
 /* Whether fol_py_end_threads was called. */
 bool fol_py_is_exiting(void);
-/* Whether there are threads of Python beside this one and the workers. */
-bool fol_py_has_other_threads(void);
+/* Whether there are threads of Python beside this one and the workers that wait for their turn. */
+bool fol_py_has_other_threads(fol_py_state *state);
 /* Make this thread attached; what it was goes to fol_py_leave_host. Any thread. */
 bool fol_py_enter_host(void);
 void fol_py_leave_host(bool was_attached);
@@ -209,10 +211,17 @@ PyObject *fol_py_scheduler_wait(PyObject *self, PyObject *const *args, Py_ssize_
  * has the world, which is for the next frame to say; -1 with an error. */
 int fol_py_scheduler_rest(fol_py_scheduler *self, uint64_t until_ns);
 
-/* scheduler.c */
+/* scheduler.c, scheduler_lock.c */
 extern PyType_Spec fol_py_scheduler_spec;
 /* The open core scheduler; RuntimeError when closed, ForkedError in a child process. */
 fol_scheduler *fol_py_scheduler_core(fol_py_scheduler *scheduler);
+/* Around what drives the core: 1; 0 when somebody drives already; -1 with an error when it is
+ * closed. After 1 nobody else drives, and nobody closes it, until the end. */
+int fol_py_scheduler_begin_drive(fol_py_scheduler *scheduler);
+void fol_py_scheduler_end_drive(fol_py_scheduler *scheduler);
+/* Around what calls the core: until the release nobody closes it. */
+void fol_py_scheduler_hold(fol_py_scheduler *scheduler);
+void fol_py_scheduler_release(fol_py_scheduler *scheduler);
 /* WorldBusyError, "… while a frame runs", when one does. */
 int fol_py_scheduler_refuse(fol_py_scheduler *scheduler, const char *what);
 
@@ -269,6 +278,8 @@ extern PyType_Spec fol_py_clock_spec;
 /* The face of a clock object; None: the machine's clock. */
 int fol_py_clock_face_init(fol_py_clock_face *face, fol_py_state *state, PyObject *clock);
 void fol_py_clock_face_deinit(fol_py_clock_face *face);
+/* Takes what the object raised; NULL for nothing. */
+PyObject *fol_py_clock_face_take_error(fol_py_clock_face *face);
 
 /* native.c */
 extern PyType_Spec fol_py_kernel_spec;

@@ -138,16 +138,19 @@ int fol_py_choose_policy(fol_py_scheduler *self, PyObject *policy, fol_scheduler
 /* The open core, for a call without the interpreter's lock: it stays until leave. */
 static fol_scheduler *enter(fol_py_scheduler *self)
 {
-    fol_scheduler *core = fol_py_scheduler_core(self);
+    fol_scheduler *core;
+    FOL_PY_BEGIN_CRITICAL((PyObject *)self);
+    core = fol_py_scheduler_core(self);
     if (core != NULL) {
         self->call_count++;
     }
+    FOL_PY_END_CRITICAL();
     return core;
 }
 
 static void leave(fol_py_scheduler *self)
 {
-    self->call_count--;
+    fol_py_scheduler_release(self);
 }
 
 /* Raises what the core refused; the Python side knows what was asked about. */

@@ -60,6 +60,13 @@ int fol_py_scheduler_exec(PyObject *module, fol_py_state *state)
 {
     struct fol_py_scheduler_types *types = &state->scheduler;
     fol_py_watch_threads();
+#ifdef Py_GIL_DISABLED
+    types->is_gil_enabled = Py_XNewRef(PySys_GetObject("_is_gil_enabled"));
+    if (types->is_gil_enabled == NULL) {
+        PyErr_SetString(PyExc_ImportError, "sys has no _is_gil_enabled in a free-threaded build");
+        return -1;
+    }
+#endif
     if (fol_py_add_type(state, &fol_py_plan_spec, NULL, &types->plan_type) < 0 ||
         fol_py_add_type(state, &fol_py_kernel_spec, NULL, &types->kernel_type) < 0 ||
         fol_py_add_type(state, &fol_py_context_spec, NULL, &types->context_type) < 0 ||
@@ -96,7 +103,8 @@ int fol_py_scheduler_exec(PyObject *module, fol_py_state *state)
     X(operation_type)                                                                              \
     X(bulk_type)                                                                                   \
     X(stat_result)                                                                                 \
-    X(timing_class)
+    X(timing_class)                                                                                \
+    X(is_gil_enabled)
 
 int fol_py_scheduler_traverse(fol_py_state *state, visitproc visit, void *arg)
 {

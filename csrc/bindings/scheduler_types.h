@@ -31,6 +31,7 @@ struct fol_py_scheduler_types {
     uint32_t free_operation_count;
     uint32_t operation_count; /* living ones */
     PyObject *timing_class;   /* foliot._frame.SystemTiming, imported when first needed */
+    PyObject *is_gil_enabled; /* sys._is_gil_enabled on a free-threaded build, else NULL */
     struct fol_py_orphan_scheduler *orphans;
 };
 

@@ -37,9 +37,11 @@ static int read_timeout(PyObject *given, uint64_t *out_ns)
 /* What the clock or a signal handler raised meanwhile; true when there was something. */
 static bool raise_pending(fol_py_scheduler *self)
 {
-    PyObject **kept = self->interrupt != NULL ? &self->interrupt : &self->face.error;
-    PyObject *error = *kept;
-    *kept = NULL;
+    PyObject *error = self->interrupt;
+    self->interrupt = NULL;
+    if (error == NULL) {
+        error = fol_py_clock_face_take_error(&self->face);
+    }
     if (error == NULL) {
         return false;
     }
@@ -48,17 +50,13 @@ static bool raise_pending(fol_py_scheduler *self)
     return true;
 }
 
-/* Calls fol_scheduler_wait or fol_scheduler_rest. */
+/* Calls fol_scheduler_wait or fol_scheduler_rest, for who drives. */
 static int wait_core(fol_py_scheduler *self, int (*wait)(fol_scheduler *core, uint64_t time_ns),
                      uint64_t time_ns)
 {
-    self->call_count++;
-    self->is_driving = true;
     PyThreadState *outer = fol_py_host_nest();
     int status = wait(self->core, time_ns);
     fol_py_host_unnest(outer);
-    self->is_driving = false;
-    self->call_count--;
     return status;
 }
 
@@ -77,12 +75,17 @@ PyObject *fol_py_scheduler_wait(PyObject *object, PyObject *const *args, Py_ssiz
         fol_py_scheduler_core(self) == NULL) {
         return NULL;
     }
-    if (self->is_driving) {
-        fol_py_raise_refusal(self, FOL_E_BUSY, 0.0);
+    int begun = fol_py_scheduler_begin_drive(self);
+    if (begun <= 0) {
+        if (begun == 0) {
+            fol_py_raise_refusal(self, FOL_E_BUSY, 0.0);
+        }
         return NULL;
     }
     int status = wait_core(self, fol_scheduler_wait, timeout_ns);
-    if (raise_pending(self)) {
+    bool was_raised = raise_pending(self);
+    fol_py_scheduler_end_drive(self);
+    if (was_raised) {
         return NULL;
     }
     if (status == 0 || status == -ETIME || status == -ENOENT) {
@@ -98,11 +101,14 @@ PyObject *fol_py_scheduler_wait(PyObject *object, PyObject *const *args, Py_ssiz
 
 int fol_py_scheduler_rest(fol_py_scheduler *self, uint64_t until_ns)
 {
-    if (self->is_driving) {
-        return 0;
+    int begun = fol_py_scheduler_begin_drive(self);
+    if (begun <= 0) {
+        return begun;
     }
     int status = wait_core(self, fol_scheduler_rest, until_ns);
-    if (raise_pending(self)) {
+    bool was_raised = raise_pending(self);
+    fol_py_scheduler_end_drive(self);
+    if (was_raised) {
         return -1;
     }
     if (status == FOL_E_INTERRUPTED) {

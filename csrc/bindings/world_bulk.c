@@ -304,14 +304,14 @@ PyObject *fol_py_world_query(PyObject *object, PyObject *arguments, PyObject *ke
     PyObject *classes;
     PyObject *view = NULL;
     if (fol_py_parse_terms(self->state, &given, &scratch, &terms, &count, &classes) == 0) {
-        PyObject *core;
+        /* Together, because another query may push the core out of those kept. */
         FOL_PY_BEGIN_CRITICAL(object);
-        core = find_core(self, terms, count, classes);
-        FOL_PY_END_CRITICAL();
+        PyObject *core = find_core(self, terms, count, classes);
         if (core != NULL) {
             view = fol_py_view_over(object, core);
             Py_DECREF(core);
         }
+        FOL_PY_END_CRITICAL();
         Py_DECREF(classes);
     }
     fol_py_scratch_release(&scratch);

@@ -53,7 +53,8 @@ def test_interrupt_raised_by_a_system_comes_out_as_such():
     def stop(ctx):
         raise KeyboardInterrupt
 
-    schedule = fo.Schedule(make("stop", stop), make("later", lambda ctx: ran.append(1)))
+    later = make("later", lambda ctx: ran.append(1), after="stop")
+    schedule = fo.Schedule(make("stop", stop), later)
     world = fo.World()
     with fo.Scheduler(world, schedule) as scheduler:
         with pytest.raises(KeyboardInterrupt):

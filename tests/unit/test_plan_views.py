@@ -1,15 +1,14 @@
 """What a plan tells: stages, edges, conflicts, merges, critical paths, differences."""
 
 import json
-import sys
 
 import foliot as fo
 import pytest
+from support import HAS_LOCK
 
 Position = fo.component("Position", "f8")
 Velocity = fo.component("Velocity", "f8")
 Frozen = fo.tag("Frozen")
-HAS_LOCK = getattr(sys, "_is_gil_enabled", lambda: True)()
 
 
 @fo.resource
