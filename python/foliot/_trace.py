@@ -306,9 +306,11 @@ def _events(records: npt.NDArray[Any], workers: int) -> Iterator[dict[str, Any]]
         elif _nests(open_ends[worker], start, end):
             yield event | {"ph": "X", "dur": (end - start) / 1000}
         else:
-            # What another worker began, or ends, would cut through a span of this lane.
-            yield event | {"ph": "b", "id": number}
-            yield event | {"ph": "e", "id": number, "ts": (end - origin) / 1000, "args": {}}
+            # It would cut through a span of this lane, so it gets a row of its own in the process.
+            row = {"id2": {"local": f"{number:#x}"}}
+            event["args"]["worker"] = worker
+            yield event | row | {"ph": "b"}
+            yield event | row | {"ph": "e", "ts": (end - origin) / 1000, "args": {}}
 
 
 def _nests(open_ends: list[int], start: int, end: int) -> bool:

@@ -5,7 +5,10 @@ import json
 import threading
 
 import foliot as fo
+import numpy as np
 import pytest
+from foliot import _trace
+from foliot._trace import RECORDS
 
 Mass = fo.component("Mass", "f8")
 
@@ -290,3 +293,18 @@ def test_gantt_without_matplotlib_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(ImportError, match=r"foliot\[plot\]"):
         fo.plot.gantt(frame)
+
+
+def test_span_that_would_cut_through_its_lane_gets_a_row_of_its_own():
+    spans = [
+        ("park", "park", 1, 0, 0, 2000, 0, 0),
+        ("piece", "crosses", 1, 0, 1000, 3000, 0, 5),
+    ]
+    events = list(_trace._events(np.array(spans, dtype=RECORDS), workers=2))
+    (lane,) = [event for event in events if event["ph"] == "X"]
+    begin, end = (event for event in events if event["ph"] in "be")
+    assert lane["name"] == "park"
+    assert (begin["ph"], begin["ts"], end["ph"], end["ts"]) == ("b", 1.0, "e", 3.0)
+    # Perfetto draws it below the process when the number is local to that.
+    assert begin["id2"] == end["id2"] == {"local": "0x1"}
+    assert begin["args"] == {"frame": 0, "piece": 5, "worker": 1}
