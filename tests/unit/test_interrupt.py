@@ -81,7 +81,8 @@ def test_failures_of_an_interrupted_frame_hang_on_the_interrupt():
         raise LookupError("first")
 
     schedule = fo.Schedule(make("fail", fail), make("stop", interrupt))
-    with fo.Scheduler(fo.World(), schedule) as scheduler:
+    # On one worker, so that the first has failed before the second stops the frame.
+    with fo.Scheduler(fo.World(), schedule, workers=1) as scheduler:
         with pytest.raises(KeyboardInterrupt) as caught:
             scheduler.tick(0.1)
         context = caught.value.__context__

@@ -2,6 +2,7 @@
 
 import dataclasses
 import gc
+import itertools
 import os
 import signal
 import sys
@@ -186,10 +187,11 @@ def test_operations_leave_nothing_behind(engine, tmp_path):
             return sys.getallocatedblocks(), len(os.listdir("/proc/self/fd"))
 
         frames(50)
-        before = frames(50)
-        after = frames(300)
-    assert after[1] == before[1]
-    assert after[0] - before[0] < 100
+        reports = [frames(300) for _ in range(4)]
+    assert len({descriptors for _, descriptors in reports}) == 1
+    # A leak is in every stretch; memory that the interpreter frees late is in some.
+    blocks = [blocks for blocks, _ in reports]
+    assert min(after - before for before, after in itertools.pairwise(blocks)) < 100
 
 
 def test_dead_operation_lets_go_of_what_it_held(engine, tmp_path):
