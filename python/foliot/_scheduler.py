@@ -429,7 +429,8 @@ class Scheduler(_core.Scheduler):
             rate: frames a second; None for as fast as they go, each as long as the time that
                 passed.
             ticks: frames to run; None for no bound.
-            until: an event, or a function without arguments, looked at before each frame.
+            until: an event, or a function without arguments, looked at before each frame, and
+                twenty times a second until its time has come.
             progress: show a progress bar (needs tqdm).
 
         Example:
