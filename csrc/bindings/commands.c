@@ -69,11 +69,12 @@ static int check_status(commands_object *self, int status)
         return 0;
     }
     if (status == FOL_E_CAPACITY) {
-        const char *setting = fol_commands_full_setting(self->context->task->commands);
+        const fol_commands *commands = self->context->task->commands;
         return fol_py_raise(self->state, status,
-                            "the commands of a frame have no room for this one of system `%U`: %s "
-                            "is reached; give the world a Config with a larger %s",
-                            self->context->name, setting, setting);
+                            "this command of system `%U` does not fit: Config.%s is %llu, which "
+                            "bounds what one run of a system records",
+                            self->context->name, fol_commands_full_setting(commands),
+                            (unsigned long long)fol_commands_full_limit(commands));
     }
     if (status == FOL_E_VALUE) {
         return fol_py_raise(self->state, status, "a component stands twice in one command");
@@ -397,7 +398,7 @@ static Py_ssize_t commands_length(PyObject *object)
     Py_ssize_t length;
     FOL_PY_BEGIN_CRITICAL(context);
     fol_commands *buffer = buffer_of((commands_object *)object);
-    length = buffer == NULL ? -1 : (Py_ssize_t)fol_commands_count(buffer);
+    length = buffer == NULL ? -1 : (Py_ssize_t)fol_commands_recorded(buffer);
     FOL_PY_END_CRITICAL();
     Py_DECREF(context);
     return length;

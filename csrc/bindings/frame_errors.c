@@ -80,11 +80,11 @@ static PyObject *core_error(fol_py_scheduler *scheduler, fol_py_context *context
     if (context != NULL && error->status == FOL_E_STALE && !error->is_merge) {
         return fol_py_budget_gone_error(context);
     }
-    if (error->status == FOL_E_CAPACITY && error->is_merge) {
+    if (error->full_setting != NULL) {
         fol_py_raise(scheduler->state, error->status,
-                     "the merge has no room: %s is reached; give the world a Config with a larger "
-                     "one",
-                     fol_world_full_setting(fol_py_world(scheduler->world)));
+                     "the merge refused commands of this system: Config.%s is %llu; all that fits "
+                     "took effect",
+                     error->full_setting, (unsigned long long)error->full_limit);
     } else {
         fol_py_raise(scheduler->state, error->status, NULL);
     }

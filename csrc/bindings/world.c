@@ -129,15 +129,9 @@ bool fol_py_is_world(const fol_py_state *state, PyObject *object)
 
 static int raise_full(fol_py_world_object *self)
 {
-    const char *setting = fol_world_full_setting(self->world);
-    PyObject *limit = PyObject_GetAttrString(self->config, setting);
-    if (limit == NULL) {
-        return -1;
-    }
-    fol_py_raise(self->state, FOL_E_CAPACITY,
-                 "the world is full: Config.%s is %S; nothing was changed", setting, limit);
-    Py_DECREF(limit);
-    return -1;
+    return fol_py_raise(
+        self->state, FOL_E_CAPACITY, "the world is full: Config.%s is %llu; nothing was changed",
+        fol_world_full_setting(self->world), (unsigned long long)fol_world_full_limit(self->world));
 }
 
 int fol_py_world_raise(fol_py_world_object *self, int status, PyObject *entity)

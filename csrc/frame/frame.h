@@ -74,6 +74,7 @@ typedef struct fol_node {
     bool condition_needs_host;
     bool in_lane;
     bool records_commands;
+    bool records_parts; /* and on any workers, as pieces or beside its condition */
     bool is_exclusive;
     bool has_components; /* its default query names a component */
     bool has_filters;    /* it gives only rows that changed */

@@ -29,7 +29,11 @@ static uint32_t end_of_segment(const fol_scheduler *scheduler, uint32_t segment)
 
 static void keep_error(fol_scheduler *scheduler, uint32_t system, int status)
 {
-    const fol_frame_error error = {.system = system, .status = status, .is_merge = true};
+    fol_frame_error error = {.system = system, .status = status, .is_merge = true};
+    if (status == FOL_E_CAPACITY) {
+        error.full_setting = fol_world_full_setting(scheduler->world);
+        error.full_limit = fol_world_full_limit(scheduler->world);
+    }
     fol_record_error(scheduler, scheduler->merge_place, &error);
 }
 

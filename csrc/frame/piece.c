@@ -164,7 +164,8 @@ void fol_run_piece(void *state, uint32_t index, uint32_t piece, uint32_t worker)
     fol_host_set_attached(scheduler, runner, false);
     fol_prepare_task(scheduler, runner, node, index);
     if (node->records_commands) {
-        fol_commands_begin(runner->commands, fol_node_order(scheduler, index), piece + 1);
+        FOL_ASSERT(node->records_parts);
+        fol_commands_begin_part(runner->commands, fol_node_order(scheduler, index), piece + 1);
     }
     if (node->does_io) {
         fol_io_queue_begin(runner->io, fol_node_order(scheduler, index), piece + 1);

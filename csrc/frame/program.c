@@ -119,6 +119,9 @@ static int init_node(fol_world *world, fol_node *node, const fol_plan *plan, uin
     node->condition_needs_host = system->condition_needs_host;
     node->in_lane = in_lane;
     node->records_commands = fol_plan_system_records(plan, index);
+    /* Of native systems all, whether or not they can be cut: so much is simple to say. */
+    node->records_parts = node->records_commands &&
+                          (node->kind != FOL_SYSTEM_HOSTED || (in_lane && !node->needs_host));
     node->does_io = fol_plan_system_does_io(plan, index);
     node->is_exclusive = fol_plan_system_is_exclusive(plan, index);
     node->system = index;

@@ -81,13 +81,23 @@ static int ask_condition(fol_scheduler *scheduler, fol_runner *runner, fol_node 
     return answer;
 }
 
+/* A run that may go to several workers has its limits from the merge, also when it is not cut. */
+HOT void begin_commands(fol_commands *commands, const fol_node *node, uint32_t order)
+{
+    if (node->records_parts) {
+        fol_commands_begin_part(commands, order, 0);
+    } else {
+        fol_commands_begin(commands, order, 0);
+    }
+}
+
 /* What comes before the function of a node that is due. 1 when it is to be called, 0 when not, or
  * a failure. */
 HOT int begin_due_node(fol_scheduler *scheduler, fol_runner *runner, fol_node *node, uint32_t index)
 {
     prepare_task(scheduler, runner, node, index);
     if (node->records_commands) {
-        fol_commands_begin(runner->commands, fol_node_order(scheduler, index), 0);
+        begin_commands(runner->commands, node, fol_node_order(scheduler, index));
     }
     if (FOL_UNLIKELY(node->does_io)) {
         node->must_drop_io = false;

@@ -9,46 +9,38 @@ static bool has_values(const fol_record *record)
            record->kind != FOL_RECORD_DESPAWN;
 }
 
-static bool values_name(const fol_record *record, uint32_t number)
+/* What values take of the arena; as recorded, so of removed components nothing. */
+static size_t bytes_of_values(const fol_commands *commands, const fol_record *record)
 {
     const fol_recorded_value *values = record->payload;
+    size_t bytes = fol_payload_align(record->count * sizeof(*values));
     for (uint32_t i = 0; i < record->count; i++) {
-        if (values[i].type == number) {
-            return true;
+        const fol_component *component = fol_commands_component(commands, values[i].type);
+        if (values[i].value == NULL) {
+            continue;
+        }
+        bytes += fol_payload_align(component->value_size);
+        if (component->storage == FOL_STORAGE_BYTES) {
+            bytes += fol_payload_align(((const fol_bytes *)values[i].value)->size);
         }
     }
-    return false;
+    return bytes;
 }
 
-static bool many_names(const fol_recorded_many *many, const fol_component *component)
+fol_need fol_record_need(const fol_commands *commands, const fol_record *record)
 {
-    for (uint32_t i = 0; i < many->component_count; i++) {
-        const fol_component *named =
-            many->bulks != NULL ? many->bulks[i].component : many->components[i];
-        if (named == component) {
-            return true;
-        }
+    fol_need need = {.commands = 1};
+    FOL_ASSERT(record->kind != FOL_RECORD_DONE);
+    if (has_values(record)) {
+        need.bytes = bytes_of_values(commands, record);
+        need.spawns = record->kind == FOL_RECORD_SPAWN ? 1 : 0;
+    } else if (record->kind == FOL_RECORD_CALL) {
+        need.bytes = FOL_CALL_BYTES;
+    } else if (record->kind >= FOL_RECORD_SPAWN_MANY) {
+        need.bytes = ((const fol_recorded_many *)record->payload)->bytes;
+        need.spawns = record->kind == FOL_RECORD_SPAWN_MANY ? record->count : 0;
     }
-    return false;
-}
-
-bool fol_commands_name_component(const fol_commands *commands, uint32_t number)
-{
-    FOL_ASSERT(number < commands->component_count);
-    uint32_t end = fol_commands_records(commands);
-    for (uint32_t i = 0; i < end; i++) {
-        const fol_record *record = &commands->records[i];
-        bool names = false;
-        if (has_values(record)) {
-            names = values_name(record, number);
-        } else if (record->kind >= FOL_RECORD_SPAWN_MANY) {
-            names = many_names(record->payload, commands->components[number]);
-        }
-        if (names) {
-            return true;
-        }
-    }
-    return false;
+    return need;
 }
 
 static void drop_cell(const fol_component *component, void **cell)
@@ -64,7 +56,7 @@ static void drop_objects(const fol_commands *commands, const fol_record *record)
 {
     const fol_recorded_value *values = record->payload;
     for (uint32_t i = 0; i < record->count; i++) {
-        const fol_component *component = commands->components[values[i].type];
+        const fol_component *component = fol_commands_component(commands, values[i].type);
         if (component->storage == FOL_STORAGE_OBJECT && values[i].value != NULL) {
             drop_cell(component, values[i].value);
         }
@@ -75,7 +67,7 @@ static void release_bytes(const fol_commands *commands, const fol_record *record
 {
     const fol_recorded_value *values = record->payload;
     for (uint32_t i = 0; i < record->count; i++) {
-        const fol_component *component = commands->components[values[i].type];
+        const fol_component *component = fol_commands_component(commands, values[i].type);
         if (component->storage == FOL_STORAGE_BYTES && values[i].value != NULL) {
             fol_bytes *bytes = values[i].value;
             fol_bytes old = *bytes;
@@ -139,7 +131,7 @@ static int visit_values(const fol_commands *commands, const fol_record *record,
 {
     const fol_recorded_value *values = record->payload;
     for (uint32_t i = 0; i < record->count; i++) {
-        const fol_component *component = commands->components[values[i].type];
+        const fol_component *component = fol_commands_component(commands, values[i].type);
         if (component->storage != FOL_STORAGE_OBJECT || values[i].value == NULL) {
             continue;
         }
@@ -178,7 +170,7 @@ int fol_commands_visit(const fol_commands *commands, int (*visit)(void *object, 
     /* Pairs with the release in fol_commands_publish: records below the count are whole. */
     uint32_t end = atomic_load_explicit(&commands->record_count, memory_order_acquire);
     for (uint32_t i = 0; i < end; i++) {
-        const fol_record *record = &commands->records[i];
+        const fol_record *record = fol_commands_record(commands, i);
         int result = 0;
         if (!record->needs_host || record->kind == FOL_RECORD_CALL) {
             continue;
@@ -199,7 +191,7 @@ void fol_commands_clear_objects(fol_commands *commands)
 {
     uint32_t end = fol_commands_records(commands);
     for (uint32_t i = 0; i < end; i++) {
-        const fol_record *record = &commands->records[i];
+        const fol_record *record = fol_commands_record(commands, i);
         if (!record->needs_host || record->kind == FOL_RECORD_CALL ||
             record->kind == FOL_RECORD_DONE) {
             continue;

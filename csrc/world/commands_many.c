@@ -5,8 +5,6 @@
 #include "world/commands.h"
 #include "world/fill.h"
 
-#define ALIGNMENT 16u
-
 /* Payload room handed out from the front; `size` alone while measuring. */
 typedef struct layout {
     uint8_t *base; /* NULL while measuring */
@@ -23,7 +21,7 @@ static void *take(layout *layout, size_t count, size_t item_size)
         layout->is_too_large = true;
         return NULL;
     }
-    layout->size = start + ((bytes + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1));
+    layout->size = start + fol_payload_align(bytes);
     return layout->base == NULL ? NULL : layout->base + start;
 }
 
@@ -123,8 +121,12 @@ static uint8_t *keep_many(layout *layout, const many *many)
         return NULL;
     }
     size_t component_count = many->bulk_count + many->component_count;
-    *kept = (fol_recorded_many){ids, bulks, components, (uint32_t)component_count,
-                                (uint32_t)many->count};
+    *kept = (fol_recorded_many){.ids = ids,
+                                .bulks = bulks,
+                                .components = components,
+                                .component_count = (uint32_t)component_count,
+                                .kept_count = (uint32_t)many->count,
+                                .bytes = layout->size};
     if (ids != NULL && many->count != 0) {
         memcpy(ids, many->ids, many->count * sizeof(*ids));
     }
@@ -156,10 +158,6 @@ static int check_many(fol_commands *commands, const many *many, fol_record *reco
 {
     uint64_t seen[FOL_MASK_WORDS] = {0};
     int status = 0;
-    if (many->count > UINT32_MAX) {
-        commands->full_setting = "command_bytes";
-        return FOL_E_CAPACITY;
-    }
     for (size_t i = 0; i < many->bulk_count && status == 0; i++) {
         fol_component *component = many->bulks[i].component;
         status = check_component(commands, component, seen);
@@ -174,7 +172,8 @@ static int check_many(fol_commands *commands, const many *many, fol_record *reco
     return status;
 }
 
-static int record_many(fol_commands *commands, const many *many)
+/* The first id of a spawn goes to `first` (may be NULL). */
+static int record_many(fol_commands *commands, const many *many, fol_entity *first)
 {
     uint8_t *payload;
     fol_record record = {.kind = (uint8_t)many->kind, .count = (uint32_t)many->count};
@@ -182,21 +181,19 @@ static int record_many(fol_commands *commands, const many *many)
     if (status < 0 || many->count == 0) {
         return status;
     }
-    layout measured = {NULL, 0, false};
-    (void)keep_many(&measured, many);
-    status =
-        fol_commands_room(commands, measured.is_too_large ? SIZE_MAX : measured.size, &payload);
-    if (status < 0) {
-        return status;
+    layout measured = {NULL, 0, many->count > UINT32_MAX};
+    if (!measured.is_too_large) {
+        (void)keep_many(&measured, many);
     }
-    if (many->kind == FOL_RECORD_SPAWN_MANY) {
-        status = fol_commands_reserve_spawns(commands, many->count);
-        if (status < 0) {
-            return status;
-        }
-        uint32_t first = fol_commands_spawned(commands);
-        record.entity = fol_provisional_make(commands, first);
-        fol_commands_set_spawned(commands, first + (uint32_t)many->count);
+    bool is_spawn = many->kind == FOL_RECORD_SPAWN_MANY;
+    status = fol_commands_room(commands, measured.is_too_large ? FOL_TOO_LARGE : measured.size,
+                               is_spawn ? record.count : 0, &payload);
+    if (status != 0) {
+        return status < 0 ? status : fol_commands_lose(commands, record.count);
+    }
+    if (is_spawn) {
+        record.entity = fol_commands_take_ids(commands, record.count);
+        *first = record.entity;
     }
     record.payload = payload;
     layout kept = {payload, 0, false};
@@ -208,14 +205,16 @@ static int record_many(fol_commands *commands, const many *many)
 int fol_commands_spawn_many(fol_commands *commands, size_t count, const fol_bulk *bulks,
                             size_t bulk_count, fol_entity *ids_out)
 {
-    uint32_t first = fol_commands_spawned(commands);
-    int status = record_many(commands, &(many){.kind = FOL_RECORD_SPAWN_MANY,
-                                               .count = count,
-                                               .bulks = bulks,
-                                               .bulk_count = bulk_count});
+    fol_entity first = FOL_NOBODY;
+    int status = record_many(commands,
+                             &(many){.kind = FOL_RECORD_SPAWN_MANY,
+                                     .count = count,
+                                     .bulks = bulks,
+                                     .bulk_count = bulk_count},
+                             &first);
     if (status == 0 && ids_out != NULL) {
         for (size_t i = 0; i < count; i++) {
-            ids_out[i] = fol_provisional_make(commands, first + (uint32_t)i);
+            ids_out[i] = first == FOL_NOBODY ? first : first + i;
         }
     }
     return status;
@@ -224,25 +223,29 @@ int fol_commands_spawn_many(fol_commands *commands, size_t count, const fol_bulk
 int fol_commands_add_many(fol_commands *commands, const fol_entity *ids, size_t count,
                           const fol_bulk *bulks, size_t bulk_count)
 {
-    return record_many(commands, &(many){.kind = FOL_RECORD_ADD_MANY,
-                                         .count = count,
-                                         .ids = ids,
-                                         .bulks = bulks,
-                                         .bulk_count = bulk_count});
+    return record_many(commands,
+                       &(many){.kind = FOL_RECORD_ADD_MANY,
+                               .count = count,
+                               .ids = ids,
+                               .bulks = bulks,
+                               .bulk_count = bulk_count},
+                       NULL);
 }
 
 int fol_commands_remove_many(fol_commands *commands, const fol_entity *ids, size_t count,
                              fol_component *const *components, size_t component_count)
 {
-    return record_many(commands, &(many){.kind = FOL_RECORD_REMOVE_MANY,
-                                         .count = count,
-                                         .ids = ids,
-                                         .components = components,
-                                         .component_count = component_count});
+    return record_many(commands,
+                       &(many){.kind = FOL_RECORD_REMOVE_MANY,
+                               .count = count,
+                               .ids = ids,
+                               .components = components,
+                               .component_count = component_count},
+                       NULL);
 }
 
 int fol_commands_despawn_many(fol_commands *commands, const fol_entity *ids, size_t count)
 {
     return record_many(commands,
-                       &(many){.kind = FOL_RECORD_DESPAWN_MANY, .count = count, .ids = ids});
+                       &(many){.kind = FOL_RECORD_DESPAWN_MANY, .count = count, .ids = ids}, NULL);
 }

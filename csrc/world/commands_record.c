@@ -8,11 +8,9 @@
 
 #include "world/commands.h"
 
-#define ALIGNMENT 16u
-
 static size_t align_up(size_t size)
 {
-    return (size + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
+    return fol_payload_align(size);
 }
 
 /* What a set of values takes, and their numbers in the buffer. */
@@ -37,7 +35,8 @@ static size_t value_bytes(const fol_value *value)
     return bytes;
 }
 
-/* FOL_E_VALUE for NULL, the wrong kind, or a component named twice; FOL_E_CAPACITY. */
+/* FOL_E_VALUE for NULL, the wrong kind, or a component named twice; -ENOMEM. What is too large to
+ * count gets a size that no buffer has room for. */
 static int measure_values(fol_commands *commands, const fol_value *values, size_t count,
                           bool is_resource, measure *out)
 {
@@ -67,8 +66,7 @@ static int measure_values(fol_commands *commands, const fol_value *values, size_
             fol_bits_set(seen, out->types[i]);
         }
         if (__builtin_add_overflow(out->bytes, value_bytes(&values[i]), &out->bytes)) {
-            commands->full_setting = "command_bytes";
-            return FOL_E_CAPACITY;
+            out->bytes = FOL_TOO_LARGE;
         }
         out->is_owned = out->is_owned || fol_component_is_owned(component);
         out->needs_host = out->needs_host || component->storage == FOL_STORAGE_OBJECT;
@@ -117,7 +115,7 @@ static uint8_t *copy_values(const fol_value *values, size_t count, const measure
     return end;
 }
 
-/* A record with values, all of it but a spawn's id. */
+/* A record with values. FOL_COMMANDS_LOST. */
 static int record_values(fol_commands *commands, fol_record_kind kind, fol_entity entity,
                          const fol_value *values, size_t count)
 {
@@ -127,18 +125,13 @@ static int record_values(fol_commands *commands, fol_record_kind kind, fol_entit
     if (status < 0) {
         return status;
     }
-    status = fol_commands_room(commands, measure.bytes, &payload);
-    if (status < 0) {
+    bool is_spawn = kind == FOL_RECORD_SPAWN;
+    status = fol_commands_room(commands, measure.bytes, is_spawn ? 1 : 0, &payload);
+    if (status != 0) {
         return status;
     }
-    if (kind == FOL_RECORD_SPAWN) {
-        status = fol_commands_reserve_spawns(commands, 1);
-        if (status < 0) {
-            return status;
-        }
-        uint32_t number = fol_commands_spawned(commands);
-        entity = fol_provisional_make(commands, number);
-        fol_commands_set_spawned(commands, number + 1);
+    if (is_spawn) {
+        entity = fol_commands_take_ids(commands, 1);
     }
     fol_record record = {
         .kind = (uint8_t)kind,
@@ -154,32 +147,39 @@ static int record_values(fol_commands *commands, fol_record_kind kind, fol_entit
     return 0;
 }
 
+/* What a caller hears of a command that a part lost: nothing. */
+static int settle(fol_commands *commands, int status)
+{
+    return FOL_LIKELY(status <= 0) ? status : fol_commands_lose(commands, 1);
+}
+
 int fol_commands_spawn(fol_commands *commands, const fol_value *values, size_t count,
                        fol_entity *out)
 {
-    uint32_t number = fol_commands_spawned(commands);
     int status = record_values(commands, FOL_RECORD_SPAWN, 0, values, count);
-    if (status == 0) {
-        *out = fol_provisional_make(commands, number);
+    if (FOL_LIKELY(status == 0)) {
+        *out = fol_entity_make(FOL_PROVISIONAL_GENERATION, commands->ids.next - 1);
+    } else if (status > 0) {
+        *out = FOL_NOBODY;
     }
-    return status;
+    return settle(commands, status);
 }
 
 int fol_commands_add(fol_commands *commands, fol_entity entity, const fol_value *values,
                      size_t count)
 {
-    return record_values(commands, FOL_RECORD_ADD, entity, values, count);
+    return settle(commands, record_values(commands, FOL_RECORD_ADD, entity, values, count));
 }
 
 int fol_commands_set(fol_commands *commands, fol_entity entity, const fol_value *values,
                      size_t count)
 {
-    return record_values(commands, FOL_RECORD_SET, entity, values, count);
+    return settle(commands, record_values(commands, FOL_RECORD_SET, entity, values, count));
 }
 
 int fol_commands_insert(fol_commands *commands, const fol_value *resource)
 {
-    return record_values(commands, FOL_RECORD_INSERT, 0, resource, 1);
+    return settle(commands, record_values(commands, FOL_RECORD_INSERT, 0, resource, 1));
 }
 
 int fol_commands_remove(fol_commands *commands, fol_entity entity, fol_component *const *components,
@@ -198,9 +198,9 @@ int fol_commands_remove(fol_commands *commands, fol_entity entity, fol_component
     if (status < 0) {
         return status;
     }
-    status = fol_commands_room(commands, measure.bytes, &payload);
-    if (status < 0) {
-        return status;
+    status = fol_commands_room(commands, measure.bytes, 0, &payload);
+    if (status != 0) {
+        return settle(commands, status);
     }
     fol_record record = {
         .kind = FOL_RECORD_REMOVE,
@@ -215,9 +215,9 @@ int fol_commands_remove(fol_commands *commands, fol_entity entity, fol_component
 int fol_commands_despawn(fol_commands *commands, fol_entity entity)
 {
     uint8_t *payload;
-    int status = fol_commands_room(commands, 0, &payload);
-    if (status < 0) {
-        return status;
+    int status = fol_commands_room(commands, 0, 0, &payload);
+    if (status != 0) {
+        return settle(commands, status);
     }
     fol_record record = {.kind = FOL_RECORD_DESPAWN, .entity = entity, .payload = payload};
     fol_commands_publish(commands, &record, payload);
@@ -231,14 +231,18 @@ int fol_commands_call(fol_commands *commands, int (*fn)(void *world, void *argum
     if (fn == NULL) {
         return FOL_E_VALUE;
     }
-    int status = fol_commands_room(commands, sizeof(fol_recorded_call), &payload);
-    if (status < 0) {
-        return status;
+    int status = fol_commands_room(commands, FOL_CALL_BYTES, 0, &payload);
+    if (status > 0 && drop != NULL) {
+        /* Refused: it will not run, and is done with. */
+        drop(argument);
+    }
+    if (status != 0) {
+        return settle(commands, status);
     }
     *(fol_recorded_call *)(void *)payload = (fol_recorded_call){fn, drop, argument};
     fol_record record = {
         .kind = FOL_RECORD_CALL, .is_owned = true, .needs_host = needs_host, .payload = payload};
-    fol_commands_publish(commands, &record, payload + sizeof(fol_recorded_call));
+    fol_commands_publish(commands, &record, payload + FOL_CALL_BYTES);
     return 0;
 }
 

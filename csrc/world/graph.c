@@ -30,7 +30,7 @@ static int reserve_table(fol_world *world)
 {
     /* The table of entities without components is always there and does not count. */
     if (world->table_count > world->config.max_tables) {
-        return fol_world_is_full(world, "max_tables");
+        return fol_world_is_full(world, "max_tables", world->config.max_tables);
     }
     if (world->table_count == world->table_capacity) {
         uint32_t capacity = world->table_capacity == 0 ? MIN_TABLES : world->table_capacity * 2;

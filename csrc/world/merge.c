@@ -68,27 +68,75 @@ static int grow_items(fol_merge *merge, uint32_t count)
     return 0;
 }
 
-/* The world's numbers of all components that waiting commands name. One that only a command rolled
- * back or refused has named needs no number, and must not hold up the others; nor must one that
- * comes when the world has all it may have. */
-static int register_components(fol_world *world, fol_commands *const *buffers, size_t count)
+/* Gives one component that a command names its number of the world. */
+static int register_component(fol_world *world, fol_commands *commands, uint32_t number)
 {
-    world->merge->has_unknown = false;
+    if (commands->world_types[number] != FOL_NO_INDEX) {
+        return 0;
+    }
+    int status = fol_world_register(world, fol_commands_component(commands, number),
+                                    &commands->world_types[number]);
+    world->merge->has_unknown = world->merge->has_unknown || status < 0;
+    return status == FOL_E_CAPACITY ? 0 : status;
+}
+
+static int register_values(fol_world *world, fol_commands *commands, const fol_record *record)
+{
+    const fol_recorded_value *values = record->payload;
+    int status = 0;
+    for (uint32_t i = 0; i < record->count && status == 0; i++) {
+        status = register_component(world, commands, values[i].type);
+    }
+    return status;
+}
+
+static int register_many(fol_world *world, fol_commands *commands, const fol_record *record)
+{
+    const fol_recorded_many *many = record->payload;
+    int status = 0;
+    for (uint32_t i = 0; i < many->component_count && status == 0; i++) {
+        const fol_component *component =
+            many->bulks != NULL ? many->bulks[i].component : many->components[i];
+        uint32_t number = fol_map_find(&commands->type_of, (uintptr_t)component);
+        FOL_ASSERT(number < commands->component_count);
+        status = register_component(world, commands, number);
+    }
+    return status;
+}
+
+static bool has_strangers(fol_commands *const *buffers, size_t count)
+{
     for (size_t b = 0; b < count; b++) {
-        fol_commands *commands = buffers[b];
-        for (uint32_t i = 0; i < commands->component_count; i++) {
-            if (commands->world_types[i] != FOL_NO_INDEX) {
-                continue;
+        for (uint32_t i = 0; i < buffers[b]->component_count; i++) {
+            if (buffers[b]->world_types[i] == FOL_NO_INDEX) {
+                return true;
             }
-            int status =
-                fol_world_register(world, commands->components[i], &commands->world_types[i]);
-            if (status == -ENOMEM && fol_commands_name_component(commands, i)) {
-                return status;
-            }
-            world->merge->has_unknown = world->merge->has_unknown || status < 0;
         }
     }
-    return 0;
+    return false;
+}
+
+/* The world's numbers of all components that the commands name, in the order of the commands: which
+ * of them get the last numbers is not up to who met them first. One that comes when the world has
+ * all it may have gets none. */
+static int register_components(fol_world *world, fol_commands *const *buffers, size_t count)
+{
+    const fol_merge *merge = world->merge;
+    int status = 0;
+    world->merge->has_unknown = false;
+    if (FOL_LIKELY(!has_strangers(buffers, count))) {
+        return 0;
+    }
+    for (uint32_t i = 0; i < merge->item_count && status == 0; i++) {
+        const fol_record *record = merge->items[i].record;
+        fol_commands *commands = fol_merge_commands(merge, &merge->items[i]);
+        if (record->kind >= FOL_RECORD_SPAWN_MANY) {
+            status = register_many(world, commands, record);
+        } else if (record->kind != FOL_RECORD_CALL) {
+            status = register_values(world, commands, record);
+        }
+    }
+    return status;
 }
 
 /* How many stretches and records there are at most. */
@@ -111,7 +159,7 @@ static void collect_stretches(fol_merge *merge, fol_commands *const *buffers, si
         for (uint32_t s = 0; s < commands->stretch_count; s++) {
             const fol_stretch *stretch = &commands->stretches[s];
             uint32_t end = fol_stretch_end(commands, s);
-            if (end != stretch->first) {
+            if (end != stretch->first || stretch->lost != 0) {
                 merge->stretches[merge->stretch_count++] = (fol_merge_stretch){
                     .commands = commands,
                     .round = stretch->round,
@@ -119,6 +167,7 @@ static void collect_stretches(fol_merge *merge, fol_commands *const *buffers, si
                     .chunk = stretch->chunk,
                     .first = stretch->first,
                     .end = end,
+                    .number = s,
                 };
             }
         }
@@ -174,8 +223,12 @@ static void list_items(fol_merge *merge)
     merge->item_count = 0;
     for (uint32_t s = 0; s < merge->stretch_count; s++) {
         const fol_merge_stretch *stretch = &merge->stretches[s];
-        for (uint32_t i = stretch->first; i < stretch->end; i++) {
-            fol_record *record = &stretch->commands->records[i];
+        fol_record *record = NULL;
+        uint32_t page_end = stretch->first;
+        for (uint32_t i = stretch->first; i < stretch->end; i++, record++) {
+            if (i == page_end) {
+                record = fol_commands_records_from(stretch->commands, i, &page_end);
+            }
             if (record->kind != FOL_RECORD_DONE) {
                 FOL_ASSERT_HOT(merge->item_count < merge->item_capacity);
                 merge->items[merge->item_count++] = (fol_merge_item){record, s, FOL_NO_INDEX};
@@ -218,8 +271,8 @@ static int run_items(fol_world *world, fol_merge_report *report)
     return 0;
 }
 
-/* Everything that can be refused before the first command. */
-static int prepare(fol_world *world, fol_commands *const *buffers, size_t count)
+/* Lists for everything that waits, and the order of the stretches. */
+static int order_stretches(fol_world *world, fol_commands *const *buffers, size_t count)
 {
     uint32_t stretches;
     uint32_t items;
@@ -227,25 +280,51 @@ static int prepare(fol_world *world, fol_commands *const *buffers, size_t count)
     if (merge == NULL) {
         return -ENOMEM;
     }
+    for (size_t b = 0; b < count; b++) {
+        fol_commands_close(buffers[b]);
+    }
     count_stretches(buffers, count, &stretches, &items);
     int status = grow_stretches(merge, stretches);
     if (status == 0) {
         status = grow_items(merge, items);
     }
-    if (status == 0) {
-        status = register_components(world, buffers, count);
-    }
     if (status < 0) {
         return status;
     }
-    for (size_t b = 0; b < count; b++) {
-        world->peers[buffers[b]->worker] = buffers[b];
-    }
     collect_stretches(merge, buffers, count);
     sort_stretches(merge);
-    list_items(merge);
     merge->refused_stretch = FOL_NO_INDEX;
     return 0;
+}
+
+static int merge_all(fol_world *world, fol_commands *const *buffers, size_t count,
+                     fol_merge_report *report)
+{
+    int status = order_stretches(world, buffers, count);
+    if (status == 0) {
+        fol_merge_limit_runs(world, report);
+        list_items(world->merge);
+        status = register_components(world, buffers, count);
+    }
+    return status == 0 ? run_items(world, report) : status;
+}
+
+/* Each buffer gets room for what all of them held, so that it does not matter who records it next
+ * time. Without memory a buffer grows when it must. */
+static void empty_buffers(fol_commands *const *buffers, size_t count)
+{
+    fol_commands_size all = {0};
+    for (size_t b = 0; b < count; b++) {
+        fol_commands_size size = fol_commands_measure(buffers[b]);
+        all.records += size.records;
+        all.bytes += size.bytes;
+        all.stretches += size.stretches;
+        all.spawns += size.spawns;
+    }
+    for (size_t b = 0; b < count; b++) {
+        fol_commands_reset(buffers[b]);
+        (void)fol_commands_grow(buffers[b], &all);
+    }
 }
 
 static bool has_work(fol_commands *const *buffers, size_t count)
@@ -268,29 +347,24 @@ int fol_world_merge(fol_world *world, fol_commands *const *buffers, size_t count
     if (!has_work(buffers, count)) {
         return 0;
     }
-    int status = prepare(world, buffers, count);
+    uint64_t moves = world->moves;
+    uint64_t bytes_moved = world->bytes_moved;
+    report = report == NULL ? &unused : report;
+    world->is_merging = true;
+    world->run_parallel = report->run_parallel;
+    world->parallel_state = report->parallel_state;
+    int status = merge_all(world, buffers, count, report);
+    world->run_parallel = NULL;
+    world->is_merging = false;
+    report->moves += world->moves - moves;
+    report->bytes_moved += world->bytes_moved - bytes_moved;
     if (status == 0) {
-        uint64_t moves = world->moves;
-        uint64_t bytes_moved = world->bytes_moved;
-        report = report == NULL ? &unused : report;
-        world->is_merging = true;
-        world->run_parallel = report->run_parallel;
-        world->parallel_state = report->parallel_state;
-        status = run_items(world, report);
-        world->run_parallel = NULL;
-        world->is_merging = false;
-        report->moves += world->moves - moves;
-        report->bytes_moved += world->bytes_moved - bytes_moved;
-    }
-    if (status < 0) {
+        empty_buffers(buffers, count);
+    } else {
         world->merge_round++;
     }
     for (size_t b = 0; b < count; b++) {
-        if (status == 0) {
-            fol_commands_reset(buffers[b]);
-        } else {
-            buffers[b]->round = world->merge_round;
-        }
+        buffers[b]->round = world->merge_round;
     }
     FOL_CHECK_INVARIANTS(fol_world_invariants(world));
     return status;

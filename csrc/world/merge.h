@@ -22,6 +22,7 @@ typedef struct fol_merge_stretch {
     uint32_t chunk;
     uint32_t first; /* record */
     uint32_t end;
+    uint32_t number; /* of the buffer's stretches */
 } fol_merge_stretch;
 
 typedef struct fol_merge_item {
@@ -54,9 +55,11 @@ struct fol_merge {
     uint64_t *masks; /* of the entries, `words` each: the components they have so far */
     size_t mask_capacity;
     size_t words;
-    size_t spawn_count;       /* of the group, refused ones too */
+    size_t spawn_count;       /* of the group, without those refused for want of a place */
+    uint64_t places;          /* for entities that the group's commands so far leave */
     bool has_unknown;         /* a buffer has components that the world has no number for */
     uint32_t refused_stretch; /* the last one a refusal was reported of, or FOL_NO_INDEX */
+    uint32_t refused_for;     /* bits of fol_record_fate that were reported of its run */
     fol_touched touched;
 
     uint32_t leaving;   /* entries of the group that leave a table */
@@ -111,9 +114,28 @@ bool fol_merge_names_unknown(const fol_commands *commands, const fol_record *rec
  */
 void fol_merge_refuse(fol_world *world, fol_merge_entry *entry);
 
-/* Reports a record that was refused as a failure of its system. */
-void fol_merge_report_refused(fol_world *world, const fol_merge_item *item,
+/* Reports a record that was refused for this as a failure of its system, once for each of the
+ * reasons. */
+void fol_merge_report_refused(fol_world *world, const fol_merge_item *item, fol_record_fate fate,
                               fol_merge_report *report);
+
+/* What the world's last FOL_E_CAPACITY comes to. */
+fol_record_fate fol_merge_fate_of_full(const fol_world *world);
+
+/* Whether stretches are of one run: of one system, since one merge. Those of a run stand together.
+ */
+static inline bool fol_merge_is_one_run(const fol_merge_stretch *a, const fol_merge_stretch *b)
+{
+    return a->round == b->round && a->system_order == b->system_order;
+}
+
+static inline fol_stretch *fol_merge_stretch_of(const fol_merge_stretch *stretch)
+{
+    return &stretch->commands->stretches[stretch->number];
+}
+
+/* Refuses what goes beyond the limits of runs that were recorded in parts. */
+void fol_merge_limit_runs(fol_world *world, fol_merge_report *report);
 
 /* Plans items [begin, end) and acquires all they need. -ENOMEM: nothing remains. */
 int fol_merge_plan(fol_world *world, uint32_t begin, uint32_t end);

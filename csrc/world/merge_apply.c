@@ -132,7 +132,7 @@ static void apply_entry(fol_world *world, const fol_merge_entry *entry)
     fol_merge_write_entry(world, entry, row);
 }
 
-/* Real ids, in the order of the spawns; the places reserved at recording become lives. */
+/* Real ids, in the order of the spawns. */
 static void take_ids(fol_world *world, uint32_t begin, uint32_t end)
 {
     const fol_merge *merge = world->merge;
@@ -141,21 +141,15 @@ static void take_ids(fol_world *world, uint32_t begin, uint32_t end)
     }
     for (uint32_t i = begin; i < end; i++) {
         const fol_record *record = merge->items[i].record;
-        fol_commands *commands = fol_merge_commands(merge, &merge->items[i]);
-        if (record->kind == FOL_RECORD_SPAWN && record->fate == FOL_FATE_REFUSED) {
-            FOL_ASSERT(commands->reserved != 0);
-            commands->reserved--;
-        } else if (record->kind == FOL_RECORD_SPAWN) {
-            fol_entity *resolved = fol_commands_find_resolved(commands, record->entity);
+        /* A spawn is planned or refused. */
+        if (record->kind == FOL_RECORD_SPAWN && record->fate < FOL_FATE_NO_TABLE) {
+            fol_entity *resolved = fol_ids_find(&world->ids, record->entity);
             FOL_ASSERT(fol_entity_index(*resolved) - 1 < merge->entry_count);
-            FOL_ASSERT(commands->reserved != 0);
             fol_merge_entry *entry = &merge->entries[fol_entity_index(*resolved) - 1];
             entry->entity = fol_slots_take(&world->slots);
             *resolved = entry->entity;
-            commands->reserved--;
         }
     }
-    atomic_fetch_sub_explicit(&world->pending_spawns, merge->spawn_count, memory_order_relaxed);
 }
 
 static fol_command_kind kind_of(const fol_record *record)
@@ -207,8 +201,8 @@ void fol_merge_apply(fol_world *world, uint32_t begin, uint32_t end, fol_merge_r
             report->applied[kind_of(record)]++;
         } else {
             report->dropped++;
-            if (FOL_UNLIKELY(record->fate == FOL_FATE_REFUSED)) {
-                fol_merge_report_refused(world, &merge->items[i], report);
+            if (FOL_UNLIKELY(record->fate >= FOL_FATE_NO_TABLE)) {
+                fol_merge_report_refused(world, &merge->items[i], record->fate, report);
             }
         }
         fol_record_finish(commands, record);

@@ -62,23 +62,14 @@ static uint32_t filter(const fol_world *world, const fol_commands *commands, fol
     return dropped;
 }
 
-static int spawn_many(fol_world *world, fol_commands *commands, const fol_record *record,
-                      fol_merge_report *report)
+static int spawn_many(fol_world *world, const fol_record *record, fol_merge_report *report)
 {
     const fol_recorded_many *many = record->payload;
-    fol_entity *resolved = fol_commands_find_resolved(commands, record->entity);
-    /* The places reserved at recording are the ones the spawn takes. */
-    atomic_fetch_sub_explicit(&world->pending_spawns, record->count, memory_order_relaxed);
+    fol_entity *resolved = fol_ids_find(&world->ids, record->entity);
     int status =
         fol_world_spawn_many(world, record->count, many->bulks, many->component_count, resolved);
-    if (status < 0) {
-        atomic_fetch_add_explicit(&world->pending_spawns, record->count, memory_order_relaxed);
-        return status;
-    }
-    FOL_ASSERT(commands->reserved >= record->count);
-    commands->reserved -= record->count;
-    report->applied[FOL_COMMAND_SPAWN] += record->count;
-    return 0;
+    report->applied[FOL_COMMAND_SPAWN] += status == 0 ? record->count : 0;
+    return status;
 }
 
 static int change_many(fol_world *world, const fol_commands *commands, fol_record *record,
@@ -148,16 +139,13 @@ int fol_merge_run(fol_world *world, const fol_merge_item *item, fol_merge_report
     if (record->kind == FOL_RECORD_CALL) {
         run_call(world, item, report);
     } else if (record->kind == FOL_RECORD_SPAWN_MANY) {
-        status = spawn_many(world, commands, record, report);
+        status = spawn_many(world, record, report);
     } else {
         status = change_many(world, commands, record, report);
     }
     if (status == FOL_E_CAPACITY) {
         report->dropped += record->count;
-        if (record->kind == FOL_RECORD_SPAWN_MANY) {
-            fol_commands_give_back_spawns(commands, record->count);
-        }
-        fol_merge_report_refused(world, item, report);
+        fol_merge_report_refused(world, item, fol_merge_fate_of_full(world), report);
         status = 0;
     }
     if (status == 0) {

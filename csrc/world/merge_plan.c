@@ -43,13 +43,13 @@ static uint32_t add_entry(fol_merge *merge, fol_entity entity, fol_table *from, 
 
 /* The entry of a record's entity, made when it is the group's first; FOL_NO_INDEX when the entity
  * is gone, or not spawned yet. */
-static uint32_t find_entry(fol_world *world, const fol_commands *commands, fol_entity entity)
+static uint32_t find_entry(fol_world *world, fol_entity entity)
 {
     fol_merge *merge = world->merge;
     uint32_t index;
     bool is_planned = false;
     if (fol_entity_is_provisional(entity)) {
-        const fol_entity *resolved = fol_commands_find_resolved(commands, entity);
+        const fol_entity *resolved = fol_ids_find(&world->ids, entity);
         entity = resolved == NULL ? 0 : *resolved;
         is_planned = entity != 0 && fol_entity_generation(entity) == 0;
     }
@@ -90,20 +90,25 @@ static void plan_item(fol_world *world, uint32_t index)
     fol_commands *commands = fol_merge_commands(merge, item);
     fol_record *record = item->record;
     uint32_t entry;
-    merge->spawn_count += record->kind == FOL_RECORD_SPAWN ? 1 : 0;
     if (FOL_UNLIKELY(merge->has_unknown) && fol_merge_names_unknown(commands, record)) {
         bool needs_number = record->kind != FOL_RECORD_SET && record->kind != FOL_RECORD_REMOVE;
-        record->fate = needs_number ? FOL_FATE_REFUSED : FOL_FATE_DROPPED;
+        record->fate = needs_number ? FOL_FATE_NO_TYPE : FOL_FATE_DROPPED;
         return;
     }
     if (record->kind == FOL_RECORD_INSERT) {
         return;
     }
     if (record->kind == FOL_RECORD_SPAWN) {
+        if (merge->places == 0) {
+            record->fate = FOL_FATE_NO_ENTITY;
+            return;
+        }
+        merge->places--;
+        merge->spawn_count++;
         entry = add_entry(merge, 0, NULL, 0);
-        *fol_commands_find_resolved(commands, record->entity) = (fol_entity)entry + 1;
+        *fol_ids_find(&world->ids, record->entity) = (fol_entity)entry + 1;
     } else {
-        entry = find_entry(world, commands, record->entity);
+        entry = find_entry(world, record->entity);
     }
     if (entry == FOL_NO_INDEX) {
         record->fate = FOL_FATE_DROPPED;
@@ -112,6 +117,7 @@ static void plan_item(fol_world *world, uint32_t index)
     chain(merge, entry, index);
     if (record->kind == FOL_RECORD_DESPAWN) {
         merge->entries[entry].is_gone = true;
+        merge->places++;
     } else if (!fol_merge_follow(commands, record, mask_of(merge, entry))) {
         record->fate = FOL_FATE_DROPPED;
     }
@@ -176,7 +182,7 @@ static int prepare_bytes(const fol_commands *commands, fol_record *record)
 {
     const fol_recorded_value *values = record->payload;
     for (uint32_t i = 0; i < record->count; i++) {
-        const fol_component *component = commands->components[values[i].type];
+        const fol_component *component = fol_commands_component(commands, values[i].type);
         if (component->storage != FOL_STORAGE_BYTES || values[i].value == NULL) {
             continue;
         }
@@ -228,8 +234,7 @@ static void forget_plan(fol_world *world, uint32_t begin, uint32_t end)
         fol_record *record = merge->items[i].record;
         record->fate = FOL_FATE_APPLIED;
         if (record->kind == FOL_RECORD_SPAWN) {
-            const fol_commands *commands = fol_merge_commands(merge, &merge->items[i]);
-            *fol_commands_find_resolved(commands, record->entity) = 0;
+            *fol_ids_find(&world->ids, record->entity) = 0;
         }
     }
     fol_touched_clear(&merge->touched);
@@ -242,6 +247,7 @@ int fol_merge_plan(fol_world *world, uint32_t begin, uint32_t end)
     FOL_ASSERT(merge->touched.first == NULL);
     merge->entry_count = 0;
     merge->spawn_count = 0;
+    merge->places = world->config.max_entities - world->slots.live;
     merge->leaving = 0;
     int status = grow_masks(world, end - begin);
     if (status < 0) {

@@ -1,11 +1,15 @@
-/* Commands the world has no room for, ever: they are dropped as a failure of their system.
+/* Commands the world has no room for: they are dropped as a failure of their system.
  *
- * The sets a world may have are bounded (max_tables), and the types it may number (max_components).
- * A command that leads beyond fails alone, and what stands behind it goes on. Of an entity whose
+ * The sets a world may have are bounded (max_tables), the types it may number (max_components), and
+ * the entities that live at once (max_entities). A command that leads beyond fails alone, and what
+ * stands behind it goes on. A spawn takes its place when its turn comes, and a despawn before it in
+ * the order has made one; the id of a spawn that finds none means nobody. Of an entity whose
  * set can get no table, the longest part of its commands stays that ends in a set with one; of
  * those behind, the commands that would change the set are refused. So what is refused depends on
  * the order of the commands alone, not on who recorded them where.
  */
+
+#include <string.h>
 
 #include "world/merge.h"
 
@@ -75,22 +79,22 @@ static fol_record_fate judge(const fol_merge *merge, const fol_merge_item *item,
         return FOL_FATE_DROPPED;
     }
     if (is_behind && !fol_bits_equal(changed, mask, merge->words)) {
-        return FOL_FATE_REFUSED;
+        return FOL_FATE_NO_TABLE;
     }
     fol_bits_copy(mask, changed, merge->words);
     return FOL_FATE_APPLIED;
 }
 
 /* The spawn is refused, and what names the entity is dropped as if it were gone. */
-static void refuse_spawn(fol_merge *merge, fol_merge_entry *entry)
+static void refuse_spawn(const fol_world *world, fol_merge_entry *entry)
 {
+    fol_merge *merge = world->merge;
     for (uint32_t i = entry->first; i != FOL_NO_INDEX; i = merge->items[i].next) {
         fol_record *record = merge->items[i].record;
         bool is_spawn = record->kind == FOL_RECORD_SPAWN;
-        record->fate = is_spawn ? FOL_FATE_REFUSED : FOL_FATE_DROPPED;
+        record->fate = is_spawn ? FOL_FATE_NO_TABLE : FOL_FATE_DROPPED;
         if (is_spawn) {
-            const fol_commands *commands = fol_merge_commands(merge, &merge->items[i]);
-            *fol_commands_find_resolved(commands, record->entity) = 0;
+            *fol_ids_find(&world->ids, record->entity) = 0;
         }
     }
     entry->is_refused = true;
@@ -102,7 +106,7 @@ void fol_merge_refuse(fol_world *world, fol_merge_entry *entry)
     uint64_t mask[FOL_MASK_WORDS];
     uint32_t last = find_last_kept(world, entry);
     if (entry->to == NULL) {
-        refuse_spawn(merge, entry);
+        refuse_spawn(world, entry);
         return;
     }
     start_mask(merge, entry, mask);
@@ -114,23 +118,43 @@ void fol_merge_refuse(fol_world *world, fol_merge_entry *entry)
     FOL_ASSERT(fol_bits_equal(mask, entry->to->mask, merge->words));
 }
 
-void fol_merge_report_refused(fol_world *world, const fol_merge_item *item,
+/* Remembers what was full. A many-command and a table's own refusal did so themselves. */
+static void name_setting(fol_world *world, fol_record_fate fate)
+{
+    const fol_world_config *config = &world->config;
+    if (fate == FOL_FATE_NO_TABLE) {
+        (void)fol_world_is_full(world, "max_tables", config->max_tables);
+    } else if (fate == FOL_FATE_NO_TYPE) {
+        (void)fol_world_is_full(world, "max_components", config->max_components);
+    } else {
+        FOL_ASSERT(fate == FOL_FATE_NO_ENTITY);
+        (void)fol_world_is_full(world, "max_entities", config->max_entities);
+    }
+}
+
+fol_record_fate fol_merge_fate_of_full(const fol_world *world)
+{
+    return strcmp(world->full_setting, "max_tables") == 0       ? FOL_FATE_NO_TABLE
+           : strcmp(world->full_setting, "max_components") == 0 ? FOL_FATE_NO_TYPE
+                                                                : FOL_FATE_NO_ENTITY;
+}
+
+void fol_merge_report_refused(fol_world *world, const fol_merge_item *item, fol_record_fate fate,
                               fol_merge_report *report)
 {
     fol_merge *merge = world->merge;
     const fol_merge_stretch *stretch = &merge->stretches[item->stretch];
-    if (merge->refused_stretch != FOL_NO_INDEX) {
-        /* The stretches of one system stand together. */
-        const fol_merge_stretch *told = &merge->stretches[merge->refused_stretch];
-        if (told->round == stretch->round && told->system_order == stretch->system_order) {
-            return;
-        }
+    FOL_ASSERT(fate >= FOL_FATE_NO_TABLE);
+    if (merge->refused_stretch == FOL_NO_INDEX ||
+        !fol_merge_is_one_run(&merge->stretches[merge->refused_stretch], stretch)) {
+        merge->refused_for = 0;
     }
     merge->refused_stretch = item->stretch;
-    if (item->record->kind < FOL_RECORD_CALL) {
-        bool is_unknown = fol_merge_names_unknown(stretch->commands, item->record);
-        (void)fol_world_is_full(world, is_unknown ? "max_components" : "max_tables");
+    if ((merge->refused_for & (1u << fate)) != 0) {
+        return;
     }
+    merge->refused_for |= 1u << fate;
+    name_setting(world, fate);
     if (report->on_error != NULL) {
         report->on_error(report->on_error_argument, stretch->system_order, FOL_E_CAPACITY);
     }

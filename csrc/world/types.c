@@ -63,7 +63,7 @@ static void insert_by_name(fol_world *world, uint32_t type)
 static int register_new(fol_world *world, fol_component *component, uint32_t *out)
 {
     if (world->type_count == world->config.max_components) {
-        return fol_world_is_full(world, "max_components");
+        return fol_world_is_full(world, "max_components", world->config.max_components);
     }
     int status = grow_types(world);
     if (status == 0 && component->storage == FOL_STORAGE_BYTES) {

@@ -80,6 +80,7 @@ void fol_world_destroy(fol_world *world)
         fol_component_release(type->component);
     }
     fol_merge_destroy(world->merge);
+    fol_id_directory_deinit(&world->ids);
     fol_slots_deinit(&world->slots);
     fol_map_deinit(&world->edges);
     fol_map_deinit(&world->table_of);
@@ -107,6 +108,11 @@ void fol_world_unlock(fol_world *world)
 const char *fol_world_full_setting(const fol_world *world)
 {
     return world->full_setting;
+}
+
+uint64_t fol_world_full_limit(const fol_world *world)
+{
+    return world->full_limit;
 }
 
 void fol_world_set_tick(fol_world *world, uint64_t tick)
@@ -141,11 +147,9 @@ int fol_world_grow_table(fol_world *world, fol_table *table, size_t extra)
 
 int fol_world_reserve_entities(fol_world *world, size_t count)
 {
-    uint64_t pending = atomic_load_explicit(&world->pending_spawns, memory_order_relaxed);
     FOL_ASSERT_HOT(world->slots.live <= world->config.max_entities);
-    uint64_t room = world->config.max_entities - world->slots.live;
-    if (room < pending || room - pending < count) {
-        return fol_world_is_full(world, "max_entities");
+    if (world->config.max_entities - world->slots.live < count) {
+        return fol_world_is_full(world, "max_entities", world->config.max_entities);
     }
     return fol_slots_reserve(&world->slots, count);
 }

@@ -4,8 +4,8 @@
  * components are bit rows over these numbers. `structure_version` grows whenever a table is made, a
  * block changes or a resource comes or goes: queries compare one number to know that nothing did.
  *
- * One thread at a time changes a world. `pending_spawns` is the exception: every recording thread
- * adds to it.
+ * One thread at a time changes a world. The directory of provisional ids is the exception: every
+ * recording thread takes sheets of it; see provisional.h.
  */
 #ifndef FOL_WORLD_WORLD_H
 #define FOL_WORLD_WORLD_H
@@ -16,6 +16,7 @@
 #include "foliot/status.h"
 #include "foliot/world.h"
 #include "structures/map.h"
+#include "world/provisional.h"
 #include "world/slots.h"
 #include "world/table.h"
 #include "world/ticks.h"
@@ -65,6 +66,7 @@ struct fol_world {
     uint32_t merge_round; /* merges that failed */
     fol_world_config config;
     const char *full_setting;
+    uint64_t full_limit;
     uint64_t tick;
     uint64_t structure_version;
 
@@ -88,20 +90,16 @@ struct fol_world {
 
     fol_slots slots;
 
-    /* Recorded and not merged. Recording threads write it while all read what stands round it, so
-     * it has a cache line of its own. */
-    _Alignas(FOL_CACHE_LINE) _Atomic uint64_t pending_spawns;
-
-    _Alignas(FOL_CACHE_LINE) uint64_t moves; /* rows moved between tables or created, ever */
+    uint64_t moves; /* rows moved between tables or created, ever */
     uint64_t bytes_moved;
 
     fol_merge_limits limits;
     fol_parallel_run run_parallel; /* of the running merge; NULL between merges */
     void *parallel_state;
     fol_merge *merge;
-    fol_query *queries;                        /* all of the world's */
-    fol_commands *commands;                    /* all of the world's */
-    fol_commands *peers[FOL_COMMANDS_WORKERS]; /* by worker, as of the last merge */
+    fol_query *queries;     /* all of the world's */
+    fol_commands *commands; /* all of the world's */
+    fol_id_directory ids;   /* of all provisional ids */
 };
 
 /* A set of components: bits, and the sum of the types' hashes. */
@@ -139,10 +137,11 @@ static inline fol_table *fol_world_table(const fol_world *world, const fol_slot 
     return world->tables[slot->table];
 }
 
-/* Remembers the setting and returns FOL_E_CAPACITY. */
-static inline int fol_world_is_full(fol_world *world, const char *setting)
+/* Remembers the setting and its value, and returns FOL_E_CAPACITY. */
+static inline int fol_world_is_full(fol_world *world, const char *setting, uint64_t limit)
 {
     world->full_setting = setting;
+    world->full_limit = limit;
     return FOL_E_CAPACITY;
 }
 
@@ -182,8 +181,8 @@ static inline int fol_world_reserve_rows(fol_world *world, fol_table *table, siz
     return fol_world_grow_table(world, table, extra);
 }
 
-/* Whether `count` more entities may live beside the living and the recorded ones; FOL_E_CAPACITY,
- * -ENOMEM. Then `count` slots can be taken. */
+/* Whether `count` more entities may live beside the living ones; FOL_E_CAPACITY, -ENOMEM. Then
+ * `count` slots can be taken. */
 int fol_world_reserve_entities(fol_world *world, size_t count);
 
 /* Follows rows [row, row + count) of a table: their entities' slots point there. */

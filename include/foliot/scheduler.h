@@ -180,7 +180,10 @@ typedef struct fol_scheduler_config {
     double max_dt; /* seconds */
     fol_error_policy errors;
     uint32_t quarantine_after;
-    uint32_t max_commands; /* of one worker between two merges */
+    /* What one run of a system may record, as fol_commands_config. Hosted systems are told at once.
+     * Of native ones, and of hosted ones that need the host for their condition alone, the merge
+     * refuses what is beyond, since several workers may record parts of a run. */
+    uint32_t max_commands;
     size_t command_bytes;
     /* A native system over rows is cut into pieces that take about so long. */
     double target_task_seconds;
@@ -264,8 +267,10 @@ typedef struct fol_frame_error {
     int status;      /* FOL_E_KERNEL: code says what the kernel returned. Of an operation that
                       * failed: its value; of a system the first one that a cut delivers */
     int code;
-    bool is_merge;     /* it happened in a merge: a custom command of the system failed */
-    uint32_t sequence; /* among the frame's errors, as they happened */
+    bool is_merge; /* it happened in a merge: a command of the system failed or was refused */
+    const char *full_setting; /* of a FOL_E_CAPACITY of a merge: what was full, such as */
+    uint64_t full_limit;      /* "max_tables", and what that setting is; else NULL and 0 */
+    uint32_t sequence;        /* among the frame's errors, as they happened */
 } fol_frame_error;
 
 /* What one frame did. Pointers are good until the next tick, replan or destroy. */

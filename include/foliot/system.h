@@ -48,8 +48,10 @@ typedef struct fol_value {
     const void *value;
 } fol_value;
 
-/* Recording commands. Each returns 0 or a negative status; a refused command changes nothing, and
- * FOL_E_CAPACITY (-4096) means that the buffer is full. Commands take effect at the next merge. */
+/* Recording commands. Each returns 0 or a negative status, and then records nothing: FOL_E_VALUE,
+ * or -ENOMEM. Commands take effect at the next merge, up to the scheduler's max_commands and
+ * command_bytes for one run of the system; the merge refuses what is beyond, in the order of rows,
+ * whatever workers the rows are with. The entity of a spawn that is refused means nobody. */
 typedef struct fol_command_api {
     /* *out is a provisional entity, good in commands of the same frame only. */
     int (*spawn)(fol_commands *commands, const fol_value *values, size_t count, fol_entity *out);

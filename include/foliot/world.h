@@ -123,6 +123,8 @@ void fol_world_unlock(fol_world *world);
 /* The name of the setting that the last FOL_E_CAPACITY of this world was about, such as
  * "max_entities". */
 const char *fol_world_full_setting(const fol_world *world);
+/* What that setting is. */
+uint64_t fol_world_full_limit(const fol_world *world);
 
 /* The tick given to changes from now on: 1 in a new world, so that an observer whose last one is 0
  * finds everything new. Lower than the current one is ignored. */
@@ -323,9 +325,9 @@ void fol_world_clear_objects(fol_world *world);
 /* Command buffers. */
 
 typedef struct fol_commands_config {
-    uint32_t max_commands; /* records of one buffer between two merges */
-    size_t max_bytes;      /* payload of one buffer; reserved as address space, touched when used */
-    uint8_t worker;        /* 0 .. 254: part of provisional ids */
+    uint32_t max_commands; /* that one run of a system records; a many-command is one */
+    size_t max_bytes;      /* of payload that these carry, in whole 16-byte units */
+    uint8_t worker;        /* 0 .. 254: among equal stamps, lower workers come first */
 } fol_commands_config;
 
 /* The real id a provisional one stands for, once it was merged; the id itself otherwise. */
@@ -336,13 +338,23 @@ static inline bool fol_entity_is_provisional(fol_entity entity)
     return (entity >> 32) == 0xffffffffu;
 }
 
-/* Allocates everything the buffer will ever use. */
+/* A buffer grows with what is recorded between two merges and stays as large: behind a merge each
+ * buffer has room for all that the merged ones held, so to record no more than that again allocates
+ * nothing, whichever buffer gets it. */
 int fol_commands_create(fol_world *world, const fol_commands_config *config, fol_commands **out);
 /* Drops what was recorded and not merged. */
 void fol_commands_destroy(fol_commands *commands);
 
-/* Stamps what is recorded next: the system's place in the plan and the chunk of the system. */
+/* Stamps what is recorded next, a run of a system: the system's place in the plan and the chunk of
+ * the system. Of a run the limits hold: max_commands, max_bytes, and as many spawns as the world's
+ * max_entities. Beyond them recording returns FOL_E_CAPACITY, and the command fails alone. */
 void fol_commands_begin(fol_commands *commands, uint32_t system_order, uint32_t chunk);
+/* The same for one part of a run that other buffers may hold parts of: those recorded with the same
+ * system order since the last merge. The limits are the run's, and recording says nothing of them:
+ * the merge refuses the first command, in its order, that does not fit, and all of the run behind
+ * it. So it does not matter how many parts there are. A spawn that is sure to be refused gives an
+ * id that means nobody, and the `drop` of such a call is called at once. */
+void fol_commands_begin_part(fol_commands *commands, uint32_t system_order, uint32_t chunk);
 /* Forgets what was recorded since the last begin: a failed system's commands go whole. */
 void fol_commands_rollback(fol_commands *commands);
 /* Forgets what was recorded with this system order since the last merge, in whatever chunks: a
@@ -350,17 +362,22 @@ void fol_commands_rollback(fol_commands *commands);
  * failed stays. For the thread that holds the world, before the merge; drops objects, so it needs
  * the host as fol_commands_rollback does. */
 void fol_commands_discard(fol_commands *commands, uint32_t system_order);
-/* Commands waiting for a merge. */
+/* Commands waiting for a merge, those that it will refuse as well. */
 uint32_t fol_commands_count(const fol_commands *commands);
+/* Those of them that were recorded since the last begin. */
+uint32_t fol_commands_recorded(const fol_commands *commands);
 /* True when merging may need the host: a waiting command holds objects or a host call, or any
  * command waits and the world has object components, whose values commands may drop. */
 bool fol_commands_need_host(const fol_commands *commands);
 /* The setting the last FOL_E_CAPACITY of this buffer was about: "max_commands", "command_bytes" or
- * "max_entities" (spawns reserve their place in the world when they are recorded). */
+ * "max_entities" (the run spawned more than a world of this size ever holds). */
 const char *fol_commands_full_setting(const fol_commands *commands);
+/* What that setting is. */
+uint64_t fol_commands_full_limit(const fol_commands *commands);
 
 /* Recording. Data is copied, objects retained. Ids may be provisional. FOL_E_CAPACITY; FOL_E_VALUE
- * as for the world's functions; FOL_E_BUSY while the world merges. */
+ * as for the world's functions; FOL_E_BUSY while the world merges; -ENOMEM when the buffer cannot
+ * grow. Whatever the failure, nothing of the command is recorded. */
 int fol_commands_spawn(fol_commands *commands, const fol_value *values, size_t count,
                        fol_entity *out);
 int fol_commands_spawn_many(fol_commands *commands, size_t count, const fol_bulk *bulks,
@@ -404,11 +421,12 @@ const char *fol_command_kind_name(fol_command_kind kind);
 
 typedef struct fol_merge_report {
     uint64_t applied[FOL_COMMAND_KINDS]; /* many-commands count one for each entity */
-    uint64_t dropped; /* on entities that were gone or lacked the component, or refused */
+    uint64_t dropped; /* on entities that were gone or lacked the component, or refused: a
+                       * many-command counts one for each entity here too */
     uint64_t moves;   /* rows moved between tables or created */
     uint64_t bytes_moved;
     /* Called for each custom command that failed, and with FOL_E_CAPACITY once for each system of
-     * which the merge refuses commands; may be NULL. */
+     * which the merge refuses commands and for each setting it refuses them for; may be NULL. */
     void (*on_error)(void *argument, uint32_t system_order, int status);
     void *on_error_argument;
     /* Runs part(argument, index) once for every index below count, on any threads in any order, and
@@ -427,11 +445,15 @@ typedef struct fol_merge_report {
  * buffers, none half done, and the next merge tries again. Buffers are empty after success;
  * provisional ids stay resolvable until fol_commands_end_frame.
  *
- * Commands that lead to more component sets or types than the world may have (max_tables,
- * max_components) are refused: they are dropped, and all others applied. An entity whose set can
+ * Commands that lead to more component sets, types or entities than the world may have (max_tables,
+ * max_components, max_entities) are refused: they are dropped, and all others applied. A spawn
+ * takes its place when its turn comes, which may be one that a despawn before it has left. Commands
+ * beyond the limits of a run recorded in parts are refused as well, before all others are looked
+ * at. An entity whose set can
  * get no table any more keeps the longest part of its commands that ends in a set with a table;
  * those behind that would change the set are refused. A many-command is refused whole. The entities
- * named first get the last tables. fol_world_full_setting says in on_error what was full. */
+ * named first get the last tables, and the types named first the last numbers.
+ * fol_world_full_setting and fol_world_full_limit say in on_error what was full. */
 int fol_world_merge(fol_world *world, fol_commands *const *buffers, size_t count,
                     fol_merge_report *report);
 /* Forgets the provisional ids of the frame. */

@@ -11,16 +11,21 @@ from dataclasses import dataclass, fields
 class Config:
     """Capacities of a world and of the schedulers that run it; each one is a bound, not a size.
 
-    Memory is taken as it is needed, up to the bound, and never while systems run. A call that would
-    pass a bound raises ``CapacityError`` naming the setting, and changes nothing.
+    Memory is taken as it is needed, up to the bound, and kept. A call that would pass a bound
+    raises ``CapacityError`` naming the setting, and changes nothing. Which call that is, is the
+    same on every backend and number of workers.
 
     Attributes:
-        max_entities: entities alive at once.
+        max_entities: entities alive at once. A recorded spawn takes its place at the merge, and one
+            that finds none is refused there; what one run of a system spawns is bounded by it too.
         max_components: component and resource types of one world, at most 1024.
         max_tables: distinct sets of components, beside the empty one.
         max_systems: systems of one schedule.
-        max_commands: commands one worker records between two merges.
-        command_bytes: bytes of data those commands carry; reserved as address space.
+        max_commands: commands that one system may record each time it runs. One more raises in a
+            Python system at once; of a native system, which several workers may run, the merge
+            refuses what is beyond.
+        command_bytes: bytes of data that those commands may carry together, each value rounded up
+            to a multiple of 16.
         max_dt: the longest step of one frame, in seconds.
         target_task_seconds: a native system over many rows is cut into pieces that take about so
             long, for several workers; from 1e-6 to 1.0.

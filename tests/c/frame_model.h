@@ -71,6 +71,9 @@ struct model {
     uint32_t count;
     uint64_t log; /* a hash over the custom commands in the order they ran */
     uint64_t logged;
+    uint32_t max_entities; /* 0, like the two below: more than a case needs */
+    uint32_t max_commands;
+    uint32_t command_bytes;
 };
 
 static _Thread_local bool holds_host;
@@ -148,8 +151,8 @@ static int log_command(void *world, void *argument)
     return number % 13 == 0 ? -EINVAL : 0;
 }
 
-/* One random command for an entity; refusals are part of the game. */
-static void record_for(const actor *a, fol_commands *commands, fol_entity entity, uint64_t chance)
+/* One random command for an entity, and what came of it; refusals are part of the game. */
+static int record_for(const actor *a, fol_commands *commands, fol_entity entity, uint64_t chance)
 {
     fol_component *const *components = a->owner->components;
     uint64_t data = mix(chance, a->seed);
@@ -157,31 +160,27 @@ static void record_for(const actor *a, fol_commands *commands, fol_entity entity
                            {components[(data + 1) % COMPONENTS], NULL}};
     fol_component *removed = components[(data >> 8) % COMPONENTS];
     fol_entity spawned;
+    int status;
     switch (chance % 60) {
     case 0:
-        if (fol_world_entity_count(a->owner->world) < LIVE_MAX &&
-            fol_commands_spawn(commands, values, 2, &spawned) == 0) {
-            (void)fol_commands_add(commands, spawned, &values[0], 1);
+        if (fol_world_entity_count(a->owner->world) >= LIVE_MAX) {
+            return 0;
         }
-        break;
+        status = fol_commands_spawn(commands, values, 2, &spawned);
+        return status < 0 ? status : fol_commands_add(commands, spawned, &values[0], 1);
     case 1:
-        (void)fol_commands_despawn(commands, entity);
-        break;
+        return fol_commands_despawn(commands, entity);
     case 2:
-        (void)fol_commands_add(commands, entity, values, 1 + data / 7 % 2);
-        break;
+        return fol_commands_add(commands, entity, values, 1 + data / 7 % 2);
     case 3:
-        (void)fol_commands_set(commands, entity, values, 1);
-        break;
+        return fol_commands_set(commands, entity, values, 1);
     case 4:
-        (void)fol_commands_remove(commands, entity, &removed, 1);
-        break;
+        return fol_commands_remove(commands, entity, &removed, 1);
     case 5:
-        (void)fol_commands_call(commands, log_command, NULL,
-                                (void *)(uintptr_t)(mix(data, entity) | 1), false);
-        break;
+        return fol_commands_call(commands, log_command, NULL,
+                                 (void *)(uintptr_t)(mix(data, entity) | 1), false);
     default:
-        break;
+        return 0;
     }
 }
 
@@ -192,6 +191,14 @@ static uint32_t count_writes(const actor *a)
         writes += a->kinds[i] == FOL_TERM_WRITE;
     }
     return writes;
+}
+
+/* What a row's command came to stays in the world, so that it has to come out the same. */
+static void keep_status(const actor *a, void *const *columns, size_t row, int status)
+{
+    if (count_writes(a) != 0) {
+        ((uint64_t *)columns[0])[row] ^= (uint64_t)(int64_t)status;
+    }
 }
 
 /* Every written cell becomes a hash of the row's cells; columns are writes (the resource last of
@@ -248,7 +255,9 @@ static int model_chunk(const fol_chunk *chunk, void *user)
         }
         work_on_row(a, chunk->columns, chunk->column_count, count_writes(a), (size_t)row);
         if (chunk->commands != NULL) {
-            record_for(a, chunk->commands, entity, mix(mix(a->seed, entity), chunk->frame));
+            int status =
+                record_for(a, chunk->commands, entity, mix(mix(a->seed, entity), chunk->frame));
+            keep_status(a, chunk->columns, (size_t)row, status);
         }
     }
     return 0;
@@ -269,8 +278,9 @@ static int model_hosted(void *user, fol_task *task)
         for (size_t row = 0; row < run.rows; row++) {
             work_on_row(a, run.columns, fol_query_column_count(query), count_writes(a), row);
             if (task->commands != NULL) {
-                record_for(a, task->commands, run.entities[row],
-                           mix(mix(a->seed, run.entities[row]), task->frame));
+                uint64_t chance = mix(mix(a->seed, run.entities[row]), task->frame);
+                keep_status(a, run.columns, row,
+                            record_for(a, task->commands, run.entities[row], chance));
             }
         }
         fol_query_mark(query, &run, NULL, task->tick);
@@ -388,7 +398,8 @@ static fol_scheduler_config model_config(model *m)
     fol_scheduler_config config = fol_scheduler_config_default;
     pthread_mutex_init(&m->host.lock, NULL);
     config.errors = FOL_ERRORS_CONTINUE;
-    config.command_bytes = 1 << 20;
+    config.command_bytes = m->command_bytes != 0 ? m->command_bytes : 1 << 20;
+    config.max_commands = m->max_commands != 0 ? m->max_commands : config.max_commands;
     config.target_task_seconds = 1e-9; /* as many pieces as the rows allow */
     config.host = (fol_host){.state = &m->host,
                              .attach = model_attach,
@@ -399,7 +410,9 @@ static fol_scheduler_config model_config(model *m)
 
 static void open_world(model *m, uint64_t seed, uint32_t rows)
 {
-    CHECK_EQ(fol_world_create(NULL, &m->world), 0);
+    fol_world_config config = fol_world_config_default;
+    config.max_entities = m->max_entities != 0 ? m->max_entities : config.max_entities;
+    CHECK_EQ(fol_world_create(&config, &m->world), 0);
     CHECK_EQ(fol_world_insert(m->world, &(fol_value){m->resource, &seed}), 0);
     for (uint32_t i = 0; i < rows; i++) {
         uint64_t data = mix(seed, i);

@@ -13,6 +13,10 @@
 #define FRAMES 6
 
 static const char *const backends[] = {"shuffle", "threadpool", "stealing", "adaptive"};
+static const char *const all_backends[] = {"shuffle",  "shuffle",  "shuffle", "threadpool",
+                                           "stealing", "adaptive", "evented", "uring"};
+
+static uint64_t refusals; /* errors of merges that named a setting */
 
 /* Makes the scheduler of a model. */
 static void open_scheduler(model *m, const char *backend, uint32_t workers, fol_error_policy errors,
@@ -52,7 +56,15 @@ static bool same_errors(const fol_frame *a, const fol_frame *b)
         is_same = CHECK_EQ(first->system, second->system) &
                   CHECK_EQ(first->status, second->status) & CHECK_EQ(first->code, second->code) &
                   CHECK_EQ(first->is_merge, second->is_merge) &
+                  CHECK_EQ(first->full_limit, second->full_limit) &
+                  CHECK((first->full_setting == NULL) == (second->full_setting == NULL)) &
                   CHECK_EQ(first->sequence, second->sequence);
+    }
+    for (uint32_t i = 0; is_same && i < a->error_count; i++) {
+        if (a->errors[i].full_setting != NULL) {
+            CHECK_STR(b->errors[i].full_setting, a->errors[i].full_setting);
+            refusals++;
+        }
     }
     for (uint32_t i = 0; is_same && i < a->quarantined_count; i++) {
         is_same = CHECK_EQ(a->quarantined[i], b->quarantined[i]);
@@ -97,8 +109,18 @@ static bool run_both(model *a, model *b, uint64_t *random)
     return CHECK_EQ(a->host.bad_calls, 0) & CHECK_EQ(b->host.bad_calls, 0);
 }
 
+/* Bounds that some runs of the case pass. */
+static void draw_limits(model *m, uint64_t *random, uint32_t rows)
+{
+    uint32_t which = 1 + draw_below(random, 7);
+    m->max_commands = (which & 1) != 0 ? 1 + draw_below(random, 8) : 0;
+    m->command_bytes = (which & 2) != 0 ? 1 + draw_below(random, 400) : 0;
+    m->max_entities = (which & 4) != 0 ? rows + draw_below(random, 6) : 0;
+}
+
 /* The same systems and the same world twice: one for the blocking backend. */
-static uint32_t make_pair(model *own, model *other, uint64_t seed, uint64_t *random)
+static uint32_t make_pair(model *own, model *other, uint64_t seed, uint64_t *random,
+                          bool is_limited)
 {
     actor actors[SYSTEMS_MAX];
     uint32_t count = 2 + draw_below(random, SYSTEMS_MAX - 1);
@@ -108,19 +130,25 @@ static uint32_t make_pair(model *own, model *other, uint64_t seed, uint64_t *ran
     }
     describe(own, actors, count);
     describe(other, actors, count);
+    if (is_limited) {
+        draw_limits(own, random, rows);
+        other->max_commands = own->max_commands;
+        other->command_bytes = own->command_bytes;
+        other->max_entities = own->max_entities;
+    }
     open_world(own, seed, rows);
     open_world(other, seed, rows);
     return count;
 }
 
-static void run_case(uint64_t seed)
+static void run_case(uint64_t seed, bool is_limited)
 {
     static model own;
     static model other;
     uint64_t random = seed;
     int failures = check_failures;
-    make_pair(&own, &other, seed, &random);
-    const char *backend = backends[seed % 4];
+    make_pair(&own, &other, seed, &random, is_limited);
+    const char *backend = is_limited ? all_backends[seed % 8] : backends[seed % 4];
     uint32_t workers = 1 + draw_below(&random, 8);
     fol_error_policy errors =
         draw_below(&random, 2) == 0 ? FOL_ERRORS_CONTINUE : FOL_ERRORS_QUARANTINE;
@@ -134,7 +162,7 @@ static void run_case(uint64_t seed)
     }
 }
 
-static void test_every_backend_and_number_of_workers_has_one_result(void)
+static void run_cases(bool is_limited)
 {
     uint64_t first = setting("FOLIOT_FUZZ_SEED", 1);
     uint64_t cases = setting("FOLIOT_FUZZ_CASES", CASES);
@@ -142,7 +170,7 @@ static void test_every_backend_and_number_of_workers_has_one_result(void)
     fol_memory_read_stats(&stats);
     uint64_t live = stats.live_blocks;
     for (uint64_t i = 0; i < cases; i++) {
-        run_case(first + i);
+        run_case(first + i, is_limited);
     }
     CHECK(cases < CASES || shuffled_pieces > 100);
     fol_pool_shutdown();
@@ -150,8 +178,21 @@ static void test_every_backend_and_number_of_workers_has_one_result(void)
     CHECK_EQ(stats.live_blocks, live);
 }
 
+static void test_every_backend_and_number_of_workers_has_one_result(void)
+{
+    run_cases(false);
+}
+
+static void test_limits_refuse_the_same_commands_everywhere(void)
+{
+    refusals = 0;
+    run_cases(true);
+    CHECK(setting("FOLIOT_FUZZ_CASES", CASES) < CASES || refusals > 100);
+}
+
 int main(void)
 {
+    RUN(test_limits_refuse_the_same_commands_everywhere);
     RUN(test_every_backend_and_number_of_workers_has_one_result);
     CHECK_MAIN_END();
 }

@@ -70,7 +70,7 @@ static void test_all_chunks_of_the_system_go_and_others_stay(void)
     close_scene(&s);
 }
 
-static void test_objects_and_places_are_given_back(void)
+static void test_objects_and_the_run_s_limits_are_given_back(void)
 {
     scene s;
     fol_entity ids[3];
@@ -78,7 +78,7 @@ static void test_objects_and_places_are_given_back(void)
     fol_source source = {&s.pointer, 0};
     fol_commands_begin(s.buffer, 1, 0);
     must(fol_commands_spawn(s.buffer, &(fol_value){s.o, &s.pointer}, 1, &ids[0]));
-    must(fol_commands_spawn_many(s.buffer, 2, &(fol_bulk){s.o, &source}, 1, ids));
+    must(fol_commands_spawn_many(s.buffer, 3, &(fol_bulk){s.o, &source}, 1, NULL));
     CHECK_EQ(fol_commands_spawn(s.buffer, NULL, 0, &ids[0]), FOL_E_CAPACITY);
     CHECK_EQ(s.object.references, 2);
     CHECK(fol_commands_need_host(s.buffer));
@@ -176,7 +176,7 @@ int main(void)
 {
     uint64_t before = live_blocks();
     RUN(test_all_chunks_of_the_system_go_and_others_stay);
-    RUN(test_objects_and_places_are_given_back);
+    RUN(test_objects_and_the_run_s_limits_are_given_back);
     RUN(test_commands_on_discarded_spawns_are_dropped);
     RUN(test_an_emptied_buffer_has_all_its_room_again);
     RUN(test_a_discarded_stretch_may_be_rolled_back);

@@ -7,7 +7,7 @@ kernel ``act``: what they do depends on the rows they are given and on the frame
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import foliot as fo
@@ -65,6 +65,9 @@ class Case:
     errors: str
     edits: frozenset[int]  # frames before which the schedule is edited, so that it is planned anew
     steps: tuple[float, ...]
+    max_commands: int | None = None  # None: more than it needs, like the next two
+    command_bytes: int | None = None
+    places: int | None = None  # for entities beside those of the tables
 
 
 @dataclass
@@ -134,9 +137,31 @@ def cases(draw: Any) -> Case:
     )
 
 
-def make_world(case: Case) -> fo.World:
+@st.composite
+def limited_cases(draw: Any) -> Case:
+    """Cases whose runs pass the bounds of their world now and then."""
+    return replace(
+        draw(cases()),
+        max_commands=draw(st.none() | st.integers(1, 8)),
+        command_bytes=draw(st.none() | st.integers(1, 500)),
+        places=draw(st.none() | st.integers(1, 8)),
+    )
+
+
+def make_config(case: Case) -> fo.Config:
+    limits = {}
+    if case.max_commands is not None:
+        limits["max_commands"] = case.max_commands
+    if case.command_bytes is not None:
+        limits["command_bytes"] = case.command_bytes
+    if case.places is not None:
+        limits["max_entities"] = case.places + sum(rows for _, rows in case.tables)
     # Pieces as short as they may be, so that small tables are cut as well.
-    world = fo.World(fo.Config(target_task_seconds=1e-6))
+    return fo.Config(target_task_seconds=1e-6, **limits)
+
+
+def make_world(case: Case) -> fo.World:
+    world = fo.World(make_config(case))
     for resource in RESOURCES:
         world.insert(resource())
     for number, (kinds, rows) in enumerate(case.tables):

@@ -210,9 +210,80 @@ def test_full_buffer_names_the_setting_and_keeps_the_world():
         for _ in range(10):
             ctx.commands.spawn()
 
-    with pytest.raises(fo.CapacityError, match="max_commands"):
+    with pytest.raises(fo.CapacityError, match=r"`record` does not fit: Config\.max_commands is 3"):
         record(world, build)
     assert len(world) == 0
+
+
+def test_each_system_has_the_limit_to_itself_and_counts_its_own_commands():
+    world = fo.World(fo.Config(max_commands=3))
+    seen = []
+
+    def build(ctx):
+        for _ in range(3):
+            ctx.commands.spawn()
+        seen.append(len(ctx.commands))
+
+    systems = [fo.system(commands=True, name=f"build{index}")(build) for index in range(4)]
+    with fo.Scheduler(world, fo.Schedule(*systems)) as scheduler:
+        scheduler.tick_n(2, 0.1)
+    assert len(world) == 2 * 4 * 3
+    assert seen == [3] * 8
+
+
+def test_a_command_that_was_refused_leaves_room_for_others():
+    world = fo.World(fo.Config(max_commands=2))
+
+    def build(ctx):
+        ctx.commands.spawn()
+        ctx.commands.spawn()
+        with pytest.raises(fo.CapacityError):
+            ctx.commands.spawn()
+
+    record(world, build)
+    assert len(world) == 2
+
+
+def test_spawns_without_a_place_are_refused_by_the_merge_in_its_order():
+    world = fo.World(fo.Config(max_entities=4))
+    first = world.spawn_many(4, {})
+    systems = [
+        fo.system(commands=True, name="free")(lambda ctx: ctx.commands.despawn(first[0])),
+        fo.system(commands=True, name="take")(lambda ctx: ctx.commands.spawn(Position(7.0))),
+        fo.system(commands=True, name="late")(lambda ctx: ctx.commands.spawn(Position(8.0))),
+    ]
+    with fo.Scheduler(world, fo.Schedule(*systems), errors="continue") as scheduler:
+        frame = scheduler.tick(0.1)
+    [error] = frame.errors
+    assert isinstance(error, fo.CapacityError)
+    assert "Config.max_entities is 4" in str(error)
+    assert error.__notes__ == ["in a command of system `late`, frame 0"]
+    assert frame.commands["dropped"] == 1
+    assert len(world) == 4
+    assert [chunk[Position].tolist() for chunk in world.query(reads=Position)] == [[7.0]]
+
+
+def test_each_refusal_of_a_frame_names_its_own_setting():
+    world = fo.World(fo.Config(max_entities=1, max_tables=1))
+    world.spawn(Position(1.0))
+
+    def crowd(ctx):
+        ctx.commands.spawn(Position(2.0))
+
+    def sort(ctx):
+        for chunk in ctx:
+            ctx.commands.add(chunk.entities[0], Mass(1.0))
+
+    systems = [
+        fo.system(commands=True, reads=Position, name="sort")(sort),
+        fo.system(commands=True, name="crowd")(crowd),
+    ]
+    with fo.Scheduler(world, fo.Schedule(*systems), errors="continue") as scheduler:
+        texts = [str(error) for error in scheduler.tick(0.1).errors]
+    assert [text.split(";")[0].rpartition(": ")[2] for text in texts] == [
+        "Config.max_tables is 1",
+        "Config.max_entities is 1",
+    ]
 
 
 def test_commands_kept_after_their_system_record_nothing():
