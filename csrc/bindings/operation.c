@@ -274,11 +274,9 @@ static void keep_for_kernel(fol_py_operation *self)
     self->buffers = NULL;
 }
 
-static void abandon(void *user, uint64_t waited_ns)
+/* Ends it without a result. */
+static void give_up(fol_py_operation *self, uint64_t waited_ns)
 {
-    PyObject *type, *pending, *traceback;
-    fol_py_operation *self = user;
-    PyErr_Fetch(&type, &pending, &traceback);
     PyObject *text = fol_py_operation_text(self);
     self->error =
         text == NULL ? NULL : fol_py_io_abandoned_error(self->home->state, text, waited_ns);
@@ -296,6 +294,16 @@ static void abandon(void *user, uint64_t waited_ns)
         report(self, false);
     }
     finish(self, FOL_E_ABANDONED);
+}
+
+static void abandon(void *user, uint64_t waited_ns)
+{
+    PyObject *type, *pending, *traceback;
+    PyErr_Fetch(&type, &pending, &traceback);
+    FOL_PY_BEGIN_CRITICAL(user);
+    give_up(user, waited_ns);
+    FOL_PY_END_CRITICAL();
+    Py_DECREF((PyObject *)user);
     PyErr_Restore(type, pending, traceback);
 }
 
