@@ -35,6 +35,7 @@ def programs() -> dict[str, list[str]]:
         "c_io_driver": [str(BENCH / "c_io_driver")],
         "peers_io": [python, str(HERE / "peers_io.py")],
         "io_echo": [python, str(HERE / "peers_echo.py"), "run"],
+        "io_echo_cost": [python, str(HERE / "peers_echo.py"), "cost"],
         "io_frames": [sys.executable, str(HERE / "io_frames.py")],
     }
 

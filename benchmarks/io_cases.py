@@ -45,6 +45,11 @@ def echo(label: str, *command: str) -> Case:
     return Case(label, "io_echo", command)
 
 
+def cost(case: Case) -> Case:
+    """The same server beside the same load, and what it has of the processor for a message."""
+    return Case(case.label, "io_echo_cost", case.arguments)
+
+
 def python_echo(name: str, label: str) -> Case:
     """One of Python's servers."""
     return echo(label, str(ENVIRONMENT), str(HERE / "peers_echo.py"), name)
@@ -109,6 +114,7 @@ BUSY = (
 
 DRIVER_ECHO = echo("foliot, driver from C", str(BENCH / "c_io_driver"), "echo")
 EPOLL = echo("epoll loop in C", str(BENCH / "c_io_echo"), "epoll")
+RAW_ECHO = echo("liburing, multishot, in C", str(BENCH / "c_io_echo"), "ring")
 SERVER = str(HERE / "io_server.py")
 PYTHON_ECHO = echo("foliot, Python system, evented", sys.executable, SERVER, "evented")
 PROTOCOL = python_echo("asyncio_protocol", "asyncio Protocol")
@@ -250,10 +256,17 @@ ROWS = (
         "echo",
         "echo in C, 64 connections × 64 B, a message",
         DRIVER_ECHO,
-        (EPOLL, echo("liburing, multishot, in C", str(BENCH / "c_io_echo"), "ring")),
+        (EPOLL, RAW_ECHO),
         samples=3,
     ),
     Row("echo", "the same, against epoll", DRIVER_ECHO, (EPOLL,), 1.0, 3, "≥ 1.0 × epoll loop"),
+    Row(
+        "echo",
+        "the same, processor time of the server",
+        cost(DRIVER_ECHO),
+        (cost(EPOLL), cost(RAW_ECHO)),
+        samples=3,
+    ),
     Row(
         "echo",
         "echo in Python, 64 connections × 64 B, a message",
@@ -263,6 +276,13 @@ ROWS = (
     ),
     Row(
         "echo", "the same, against asyncio", PYTHON_ECHO, (PROTOCOL,), 1 / 1.3, 3, "≥ 1.3 × asyncio"
+    ),
+    Row(
+        "echo",
+        "the same, processor time of the server",
+        cost(PYTHON_ECHO),
+        tuple(cost(peer) for peer in ECHO_PEERS),
+        samples=3,
     ),
     *alternatives("echo", MORE_ECHO, 3, None),
     Row(

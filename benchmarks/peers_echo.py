@@ -3,6 +3,8 @@
 ``peers_echo.py NAME`` prints a port, serves until it is killed, and sends back what comes.
 ``peers_echo.py run COMMAND… SAMPLES`` starts the server ``COMMAND…`` on the first processor that
 this process may use, the load of ``c/io_load.c`` on the second, and prints what that measured.
+``peers_echo.py cost COMMAND… SAMPLES`` does the same, and measures what the server's process has
+of the processor.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from typing import cast
 
 LOAD = Path(__file__).resolve().parent.parent / "build" / "bench" / "c_io_load"
 SERVER_TIMEOUT = 30.0
+SAMPLE_MS = "100"
 BUFFER = 4_096
 
 
@@ -104,8 +107,8 @@ SERVERS = {
 }
 
 
-def run(command: list[str], samples: str) -> int:
-    """A server beside the load; the exit status."""
+def run(command: list[str], samples: str, is_cost: bool) -> int:
+    """A server beside the load; the exit status. Measures time, or the server's processor time."""
     processors = sorted(os.sched_getaffinity(0))
     # Children run where this process does when they start.
     os.sched_setaffinity(0, processors[:1])
@@ -121,7 +124,8 @@ def run(command: list[str], samples: str) -> int:
         if not port.isdigit():
             print(server.stderr.read().strip() or "the server ended", file=sys.stderr)
             return 1
-        load = subprocess.run([str(LOAD), port, samples], check=False)
+        of_server = [str(server.pid)] if is_cost else []
+        load = subprocess.run([str(LOAD), port, samples, SAMPLE_MS, *of_server], check=False)
         if server.poll() is not None:
             print(server.stderr.read().strip() or "the server ended", file=sys.stderr)
         return load.returncode
@@ -134,13 +138,16 @@ def run(command: list[str], samples: str) -> int:
 def main() -> int:
     """Serve, or run."""
     names = sys.argv[1:]
-    if len(names) > 2 and names[0] == "run":
-        return run(names[1:-1], names[-1])
+    if len(names) > 2 and names[0] in ("run", "cost"):
+        return run(names[1:-1], names[-1], names[0] == "cost")
     if len(names) == 1 and names[0] in SERVERS:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         SERVERS[names[0]]()
         return 0
-    print(f"usage: {sys.argv[0]} {{{','.join(SERVERS)}}} | run COMMAND… SAMPLES", file=sys.stderr)
+    print(
+        f"usage: {sys.argv[0]} {{{','.join(SERVERS)}}} | {{run|cost}} COMMAND… SAMPLES",
+        file=sys.stderr,
+    )
     return 2
 
 
