@@ -420,6 +420,7 @@ void fol_worker_begin_search(fol_worker *worker)
     worker->may_spin = fol_worker_may_spin(worker);
     worker->yields_left = YIELDS;
     worker->is_searching = true;
+    worker->search += 1;
     fol_atomic_fetch_add(&worker->team->searchers, 1, memory_order_relaxed);
     /* Pairs with the fence of publishers: who sees no searcher has published before the look that
      * follows. */

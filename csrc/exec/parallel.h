@@ -1,6 +1,6 @@
 /* Fork, join and the parallel loop on a team: what foliot/parallel.h promises.
  *
- * A fork goes to the private part of the worker's deque, without a fence; when no public job is
+ * A fork goes to the private part of the worker's deque, by plain stores; when no public job is
  * left the older half of the private ones is published, and a sleeper told. So a tree of small
  * forks costs a few instructions each while everybody has work, and the oldest, largest branch is
  * always there to be taken.
@@ -90,11 +90,11 @@ static inline void fol_fork_push(fol_worker *worker, fol_fork *fork)
 }
 
 /* The newest item of the deque if it is marked. A single one is taken as a thief takes it, by one
- * swap, where a pop takes a fence and a swap. */
+ * swap, where a pop takes an ordered store and a swap. */
 static inline void *fol_worker_pop_branch(fol_worker *worker)
 {
     fol_deque *deque = fol_worker_deque(worker);
-    uint64_t bottom = fol_atomic_load(&deque->bottom, memory_order_relaxed);
+    uint64_t bottom = deque->own_bottom;
     if (bottom == deque->tail && fol_atomic_load(&deque->top, memory_order_relaxed) + 1 == bottom) {
         const void *single =
             fol_atomic_load(&deque->slots[(bottom - 1) & deque->mask], memory_order_relaxed);

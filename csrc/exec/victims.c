@@ -4,12 +4,24 @@
  * A thief that lost a race for an item goes on to the next victim; when a whole round brought
  * nothing and races were lost, it pauses, twice as long each time up to a bound, so that thieves
  * do not keep a busy deque's line moving.
+ *
+ * Who forks or pushes one small job at a time and takes it back itself would do so several times
+ * faster without a thief that looks on: each look takes the deque's lines away from its owner, for
+ * longer than such a job lasts. So a single job is left to its owner until the second look at the
+ * same one. And a searcher that finds at most one, and that QUICK jobs a round have gone since its
+ * last look, rests: it does not look there for one round, then for two, four, and so on up to
+ * REST_MAX. One look that finds more jobs, or fewer gone, ends that. So whatever went before it, a
+ * job that stays is taken after two rests at most, which is some 150 pauses. Who parks looks
+ * everywhere.
  */
 #include <sched.h>
 
 #include "exec/worker.h"
 
 #define PAUSES_MAX 64u
+/* Jobs that last about as long as their lines take to travel. */
+#define QUICK    3u
+#define REST_MAX 8u
 /* A worker with jobs of its own takes from a victim that has this many batches. */
 #define PLENTY_BATCHES 4u
 
@@ -71,15 +83,24 @@ static void count_steal(fol_worker *worker, const fol_worker *victim, uint32_t c
     }
 }
 
-/* A single job is left to its owner until the second look at the same one: most often the owner has
- * just pushed it and takes it next, and to lose it costs more than to run it. */
+/* Whether what was seen is left to its owner, and for how long. */
 static bool is_left_alone(fol_worker *worker, const fol_worker *victim, uint32_t public_count)
 {
-    /* The deque's count of jobs that went before this one tells it from the next. */
-    uint32_t number = 1 + (uint32_t)fol_atomic_load(&victim->deque.top, memory_order_relaxed);
-    bool is_new = public_count == 1 && worker->singles[victim->place] != number;
-    worker->singles[victim->place] = is_new ? number : 0;
-    worker->left_some = worker->left_some || is_new;
+    fol_victim_memory *last = &worker->victims[victim->place];
+    /* The deque's count of jobs that went before a single one tells it from the next. */
+    uint32_t gone = (uint32_t)fol_atomic_load(&victim->deque.top, memory_order_relaxed);
+    uint32_t went = gone - last->gone;
+    /* Only looks in one search are so many rounds apart. */
+    bool is_quick = public_count <= 1 && worker->is_searching && last->search == worker->search &&
+                    went >= QUICK * (1 + (uint32_t)last->rest);
+    bool is_new = public_count == 1 && (!last->had_single || went != 0);
+    uint8_t longer = last->rest == 0 ? 1 : (uint8_t)(2 * last->rest);
+    last->search = worker->search;
+    last->gone = gone;
+    last->had_single = is_new;
+    last->rest = !is_quick ? 0 : longer < REST_MAX ? longer : REST_MAX;
+    last->rounds_left = last->rest;
+    worker->left_some = worker->left_some || (is_new && !is_quick);
     return is_new;
 }
 
@@ -105,6 +126,7 @@ static fol_job *steal_from(fol_worker *worker, fol_worker *victim, bool *contend
                                            worker->team->steal_batch, &count, contended);
     }
     if (item != NULL) {
+        worker->victims[victim->place].gone += count;
         count_steal(worker, victim, count, start);
         return fol_job_of_item(item);
     }
@@ -123,14 +145,25 @@ static void back_off(fol_worker *worker)
     }
 }
 
+/* The same unless the worker rests from this victim. */
+static fol_job *steal_in_round(fol_worker *worker, uint32_t place, bool *contended)
+{
+    fol_victim_memory *last = &worker->victims[place];
+    *contended = false;
+    if (last->rounds_left != 0) {
+        last->rounds_left -= 1;
+        return NULL;
+    }
+    return steal_from(worker, &worker->team->workers[place], contended);
+}
+
 fol_job *fol_worker_steal(fol_worker *worker)
 {
-    fol_team *team = worker->team;
     bool was_contended = false;
     uint32_t begin = worker->named_count;
     for (uint32_t i = 0; i < begin; i++) {
         bool contended;
-        fol_job *job = steal_from(worker, &team->workers[worker->order[i]], &contended);
+        fol_job *job = steal_in_round(worker, worker->order[i], &contended);
         if (job != NULL) {
             worker->pauses = 0;
             return job;
@@ -143,8 +176,7 @@ fol_job *fol_worker_steal(fol_worker *worker)
         for (uint32_t i = 0; i < count; i++) {
             uint32_t at = start + i < count ? start + i : start + i - count;
             bool contended;
-            fol_job *job =
-                steal_from(worker, &team->workers[worker->order[begin + at]], &contended);
+            fol_job *job = steal_in_round(worker, worker->order[begin + at], &contended);
             if (job != NULL) {
                 worker->pauses = 0;
                 return job;

@@ -330,6 +330,7 @@ void fol_worker_serve(fol_worker *worker)
     fol_team *team = worker->team;
     /* Whoever took the place counted itself among the searchers. */
     worker->is_searching = true;
+    worker->search += 1;
     worker->spin_start_ns = fol_exec_now_ns();
     worker->rounds = 0;
     worker->may_spin = true;

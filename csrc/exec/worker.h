@@ -40,6 +40,15 @@ typedef struct fol_worker_numbers {
     FOL_ATOMIC(uint64_t) idle_cycles;
 } fol_worker_numbers;
 
+/* What a worker remembers of its last look at another one's deque; victims.c says what for. */
+typedef struct fol_victim_memory {
+    uint32_t search;     /* in which it was */
+    uint32_t gone;       /* jobs that had been taken there before it */
+    bool had_single;     /* there was one job, left alone */
+    uint8_t rest;        /* rounds that followed without a look */
+    uint8_t rounds_left; /* of those */
+} fol_victim_memory;
+
 /* One place of a team. But for the last three groups, everything is used only by the thread that
  * stands there; taking and leaving the place hands it over. */
 struct fol_worker {
@@ -59,6 +68,7 @@ struct fol_worker {
     uint64_t spin_limit_ns;
     uint64_t spin_start_ns;
     uint32_t rounds;        /* of looking in vain since then */
+    uint32_t search;        /* number of the last one */
     uint64_t idle_start_ns; /* when work ran out last */
     uint64_t state_start;   /* cycles, when busy or idle began */
     uint64_t poll_at;       /* cycles */
@@ -69,8 +79,7 @@ struct fol_worker {
     uint8_t named_count;
     uint8_t order_ends[FOL_DISTANCES];
     uint8_t order[FOL_TEAM_MAX_WORKERS];
-    /* Of each place: the single job that was seen there at the last look; 0: none. */
-    uint32_t singles[FOL_TEAM_MAX_WORKERS];
+    fol_victim_memory victims[FOL_TEAM_MAX_WORKERS]; /* of each place */
     /* Read by anybody. */
     alignas(FOL_CACHE_LINE) fol_worker_numbers numbers;
     /* Where this worker sleeps while it waits for a branch. */

@@ -37,6 +37,7 @@ int fol_deque_init(fol_deque *deque, uint32_t capacity)
     fol_atomic_init(&deque->bottom, (uint64_t)0);
     fol_atomic_init(&deque->array, array);
     deque->tail = 0;
+    deque->own_bottom = 0;
     deque->limit = rounded;
     deque->mask = array->mask;
     deque->slots = array->slots;

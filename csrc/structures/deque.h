@@ -6,7 +6,7 @@
  * van Dijk and van de Pol, "Lace" (2014).
  *
  * Items lie in [top, tail). Those in [top, bottom) are public: thieves may take them. Those in
- * [bottom, tail) are private: the owner pushes and pops them without a fence, and publishes them by
+ * [bottom, tail) are private: the owner pushes and pops them by plain stores, and publishes them by
  * moving bottom. Invariants: top <= bottom <= tail whenever the owner is outside of a call, each
  * item is taken exactly once, and an array that thieves may still read is kept until the deque ends
  * (the retired ones together are smaller than the last).
@@ -18,16 +18,17 @@
  *
  * Why each item is taken once. Indices only count up, in 64 bits, and are compared by difference.
  * 1. top moves by compare-and-swap alone, so two takers that swap never share an item. The one
- *    taker that does not swap is the owner, popping index i when it reads top < i. Before, it
- * stored i to bottom and passed a full fence. A thief loads top and then bottom; both loads, and
- * each swap, are sequentially consistent, so they and the fence lie in one order (C11 7.17.3). If
- * the fence is before the thief's load of bottom, that sees i or less (paragraph 10), or a later
- *    push, which made a new item i. If not, the thief's load of top, and the swap whose value it
- *    read, are before the fence, and the owner's load of top behind it sees that swap or a later
- *    one (paragraph 9): a thief after item i means that the owner reads top >= i, and swaps. In a
- *    batch each swap stands for the load of top, and a fresh load of bottom follows it. The paper
- *    has a fence between the thief's loads; this is the same for the argument, and a thief on x86
- *    pays for nothing but the swap.
+ *    taker that does not swap is the owner, popping index i when it reads top < i after it stored i
+ *    to bottom. A thief loads top and then bottom. These four, and each swap of top, are
+ *    sequentially consistent, so they lie in one order (C11 7.17.3, paragraph 6), in which a load
+ *    reads the last such store ahead of it, or a later one. If the owner's store is ahead of the
+ *    thief's load of bottom, that sees i or less, or a later push, which made a new item i. If not,
+ *    the thief's load of top is ahead of that store too, and so is the swap whose value it read,
+ *    and the owner's load of top is behind it: a thief after item i means that the owner reads
+ *    top >= i, and swaps. In a batch each swap stands for the load of top, and a fresh load of
+ *    bottom follows it. The paper has relaxed operations with a fence between them on either side;
+ *    with sequentially consistent ones a thief on x86 pays for nothing but the swap and a pop for
+ *    one exchange, and ARM's ordered loads and stores are cheaper than its fences.
  * 2. What an item points to, and its slot, are written before bottom is stored with release order,
  *    and bottom is loaded with acquire order. Every store of bottom is a release, those of a pop
  *    too, so this rests on no release sequence.
@@ -68,11 +69,14 @@ typedef struct fol_deque {
     alignas(FOL_CACHE_LINE) FOL_ATOMIC(uint64_t) bottom;
     FOL_ATOMIC(fol_deque_array *) array;
     /* The owner's alone. limit: the tail for which there is room for sure, some earlier top plus
-     * the capacity. mask and slots are those of the array. */
+     * the capacity. mask and slots are those of the array. own_bottom: what it last stored to
+     * bottom, since a load of that would wait for the exchange before it; not beside tail, or
+     * compilers load the two as one word of twice the size, which waits for the stores of each. */
     alignas(FOL_CACHE_LINE) uint64_t tail;
     uint64_t limit;
     uint64_t mask;
     fol_deque_slot *slots;
+    uint64_t own_bottom;
 } fol_deque;
 
 #ifndef FOL_MODEL
@@ -117,6 +121,7 @@ static inline int fol_deque_push_private_owner(fol_deque *deque, void *item)
 /* Makes all items public. */
 static inline void fol_deque_publish_owner(fol_deque *deque)
 {
+    deque->own_bottom = deque->tail;
     /* Release pairs with the thieves' acquire of bottom: they see the slots and the items. */
     fol_atomic_store(&deque->bottom, deque->tail, memory_order_release);
 }
@@ -135,13 +140,14 @@ static inline int fol_deque_push_owner(fol_deque *deque, void *item)
  * one) and returns true: the caller tells idle workers. A few plain loads otherwise. */
 static inline bool fol_deque_share_owner(fol_deque *deque)
 {
-    uint64_t bottom = fol_atomic_load(&deque->bottom, memory_order_relaxed);
+    uint64_t bottom = deque->own_bottom;
     uint64_t private_count = deque->tail - bottom;
     if (private_count == 0 || fol_atomic_load(&deque->top, memory_order_relaxed) != bottom) {
         return false;
     }
+    deque->own_bottom = bottom + (private_count + 1) / 2;
     /* Release pairs with the thieves' acquire of bottom: they see the slots and the items. */
-    fol_atomic_store(&deque->bottom, bottom + (private_count + 1) / 2, memory_order_release);
+    fol_atomic_store(&deque->bottom, deque->own_bottom, memory_order_release);
     return true;
 }
 
@@ -153,35 +159,34 @@ static inline void *fol_deque_pop_public_owner(fol_deque *deque, uint64_t bottom
         return NULL;
     }
     uint64_t last = bottom - 1;
-    /* Release: see the header's second point. The fence pairs with the thieves' loads of top and
-     * bottom: they see this bottom, or this sees their top. */
-    fol_atomic_store(&deque->bottom, last, memory_order_release);
-    fol_fence(memory_order_seq_cst);
-    uint64_t top = fol_atomic_load(&deque->top, memory_order_relaxed);
+    /* Nobody else writes slots, so this may be early: nothing but two looks follows the store. */
+    void *item = fol_atomic_load(&deque->slots[last & deque->mask], memory_order_relaxed);
+    deque->tail = last;
+    deque->own_bottom = last;
+    /* Sequentially consistent, both, and they pair with the thieves' loads of top and bottom: they
+     * see this bottom, or this sees their top. Release: see the header's second point. */
+    fol_atomic_store(&deque->bottom, last, memory_order_seq_cst);
+    uint64_t top = fol_atomic_load(&deque->top, memory_order_seq_cst);
     if (FOL_LIKELY((int64_t)(last - top) > 0)) {
-        deque->tail = last;
-        return fol_atomic_load(&deque->slots[last & deque->mask], memory_order_relaxed);
+        return item;
     }
-    void *item = NULL;
-    if (last == top) {
-        item = fol_atomic_load(&deque->slots[last & deque->mask], memory_order_relaxed);
-        /* Sequentially consistent, like each swap of top: pairs with the owner's fence. */
-        if (!fol_atomic_compare_exchange(&deque->top, &top, last + 1, memory_order_seq_cst,
-                                         memory_order_relaxed)) {
-            item = NULL;
-        }
+    /* Sequentially consistent, like each swap of top: the loads of top see it. */
+    if (last != top || !fol_atomic_compare_exchange(&deque->top, &top, bottom, memory_order_seq_cst,
+                                                    memory_order_relaxed)) {
+        item = NULL;
     }
+    deque->tail = bottom;
+    deque->own_bottom = bottom;
     /* Release: see the header's second point. */
     fol_atomic_store(&deque->bottom, bottom, memory_order_release);
     return item;
 }
 
-/* The newest item, or NULL. No fence while it is private. */
+/* The newest item, or NULL. No ordered store while it is private. */
 static inline void *fol_deque_pop_owner(fol_deque *deque)
 {
-    uint64_t bottom = fol_atomic_load(&deque->bottom, memory_order_relaxed);
     uint64_t tail = deque->tail;
-    if (tail != bottom) {
+    if (tail != deque->own_bottom) {
         deque->tail = tail - 1;
         return fol_atomic_load(&deque->slots[(tail - 1) & deque->mask], memory_order_relaxed);
     }
@@ -204,7 +209,7 @@ static inline void *fol_deque_take_top(fol_deque *deque, uint64_t top)
     fol_deque_array *array = fol_atomic_load(&deque->array, memory_order_acquire);
     /* Before the swap: afterwards the owner may write the slot again. */
     void *item = fol_atomic_load(&array->slots[top & array->mask], memory_order_relaxed);
-    /* Sequentially consistent: pairs with the owner's fence in pop, and its release with the
+    /* Sequentially consistent: pairs with the owner's load of top in pop, and its release with the
      * owner's acquire of top before a slot is written again. */
     if (fol_atomic_compare_exchange(&deque->top, &top, top + 1, memory_order_seq_cst,
                                     memory_order_relaxed)) {
@@ -219,7 +224,7 @@ static inline void *fol_deque_take_owner(fol_deque *deque)
     uint64_t tail = deque->tail;
     fol_deque_publish_owner(deque);
     /* Each turn in vain is an item that a thief took, so there are at most as many as items. No
-     * fence: the owner is the only one who moves bottom, and it is here. */
+     * order with bottom: the owner is the only one who moves that, and it is here. */
     for (;;) {
         /* Acquire pairs with the swaps of thieves: what they did to take an item is over. */
         uint64_t top = fol_atomic_load(&deque->top, memory_order_acquire);
@@ -236,9 +241,8 @@ static inline void *fol_deque_take_owner(fol_deque *deque)
 /* The oldest public item; NULL when there is none, or (*contended true) when another took it. */
 static inline void *fol_deque_steal_thief(fol_deque *deque, bool *contended)
 {
-    /* Sequentially consistent, both, and they pair with the fence in pop, which stands between
-     * its store of bottom and its load of top. The second pairs with the owner's releases of bottom
-     * too: the items below are there. */
+    /* Sequentially consistent, both, and they pair with the store of bottom and the load of top in
+     * pop. The second pairs with the owner's releases of bottom too: the items below are there. */
     uint64_t top = fol_atomic_load(&deque->top, memory_order_seq_cst);
     uint64_t bottom = fol_atomic_load(&deque->bottom, memory_order_seq_cst);
     *contended = false;

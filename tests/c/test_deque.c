@@ -295,6 +295,7 @@ static void test_indices_wrap_round_without_notice(void)
     uint64_t start = UINT64_MAX - 20;
     atomic_store(&deque.top, start);
     atomic_store(&deque.bottom, start);
+    deque.own_bottom = start;
     deque.tail = start;
     deque.limit = start + 64;
     CHECK(fol_deque_pop_owner(&deque) == NULL);

@@ -144,6 +144,7 @@ static void run_plan(plan chosen)
         CHECK_EQ(fol_deque_init(&deques[index], 0), 0);
         atomic_store(&deques[index].top, chosen.first_index);
         atomic_store(&deques[index].bottom, chosen.first_index);
+        deques[index].own_bottom = chosen.first_index;
         deques[index].tail = chosen.first_index;
         deques[index].limit = chosen.first_index + deques[index].mask + 1;
     }

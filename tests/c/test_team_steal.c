@@ -145,6 +145,98 @@ static void test_a_single_job_is_taken_at_the_second_look(void)
     free(job);
 }
 
+/* One look for each round of an owner that takes its own jobs, `went` of them a round. */
+static uint32_t looks_in_rounds(crowd *c, fol_worker *thief, uint32_t rounds, uint32_t went)
+{
+    fol_worker_counters before;
+    fol_worker_counters after;
+    fol_team_read_worker(c->team, thief->place, &before);
+    for (uint32_t round = 0; round < rounds; round++) {
+        counted_job *job = fill(c, 0, 1);
+        CHECK(fol_worker_steal(thief) == NULL);
+        for (uint32_t i = 0; i < went; i++) {
+            CHECK(fol_deque_take_owner(&c->caller->deque) == &job->job);
+            CHECK_EQ(fol_worker_push(c->caller, &job->job), 0);
+        }
+        CHECK(fol_deque_take_owner(&c->caller->deque) == &job->job);
+        free(job);
+    }
+    fol_team_read_worker(c->team, thief->place, &after);
+    return (uint32_t)(after.steal_attempts - before.steal_attempts);
+}
+
+static void test_a_searcher_rests_from_an_owner_whose_jobs_go_quickly(void)
+{
+    crowd c;
+    setup_still(&c, 2, 0);
+    fol_worker *thief = fol_team_worker(c.team, 1);
+    fol_worker_begin_search(thief);
+    /* Looks at rounds 0, 1, then after rests of 1, 2, 4, and 8 from then on. */
+    CHECK_EQ(looks_in_rounds(&c, thief, 1 + 1 + 2 + 3 + 5 + 9 + 9 + 9, 10), 8);
+    fol_worker_end_search(thief);
+    teardown(&c);
+}
+
+static void test_a_searcher_does_not_rest_from_an_owner_whose_jobs_stay_for_a_round(void)
+{
+    crowd c;
+    setup_still(&c, 2, 0);
+    fol_worker *thief = fol_team_worker(c.team, 1);
+    fol_worker_begin_search(thief);
+    CHECK_EQ(looks_in_rounds(&c, thief, 40, 1), 40);
+    fol_worker_end_search(thief);
+    teardown(&c);
+}
+
+static void test_who_does_not_search_does_not_rest(void)
+{
+    crowd c;
+    setup_still(&c, 2, 0);
+    CHECK_EQ(looks_in_rounds(&c, fol_team_worker(c.team, 1), 40, 10), 40);
+    teardown(&c);
+}
+
+static void test_a_job_that_stays_is_taken_after_two_rests(void)
+{
+    crowd c;
+    setup_still(&c, 2, 0);
+    fol_worker *thief = fol_team_worker(c.team, 1);
+    fol_worker_begin_search(thief);
+    for (uint32_t rounds = 0; rounds < 50; rounds++) {
+        looks_in_rounds(&c, thief, rounds, 10);
+        counted_job *job = fill(&c, 0, 1);
+        fol_job *taken = NULL;
+        for (uint32_t i = 0; i < 8 + 1 + 8 + 1 && taken == NULL; i++) {
+            taken = fol_worker_steal(thief);
+        }
+        CHECK(taken == &job->job);
+        free(job);
+    }
+    fol_worker_end_search(thief);
+    teardown(&c);
+}
+
+static void test_many_jobs_end_a_rest_at_the_next_look(void)
+{
+    crowd c;
+    setup_still(&c, 2, 1);
+    fol_worker *thief = fol_team_worker(c.team, 1);
+    fol_worker_begin_search(thief);
+    looks_in_rounds(&c, thief, 100, 10);
+    counted_job *jobs = fill(&c, 0, 20);
+    fol_job *taken = NULL;
+    for (uint32_t i = 0; i < 8 + 1 && taken == NULL; i++) {
+        taken = fol_worker_steal(thief);
+    }
+    CHECK(taken == &jobs[0].job);
+    for (uint32_t i = 1; i < 19; i++) {
+        CHECK(fol_worker_steal(thief) == &jobs[i].job);
+    }
+    fol_worker_end_search(thief);
+    teardown(&c);
+    free(jobs);
+}
+
 static void test_single_jobs_of_several_workers_are_all_taken_at_the_second_look(void)
 {
     crowd c;
@@ -233,6 +325,11 @@ int main(void)
     RUN(test_starts_are_random_among_equals);
     RUN(test_a_batch_is_at_most_half_and_at_most_what_is_configured);
     RUN(test_a_single_job_is_taken_at_the_second_look);
+    RUN(test_a_searcher_rests_from_an_owner_whose_jobs_go_quickly);
+    RUN(test_a_searcher_does_not_rest_from_an_owner_whose_jobs_stay_for_a_round);
+    RUN(test_who_does_not_search_does_not_rest);
+    RUN(test_a_job_that_stays_is_taken_after_two_rests);
+    RUN(test_many_jobs_end_a_rest_at_the_next_look);
     RUN(test_single_jobs_of_several_workers_are_all_taken_at_the_second_look);
     RUN(test_a_thief_with_jobs_of_its_own_skips_those_that_have_little);
     RUN(test_a_busy_worker_takes_from_one_that_is_stuck);

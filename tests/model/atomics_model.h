@@ -133,29 +133,13 @@ template <typename T> void init(plain<T> *object, T value)
     object->word = make<rl::var<T>>(value);
 }
 
-/* Relacy lets a sequentially consistent load miss a store that another thread has followed by a
- * fence earlier in the one order, which C11 (7.17.3, paragraph 10) forbids. A model whose argument
- * rests on that paragraph defines FOL_MODEL_LOADS_PASS_FENCES: against the fences of others such a
- * load is worth what a fence ahead of it is, so there it passes one. For the rest that is too
- * strong: such a load orders nothing that its own thread wrote before. */
-template <typename T>
-T load(const atomic<T> *object, rl::memory_order order, rl::debug_info_param info)
-{
-#ifdef FOL_MODEL_LOADS_PASS_FENCES
-    if (order == rl::mo_seq_cst) {
-        rl::atomic_thread_fence(rl::mo_seq_cst, info);
-    }
-#endif
-    return object->use().load(order, info);
-}
-
 } // namespace model
 
 #define FOL_ATOMIC(type) model::atomic<type>
 #define FOL_PLAIN(type)  model::plain<type>
 
 #define fol_atomic_init(object, value)             model::init((object), (value))
-#define fol_atomic_load(object, order)             model::load((object), (order), $)
+#define fol_atomic_load(object, order)             (object)->use().load((order), $)
 #define fol_atomic_store(object, value, order)     (object)->use().store((value), (order), $)
 #define fol_atomic_fetch_add(object, value, order) (object)->use().fetch_add((value), (order), $)
 #define fol_atomic_fetch_sub(object, value, order) (object)->use().fetch_sub((value), (order), $)

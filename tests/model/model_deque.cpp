@@ -2,8 +2,6 @@
  * owner and its thieves do at the same time. Thread 0 owns deques[0], thread 1 deques[1], and so
  * on.
  */
-/* The thieves' loads of top and bottom meet the fence in pop; deque.h has the argument. */
-#define FOL_MODEL_LOADS_PASS_FENCES
 #include "support.h"
 
 #include "structures/deque.c"

@@ -33,13 +33,28 @@ RELAXED = "memory_order_relaxed"
 
 PLANTED = [
     # The deque: fences, orders, and steps left out or in the wrong place.
-    Planted("pop_without_fence", DEQUE, "fol_deque_pop_public_owner", FENCE, "", ("deque",)),
     Planted(
-        "pop_with_weak_fence",
+        "pop_moves_bottom_by_release",
         DEQUE,
         "fol_deque_pop_public_owner",
-        FENCE,
-        "fol_fence(memory_order_acq_rel);",
+        f"&deque->bottom, last, {SEQ_CST}",
+        f"&deque->bottom, last, {RELEASE}",
+        ("deque",),
+    ),
+    Planted(
+        "pop_looks_at_top_by_acquire",
+        DEQUE,
+        "fol_deque_pop_public_owner",
+        f"uint64_t top = fol_atomic_load(&deque->top, {SEQ_CST});",
+        f"uint64_t top = fol_atomic_load(&deque->top, {ACQUIRE});",
+        ("deque",),
+    ),
+    Planted(
+        "swap_of_top_without_order",
+        DEQUE,
+        "fol_deque_take_top",
+        f"top + 1, {SEQ_CST}",
+        "top + 1, memory_order_acq_rel",
         ("deque",),
     ),
     Planted(
@@ -81,28 +96,26 @@ PLANTED = [
         "last_item_without_swap",
         DEQUE,
         "fol_deque_pop_public_owner",
-        "if (last == top) {",
-        "if (last == top) { fol_atomic_store(&deque->top, last + 1, memory_order_seq_cst);"
-        f" fol_atomic_store(&deque->bottom, bottom, {RELEASE});"
-        f" return fol_atomic_load(&deque->slots[last & deque->mask], {RELAXED});",
+        "        item = NULL;\n",
+        "        fol_atomic_store(&deque->top, bottom, memory_order_seq_cst);\n",
         ("deque", "fuzz"),
     ),
     Planted(
         "pop_forgets_to_restore_bottom",
         DEQUE,
         "fol_deque_pop_public_owner",
-        "    fol_atomic_store(&deque->bottom, bottom, memory_order_release);\n    return item;",
-        "    return item;",
+        "    deque->tail = bottom;\n    deque->own_bottom = bottom;\n",
+        "",
         ("deque", "fuzz"),
     ),
     Planted(
         "pop_reads_top_before_it_moves_bottom",
         DEQUE,
         "fol_deque_pop_public_owner",
-        f"    fol_atomic_store(&deque->bottom, last, {RELEASE});\n    {FENCE}\n"
-        f"    uint64_t top = fol_atomic_load(&deque->top, {RELAXED});\n",
-        f"    uint64_t top = fol_atomic_load(&deque->top, {RELAXED});\n"
-        f"    fol_atomic_store(&deque->bottom, last, {RELEASE});\n    {FENCE}\n",
+        f"    fol_atomic_store(&deque->bottom, last, {SEQ_CST});\n"
+        f"    uint64_t top = fol_atomic_load(&deque->top, {SEQ_CST});\n",
+        f"    uint64_t top = fol_atomic_load(&deque->top, {SEQ_CST});\n"
+        f"    fol_atomic_store(&deque->bottom, last, {SEQ_CST});\n",
         ("deque", "fuzz"),
     ),
     Planted(
