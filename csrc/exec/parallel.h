@@ -95,7 +95,8 @@ static inline void *fol_worker_pop_branch(fol_worker *worker)
 {
     fol_deque *deque = fol_worker_deque(worker);
     uint64_t bottom = deque->own_bottom;
-    if (bottom == deque->tail && fol_atomic_load(&deque->top, memory_order_relaxed) + 1 == bottom) {
+    if (FOL_UNLIKELY(bottom == deque->tail) &&
+        fol_atomic_load(&deque->top, memory_order_relaxed) + 1 == bottom) {
         const void *single =
             fol_atomic_load(&deque->slots[(bottom - 1) & deque->mask], memory_order_relaxed);
         return fol_deque_item_is_marked(single) ? fol_deque_take_owner(deque) : NULL;

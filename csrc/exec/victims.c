@@ -10,8 +10,9 @@
  * longer than such a job lasts. So a single job is left to its owner until the second look at the
  * same one. And a searcher that finds at most one, and that QUICK jobs a round have gone since its
  * last look, rests: it does not look there for one round, then for two, four, and so on up to
- * REST_MAX. One look that finds more jobs, or fewer gone, ends that. So whatever went before it, a
- * job that stays is taken after two rests at most, which is some 150 pauses. Who parks looks
+ * REST_MAX. One look that finds more jobs, or fewer gone, ends that; the next search goes on where
+ * the last one was, after a look that tells how many are gone. So whatever went before it, a job
+ * that stays is taken after two rests at most, which is some 150 pauses. Who parks looks
  * everywhere.
  */
 #include <sched.h>
@@ -91,15 +92,18 @@ static bool is_left_alone(fol_worker *worker, const fol_worker *victim, uint32_t
     uint32_t gone = (uint32_t)fol_atomic_load(&victim->deque.top, memory_order_relaxed);
     uint32_t went = gone - last->gone;
     /* Only looks in one search are so many rounds apart. */
-    bool is_quick = public_count <= 1 && worker->is_searching && last->search == worker->search &&
-                    went >= QUICK * (1 + (uint32_t)last->rest);
+    bool is_known = worker->is_searching && last->search == worker->search;
+    bool is_quick = is_known && public_count <= 1 && went >= QUICK * (1 + (uint32_t)last->rested);
     bool is_new = public_count == 1 && (!last->had_single || went != 0);
     uint8_t longer = last->rest == 0 ? 1 : (uint8_t)(2 * last->rest);
+    if (is_known) {
+        last->rest = !is_quick ? 0 : longer < REST_MAX ? longer : REST_MAX;
+    }
     last->search = worker->search;
     last->gone = gone;
     last->had_single = is_new;
-    last->rest = !is_quick ? 0 : longer < REST_MAX ? longer : REST_MAX;
-    last->rounds_left = last->rest;
+    last->rested = is_quick ? last->rest : 0;
+    last->rounds_left = last->rested;
     worker->left_some = worker->left_some || (is_new && !is_quick);
     return is_new;
 }
@@ -150,7 +154,7 @@ static fol_job *steal_in_round(fol_worker *worker, uint32_t place, bool *contend
 {
     fol_victim_memory *last = &worker->victims[place];
     *contended = false;
-    if (last->rounds_left != 0) {
+    if (last->rounds_left != 0 && worker->is_searching && last->search == worker->search) {
         last->rounds_left -= 1;
         return NULL;
     }

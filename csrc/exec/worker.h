@@ -45,8 +45,9 @@ typedef struct fol_victim_memory {
     uint32_t search;     /* in which it was */
     uint32_t gone;       /* jobs that had been taken there before it */
     bool had_single;     /* there was one job, left alone */
-    uint8_t rest;        /* rounds that followed without a look */
-    uint8_t rounds_left; /* of those */
+    uint8_t rest;        /* rounds without a look that owners like it are worth */
+    uint8_t rested;      /* of them, since it */
+    uint8_t rounds_left; /* of these */
 } fol_victim_memory;
 
 /* One place of a team. But for the last three groups, everything is used only by the thread that

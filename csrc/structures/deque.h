@@ -196,10 +196,17 @@ static inline void *fol_deque_pop_owner(fol_deque *deque)
 /* The newest item if it is marked, else NULL: what is not stays. */
 static inline void *fol_deque_pop_marked_owner(fol_deque *deque)
 {
+    uint64_t tail = deque->tail;
     /* An empty deque has an old item here, or none: then pop finds nothing. */
-    const void *newest =
-        fol_atomic_load(&deque->slots[(deque->tail - 1) & deque->mask], memory_order_relaxed);
-    return fol_deque_item_is_marked(newest) ? fol_deque_pop_owner(deque) : NULL;
+    void *newest = fol_atomic_load(&deque->slots[(tail - 1) & deque->mask], memory_order_relaxed);
+    if (FOL_UNLIKELY(!fol_deque_item_is_marked(newest))) {
+        return NULL;
+    }
+    if (FOL_UNLIKELY(tail == deque->own_bottom)) {
+        return fol_deque_pop_public_owner(deque, tail);
+    }
+    deque->tail = tail - 1;
+    return newest;
 }
 
 /* The public item at top, if top is still that. */

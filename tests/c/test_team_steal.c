@@ -188,6 +188,23 @@ static void test_a_searcher_does_not_rest_from_an_owner_whose_jobs_stay_for_a_ro
     teardown(&c);
 }
 
+static void test_the_next_search_rests_as_long_as_the_last_one_did(void)
+{
+    crowd c;
+    setup_still(&c, 2, 0);
+    fol_worker *thief = fol_team_worker(c.team, 1);
+    for (uint32_t search = 0; search < 4; search++) {
+        fol_worker_begin_search(thief);
+        looks_in_rounds(&c, thief, 1 + 1 + 2 + 3 + 5 + 9, 10);
+        fol_worker_end_search(thief);
+        /* What it finds first is not of its time. */
+        fol_worker_begin_search(thief);
+        CHECK_EQ(looks_in_rounds(&c, thief, 1 + 1 + 9, 10), 3);
+        fol_worker_end_search(thief);
+    }
+    teardown(&c);
+}
+
 static void test_who_does_not_search_does_not_rest(void)
 {
     crowd c;
@@ -327,6 +344,7 @@ int main(void)
     RUN(test_a_single_job_is_taken_at_the_second_look);
     RUN(test_a_searcher_rests_from_an_owner_whose_jobs_go_quickly);
     RUN(test_a_searcher_does_not_rest_from_an_owner_whose_jobs_stay_for_a_round);
+    RUN(test_the_next_search_rests_as_long_as_the_last_one_did);
     RUN(test_who_does_not_search_does_not_rest);
     RUN(test_a_job_that_stays_is_taken_after_two_rests);
     RUN(test_many_jobs_end_a_rest_at_the_next_look);
