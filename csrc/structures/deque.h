@@ -26,9 +26,12 @@
  *    the thief's load of top is ahead of that store too, and so is the swap whose value it read,
  *    and the owner's load of top is behind it: a thief after item i means that the owner reads
  *    top >= i, and swaps. In a batch each swap stands for the load of top, and a fresh load of
- *    bottom follows it. The paper has relaxed operations with a fence between them on either side;
- *    with sequentially consistent ones a thief on x86 pays for nothing but the swap and a pop for
- *    one exchange, and ARM's ordered loads and stores are cheaper than its fences.
+ *    bottom follows it.
+ *    By C11's rule a thief's load of top could be an acquire, as the order agrees with what happens
+ *    before what. By that of C++20 it need not put a swap ahead of a load that read it unless both
+ *    are sequentially consistent. The paper has relaxed operations with a fence between them on
+ *    either side; with these a thief on x86 pays for nothing but the swap, a pop for one exchange,
+ *    and ARM's ordered loads and stores are cheaper than its fences.
  * 2. What an item points to, and its slot, are written before bottom is stored with release order,
  *    and bottom is loaded with acquire order. Every store of bottom is a release, those of a pop
  *    too, so this rests on no release sequence.
