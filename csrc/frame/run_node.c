@@ -179,8 +179,8 @@ HOT void account_run(fol_scheduler *scheduler, fol_runner *runner, fol_node *nod
         learn(node, cycles, runner->task.rows);
     }
     if (FOL_UNLIKELY(scheduler->trace != NULL)) {
-        fol_trace_write(scheduler->trace, runner->worker, FOL_TRACE_SYSTEM, node->system,
-                        rows_traced(runner->task.rows), start, now);
+        fol_trace_put(scheduler->trace, runner->worker, FOL_TRACE_SYSTEM, node->system,
+                      rows_traced(runner->task.rows), start, now);
     }
 }
 

@@ -19,37 +19,13 @@
 #include "trace/trace.h"
 
 #include <errno.h>
-#include <stdalign.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
 
 #include "base/assert.h"
 #include "base/memory.h"
 
-#define WORDS        4u
 #define MAX_CAPACITY (UINT32_C(1) << 30)
-
-_Static_assert(sizeof(fol_trace_record) == WORDS * sizeof(uint64_t), "a record is four words");
-
-typedef struct slot {
-    _Atomic uint64_t words[WORDS];
-} slot;
-
-typedef struct ring {
-    alignas(FOL_CACHE_LINE) _Atomic uint64_t begun; /* the worker alone writes these two */
-    _Atomic uint64_t finished;
-    _Atomic uint64_t cleared; /* records below it are forgotten */
-    slot *slots;
-} ring;
-
-struct fol_trace {
-    uint32_t workers;
-    uint32_t capacity;
-    uint32_t mask;
-    _Atomic uint32_t frame;
-    ring *rings;
-};
 
 const char *fol_trace_kind_name(fol_trace_kind kind)
 {
@@ -80,14 +56,14 @@ int fol_trace_create(uint32_t workers, uint32_t capacity, fol_trace **out)
         return -ENOMEM;
     }
     trace->capacity = round_up(capacity);
-    trace->mask = trace->capacity - 1;
     trace->rings = fol_alloc_aligned(workers * sizeof(*trace->rings));
     if (trace->rings == NULL) {
         goto fail;
     }
     for (; trace->workers < workers; trace->workers++) {
-        ring *one = &trace->rings[trace->workers];
+        fol_trace_ring *one = &trace->rings[trace->workers];
         memset(one, 0, sizeof(*one));
+        one->mask = trace->capacity - 1;
         one->slots = fol_alloc_aligned(trace->capacity * sizeof(*one->slots));
         if (one->slots == NULL) {
             goto fail;
@@ -118,49 +94,14 @@ void fol_trace_set_frame(fol_trace *trace, uint64_t frame)
     atomic_store_explicit(&trace->frame, (uint32_t)frame, memory_order_relaxed);
 }
 
-/* Two halves in the order in which they lie in memory. A record is put together of whole words: one
- * that is written in parts and read as a word would wait until the parts have reached the cache. */
-static inline uint64_t join(uint32_t first, uint32_t second)
-{
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    return (uint64_t)second << 32 | first;
-#else
-    return (uint64_t)first << 32 | second;
-#endif
-}
-
-static inline uint32_t join_short(uint32_t first, uint32_t second)
-{
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    return second << 16 | first;
-#else
-    return first << 16 | second;
-#endif
-}
-
 void fol_trace_write(fol_trace *trace, uint32_t worker, fol_trace_kind kind, uint32_t subject,
                      uint32_t detail, uint64_t start_cycles, uint64_t end_cycles)
 {
-    FOL_ASSERT_HOT(worker < trace->workers);
-    ring *own = &trace->rings[worker];
-    uint64_t number = atomic_load_explicit(&own->finished, memory_order_relaxed);
-    uint32_t frame = atomic_load_explicit(&trace->frame, memory_order_relaxed);
-    uint64_t end = end_cycles > start_cycles ? end_cycles : start_cycles;
-    _Atomic uint64_t *target = own->slots[number & trace->mask].words;
-    atomic_store_explicit(&own->begun, number + 1, memory_order_relaxed);
-    /* Pairs with the acquire fence of count_overwritten: who saw one of the words below sees that
-     * they were begun. */
-    atomic_thread_fence(memory_order_release);
-    atomic_store_explicit(&target[0], start_cycles, memory_order_relaxed);
-    atomic_store_explicit(&target[1], end, memory_order_relaxed);
-    atomic_store_explicit(&target[2], join(frame, subject), memory_order_relaxed);
-    atomic_store_explicit(&target[3], join(detail, join_short(kind, worker)), memory_order_relaxed);
-    /* Release pairs with the acquire of fol_trace_read: who sees the count sees the words. */
-    atomic_store_explicit(&own->finished, number + 1, memory_order_release);
+    fol_trace_put(trace, worker, kind, subject, detail, start_cycles, end_cycles);
 }
 
 /* How many records from `first` on may have been overwritten while they were copied. */
-static uint64_t count_overwritten(const fol_trace *trace, const ring *one, uint64_t first)
+static uint64_t count_overwritten(const fol_trace *trace, const fol_trace_ring *one, uint64_t first)
 {
     /* Pairs with the release fence of a write. */
     atomic_thread_fence(memory_order_acquire);
@@ -173,7 +114,7 @@ size_t fol_trace_read(const fol_trace *trace, uint32_t worker, fol_trace_record 
                       uint64_t *lost)
 {
     FOL_ASSERT(worker < trace->workers);
-    const ring *one = &trace->rings[worker];
+    const fol_trace_ring *one = &trace->rings[worker];
     uint64_t cleared = atomic_load_explicit(&one->cleared, memory_order_relaxed);
     /* Acquire pairs with the release at the end of a write. */
     uint64_t end = atomic_load_explicit(&one->finished, memory_order_acquire);
@@ -183,9 +124,9 @@ size_t fol_trace_read(const fol_trace *trace, uint32_t worker, fol_trace_record 
     wanted = wanted < room ? wanted : room;
     uint64_t first = end - wanted;
     for (uint64_t i = 0; i < wanted; i++) {
-        const _Atomic uint64_t *source = one->slots[(first + i) & trace->mask].words;
-        uint64_t words[WORDS];
-        for (uint32_t k = 0; k < WORDS; k++) {
+        const _Atomic uint64_t *source = one->slots[(first + i) & one->mask].words;
+        uint64_t words[FOL_TRACE_WORDS];
+        for (uint32_t k = 0; k < FOL_TRACE_WORDS; k++) {
             words[k] = atomic_load_explicit(&source[k], memory_order_relaxed);
         }
         memcpy(&out[i], words, sizeof(out[i]));
@@ -207,7 +148,7 @@ uint32_t fol_trace_capacity(const fol_trace *trace)
 void fol_trace_clear(fol_trace *trace)
 {
     for (uint32_t i = 0; i < trace->workers; i++) {
-        ring *one = &trace->rings[i];
+        fol_trace_ring *one = &trace->rings[i];
         uint64_t finished = atomic_load_explicit(&one->finished, memory_order_relaxed);
         atomic_store_explicit(&one->cleared, finished, memory_order_relaxed);
     }
