@@ -280,6 +280,25 @@ FRAME_ROWS = (
         )
         for count in range(1, 9)
     ),
+    *(
+        Row(
+            f"frame_traced_{workload}",
+            f"a trace of {what}",
+            frame(f"traced_{workload}_on", "foliot, trace on"),
+            own(f"traced_{workload}_off", "trace off"),
+            limit=1.02,
+            goal="≤ 1.02 × off",
+            samples=20,
+            checksum=checksum,
+        )
+        for workload, what, checksum in (
+            ("empty", "1,000 empty systems", None),
+            ("100_ns", "100 systems of 100 ns", None),
+            ("1_us", "100 systems of 1 µs", None),
+            ("schedule", "ecs schedule, 2 workers", SWAPPED),
+            ("heavy", "heavy_compute, 2 workers", INTACT),
+        )
+    ),
     Row(
         "frame_mixed",
         "Python systems beside native ones",

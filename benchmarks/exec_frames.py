@@ -26,8 +26,10 @@ STEP = 1 / 60
 WORKERS = 2
 ENTITIES = 10_000
 CONFIG = fo.Config(max_entities=65_536, max_systems=16_384)
-# Steps of `bench_spin`: about a microsecond, and about a millisecond.
-MICROSECOND, MILLISECOND = 700, 700_000
+# Steps of `bench_spin`: about 100 ns, a microsecond, and a millisecond.
+HUNDRED_NS, MICROSECOND, MILLISECOND = 70, 700, 700_000
+# Systems of a frame that is timed with a trace and without.
+TRACED_SYSTEMS = 100
 # Iterations of a loop of pure Python that take about a millisecond.
 PYTHON_MILLISECOND = 42_000
 # Resources of each generated schedule: the fewer, the more its systems wait for each other.
@@ -38,11 +40,17 @@ C, D, E = (fo.component(letter, "f4") for letter in "CDE")
 
 
 def open_scheduler(
-    world: fo.World, systems: list[Any], backend: str, workers: int = WORKERS
+    world: fo.World,
+    systems: list[Any],
+    backend: str,
+    workers: int = WORKERS,
+    *,
+    trace: bool = False,
 ) -> fo.Scheduler:
     """A scheduler on exactly this backend."""
     count = 1 if backend == "blocking" else workers
-    scheduler = fo.Scheduler(world, fo.Schedule(*systems), backend=backend, workers=count)
+    schedule = fo.Schedule(*systems)
+    scheduler = fo.Scheduler(world, schedule, backend=backend, workers=count, trace=trace)
     info = scheduler.backend
     if info.actual != backend:
         scheduler.close()
@@ -64,10 +72,16 @@ class Frames:
 
 
 def time_frames(
-    sampler: Sampler, world: fo.World, systems: list[Any], backend: str, workers: int = WORKERS
+    sampler: Sampler,
+    world: fo.World,
+    systems: list[Any],
+    backend: str,
+    workers: int = WORKERS,
+    *,
+    trace: bool = False,
 ) -> tuple[Measurement, int]:
     """Seconds per frame, and how many frames there were."""
-    with open_scheduler(world, systems, backend, workers) as scheduler:
+    with open_scheduler(world, systems, backend, workers, trace=trace) as scheduler:
         frames = Frames(scheduler)
         return sampler.time_batch(frames.run), frames.count
 
@@ -77,24 +91,24 @@ def with_checksum(measurement: Measurement, checksum: int) -> Measurement:
     return Measurement(measurement.seconds, measurement.inner, {"checksum": checksum})
 
 
-def swaps(workers: int, sampler: Sampler) -> Measurement:
+def swaps(workers: int, sampler: Sampler, *, trace: bool = False) -> Measurement:
     """Swap A with B, C with D and C with E over 10,000 entities of each of four kinds."""
     world = fo.World(CONFIG)
     for kind in ((A, B), (A, B, C), (A, B, C, D), (A, B, C, E)):
         world.spawn_many(ENTITIES, dict(zip(kind, map(float, range(len(kind))), strict=True)))
     pairs = {"swap_ab": (A, B), "swap_cd": (C, D), "swap_ce": (C, E)}
     systems = [fo.native(kernels.SWAP, writes=pair, name=name) for name, pair in pairs.items()]
-    measurement, frames = time_frames(sampler, world, systems, "stealing", workers)
+    measurement, frames = time_frames(sampler, world, systems, "stealing", workers, trace=trace)
     # An even number of swaps leaves A at 0.0, an odd one at B's 1.0.
     swapped = sum(int((chunk[A] == frames % 2).sum()) for chunk in world.query(reads=[A]))
     return with_checksum(measurement, swapped)
 
 
-def heavy_compute(workers: int, sampler: Sampler) -> Measurement:
+def heavy_compute(workers: int, sampler: Sampler, *, trace: bool = False) -> Measurement:
     """100 inversions of a matrix for each of 1,000 entities."""
     world = worlds.simple_world(worlds.HEAVY_ENTITIES)
     compute = fo.native(kernels.COMPUTE, writes=[Position, Transform], name="compute")
-    measurement, _ = time_frames(sampler, world, [compute], "stealing", workers)
+    measurement, _ = time_frames(sampler, world, [compute], "stealing", workers, trace=trace)
     rotation = worlds.rotation_about_x(1.2)
     intact = 0
     for chunk in world.query(reads=[Transform]):
@@ -110,10 +124,10 @@ def world_of_one() -> fo.World:
     return world
 
 
-def empty_native(count: int, workers: int, sampler: Sampler) -> Measurement:
+def empty_native(count: int, workers: int, sampler: Sampler, *, trace: bool = False) -> Measurement:
     """One frame of native systems that do nothing."""
     systems = [fo.native(kernels.EMPTY, name=f"empty{index}") for index in range(count)]
-    return time_frames(sampler, world_of_one(), systems, "stealing", workers)[0]
+    return time_frames(sampler, world_of_one(), systems, "stealing", workers, trace=trace)[0]
 
 
 def empty_python(count: int, sampler: Sampler) -> Measurement:
@@ -135,6 +149,12 @@ def tiny(count: int, backend: str, sampler: Sampler) -> Measurement:
     """One frame of systems of a microsecond each, none in another's way."""
     systems = [spinner(f"tiny{index}", MICROSECOND) for index in range(count)]
     return time_frames(sampler, world_of_one(), systems, backend)[0]
+
+
+def short(steps: int, sampler: Sampler, *, trace: bool = False) -> Measurement:
+    """One frame of systems of so many steps each, one after another."""
+    systems = [spinner(f"short{index}", steps) for index in range(TRACED_SYSTEMS)]
+    return time_frames(sampler, world_of_one(), systems, "blocking", trace=trace)[0]
 
 
 def count_slowly(ctx: Any) -> None:
@@ -256,10 +276,21 @@ ROW_COUNTS = tuple(10**power for power in range(2, 8))
 BACKENDS = ("blocking", "stealing")
 WORKER_COUNTS = (1, WORKERS)
 
+# Frames to be timed without a trace and with one, as `…_off` and `…_on`.
+TRACED: dict[str, Callable[..., Measurement]] = {
+    "traced_empty": partial(empty_native, 1000, WORKERS),
+    "traced_100_ns": partial(short, HUNDRED_NS),
+    "traced_1_us": partial(short, MICROSECOND),
+    "traced_schedule": partial(swaps, WORKERS),
+    "traced_heavy": partial(heavy_compute, WORKERS),
+}
+
 WORKLOADS: dict[str, Callable[[Sampler], Measurement]] = {
     **{f"schedule_{workers}": partial(swaps, workers) for workers in WORKER_COUNTS},
     **{f"heavy_compute_{workers}": partial(heavy_compute, workers) for workers in WORKER_COUNTS},
     **{f"empty_1000_{workers}": partial(empty_native, 1000, workers) for workers in WORKER_COUNTS},
+    **{f"{name}_off": frames for name, frames in TRACED.items()},
+    **{f"{name}_on": partial(frames, trace=True) for name, frames in TRACED.items()},
     "empty_python_1000": partial(empty_python, 1000),
     **{
         f"tiny_{count}_{backend}": partial(tiny, count, backend)
