@@ -70,7 +70,10 @@ int fol_py_scheduler_refresh(fol_py_scheduler *self)
     if (!self->is_stale) {
         return 0;
     }
+    /* What is edited from here on may be too late for this plan, and makes another one. */
+    self->is_stale = false;
     PyObject *answer = PyObject_CallMethod((PyObject *)self, "_replan", NULL);
+    self->is_stale = self->is_stale || answer == NULL;
     Py_XDECREF(answer);
     return answer == NULL ? -1 : 0;
 }

@@ -95,7 +95,6 @@ static void take_binding(fol_py_scheduler *self, fol_py_binding *binding, PyObje
     self->contexts = binding->contexts;
     self->context_count = binding->count;
     self->runs_host = binding->runs_host;
-    self->is_stale = false;
     binding->contexts = NULL;
     Py_XSETREF(self->plan, (fol_py_plan *)Py_NewRef(plan));
     fol_py_contexts_release(old, old_count);

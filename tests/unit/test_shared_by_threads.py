@@ -227,24 +227,3 @@ def test_cells_are_read_while_another_thread_changes_the_world():
                 continue
 
     run_together(change, read, read)
-
-
-def test_threads_plan_again_and_drive_one_scheduler():
-    schedule = fo.Schedule(make("stays", lambda ctx: None))
-    with fo.Scheduler(fo.World(), schedule) as scheduler:
-
-        def drive():
-            for _ in range(ROUNDS):
-                try:
-                    scheduler.tick(0.1)
-                except fo.WorldBusyError:
-                    continue
-
-        def edit():
-            for _ in range(20):
-                schedule.add(make("comes", lambda ctx: None))
-                schedule.remove("comes")
-
-        run_together(drive, edit)
-        scheduler.tick(0.1)
-        assert [system.name for system in scheduler.plan.systems] == ["stays"]
