@@ -42,14 +42,16 @@ class Reads:
         self.count = count
         self.descriptor = os.open(io_files.folder() / "big", os.O_RDONLY)
         self._kept = (
-            ffi.new("uint8_t[]", count * io_files.BLOCK),
+            ffi.new("uint8_t[]", (count + 1) * io_files.BLOCK),
             ffi.new("uint8_t[]", count * _MODULE.lib.bench_result_size()),
             ffi.new("uint64_t[]", count),
         )
         self.user = ffi.new("bench_reads *")
         self.user.fd = self.descriptor
         self.user.count = count
-        self.user.buffers = self._kept[0]
+        # On pages of their own, as those of the other contenders are.
+        address = int(ffi.cast("uintptr_t", self._kept[0]))
+        self.user.buffers = self._kept[0] + -address % io_files.BLOCK
         self.user.results = ffi.cast("fol_io_result *", self._kept[1])
         self.user.asked = self._kept[2]
 

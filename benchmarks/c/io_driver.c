@@ -23,7 +23,7 @@ static bench_files files;
 static fol_io *io;
 static fol_io_op ops[BENCH_FILES];
 static fol_io_op *pointers[BENCH_FILES];
-static uint8_t buffers[DEPTH][BENCH_BLOCK];
+static uint8_t buffers[DEPTH][BENCH_BLOCK] __attribute__((aligned(4096)));
 static int big = -1;
 static uint64_t block_state;
 static uint64_t wrong;

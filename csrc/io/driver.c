@@ -63,6 +63,10 @@ int fol_io_create_from(const fol_io_config *config, const fol_io_makers *makers,
     if (io->same == NULL) {
         goto fail_same;
     }
+    io->plain_on = fol_reserve(size * sizeof *io->plain_on);
+    if (io->plain_on == NULL) {
+        goto fail_plain_on;
+    }
     status = fol_timer_wheel_create(config->clock.now_ns(config->clock.state), &io->wheel);
     if (status != FOL_OK) {
         goto fail_wheel;
@@ -72,6 +76,8 @@ int fol_io_create_from(const fol_io_config *config, const fol_io_makers *makers,
     return FOL_OK;
 
 fail_wheel:
+    fol_unreserve(io->plain_on, size * sizeof *io->plain_on);
+fail_plain_on:
     fol_unreserve(io->same, size * sizeof(fol_io_op *));
 fail_same:
     fol_unreserve(io->slots, io->slot_count * sizeof *io->slots);
@@ -91,6 +97,7 @@ void fol_io_free(fol_io *io)
     fol_io_watch_deinit(io);
     fol_slab_deinit(&io->slab);
     fol_timer_wheel_destroy(io->wheel);
+    fol_unreserve(io->plain_on, ((size_t)io->same_mask + 1) * sizeof *io->plain_on);
     fol_unreserve(io->same, ((size_t)io->same_mask + 1) * sizeof(fol_io_op *));
     fol_unreserve(io->slots, io->slot_count * sizeof *io->slots);
     fol_free(io);
@@ -123,6 +130,8 @@ static void set_up(fol_io_op *op)
     op->has_begun = false;
     op->is_in_same = false;
     op->holds_file = false;
+    op->is_own_token = false;
+    op->unused = 0;
 }
 
 static uint64_t deadline_of(const fol_io_op *op, uint64_t now)
@@ -139,41 +148,23 @@ static bool has_deadline(const fol_io_request *request)
 static void submit_whole(fol_io *io, fol_io_op *op, uint64_t now)
 {
     fol_io_set_up_rest(op);
+    io->held += 1;
     const char *what = NULL;
     int status = fol_io_request_check(&op->request, &what);
     if (status != FOL_OK) {
         refuse(io, op, status);
         return;
     }
-    if (!fol_io_slot_take(io, op)) {
+    if (io->held > io->slot_count) {
         refuse(io, op, FOL_E_CAPACITY);
         return;
     }
+    fol_io_slot_take(io, op);
     fol_io_step_begin(op);
     if (has_deadline(&op->request)) {
         fol_timer_wheel_add(io->wheel, &op->timer, deadline_of(op, now));
     }
     fol_io_begin(io, op);
-}
-
-/* See driver_state.h. Such a request makes sense, too. */
-static inline bool is_plain(const fol_io_request *request)
-{
-    if (request->flags != 0 || request->path != NULL || request->path2 != NULL) {
-        return false;
-    }
-    switch (request->kind) {
-    case FOL_IO_TIMEOUT:
-        return true;
-    case FOL_IO_NOP:
-        return request->timeout_ns == 0;
-    case FOL_IO_READ:
-    case FOL_IO_WRITE:
-        return request->timeout_ns == 0 && request->fd >= 0 && request->buffer != NULL &&
-               request->size > 0 && request->size <= FOL_IO_SPLIT && request->offset <= INT64_MAX;
-    default:
-        return false;
-    }
 }
 
 static void begin_timeout(fol_io *io, fol_io_op *op, uint64_t deadline_ns)
@@ -185,44 +176,54 @@ static void begin_timeout(fol_io *io, fol_io_op *op, uint64_t deadline_ns)
     fol_timer_wheel_add(io->wheel, &op->timer, deadline_ns);
 }
 
-static inline void begin_plain(fol_io *io, fol_io_op *op)
+/* A timer as it is: no flag, and no path. */
+static bool is_plain_timeout(const fol_io_request *request)
 {
-    bool has_ring = io->routes_to_ring && io->lanes[FOL_IO_LANE_RING].death == 0;
-    op->is_plain = true;
-    op->lane = has_ring ? FOL_IO_LANE_RING : FOL_IO_LANE_POOL;
-    op->state = FOL_IO_LINED;
-    if (op->request.kind != FOL_IO_NOP) {
-        fol_io_same_add(io, op);
+    return request->kind == FOL_IO_TIMEOUT && request->flags == 0 && request->path == NULL &&
+           request->path2 == NULL;
+}
+
+/* *now: 0, until it is known. */
+static void submit_one(fol_io *io, fol_io_op *op, uint64_t *now)
+{
+    bool has_room = io->held < io->slot_count;
+    if (has_room && fol_io_is_plain_request(&op->request)) {
+        fol_io_begin_plain(io, op);
+        return;
     }
-    fol_io_line_push(&fol_io_lane_of(io, op)->fresh, op);
+    set_up(op);
+    if (*now == 0 && has_deadline(&op->request)) {
+        *now = io->config.clock.now_ns(io->config.clock.state);
+    }
+    if (has_room && is_plain_timeout(&op->request)) {
+        begin_timeout(io, op, deadline_of(op, *now));
+    } else {
+        submit_whole(io, op, *now);
+    }
 }
 
 void fol_io_submit(fol_io *io, fol_io_op *const *ops, size_t count)
 {
     FOL_ASSERT(!io->is_ending);
     uint64_t now = 0;
-    bool knows_now = false;
+    size_t index = 0;
     io->pending += (uint32_t)count;
-    for (size_t index = 0; index < count; index++) {
-        fol_io_op *op = ops[index];
-        if (index + AHEAD < count) {
-            __builtin_prefetch(&ops[index + AHEAD]->timer, 1);
-            __builtin_prefetch(&ops[index + AHEAD]->value, 1);
-            __builtin_prefetch(&ops[index + AHEAD]->request.timeout_ns);
+    /* Each turn takes one at least. */
+    while (index < count) {
+        size_t straight = 0;
+        if (fol_io_is_plain_request(&ops[index]->request)) {
+            straight = fol_io_begin_straight(io, ops + index, count - index);
         }
-        set_up(op);
-        if (!knows_now && has_deadline(&op->request)) {
-            now = io->config.clock.now_ns(io->config.clock.state);
-            knows_now = true;
+        if (straight == 0) {
+            if (index + AHEAD < count) {
+                __builtin_prefetch(ops[index + AHEAD], 1);
+                __builtin_prefetch(&ops[index + AHEAD]->request.timeout_ns);
+                __builtin_prefetch(&ops[index + AHEAD]->timer, 1);
+            }
+            submit_one(io, ops[index], &now);
+            straight = 1;
         }
-        bool may_be_plain = is_plain(&op->request);
-        if (may_be_plain && op->request.kind == FOL_IO_TIMEOUT && io->held < io->slot_count) {
-            begin_timeout(io, op, deadline_of(op, now));
-        } else if (may_be_plain && fol_io_slot_take(io, op)) {
-            begin_plain(io, op);
-        } else {
-            submit_whole(io, op, now);
-        }
+        index += straight;
     }
     fol_io_count(&io->counts.submitted, count);
     FOL_CHECK_INVARIANTS(fol_io_invariants(io));

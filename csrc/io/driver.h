@@ -11,7 +11,7 @@
  *
  * Invariants. An operation is in one of four places: with its owner, in the queue of those that
  * wait for room in an engine, in flight, or in the list of those with news. An operation in flight
- * has exactly one request with an engine, or is a timer; its request's address is the token, which
+ * has exactly one request with an engine, or is a timer; the address in it is the token, which
  * engines give back once, so that every completion finds the operation that asked for it.
  */
 #ifndef FOL_IO_DRIVER_H
@@ -38,25 +38,16 @@ struct fol_io_piece {
     uint8_t lane;
 };
 
-/* On the owner's storage, from submit until it comes back. Timers touch the first two cache lines,
- * which processors fetch together; plain requests the second and third, and the first as well when
- * they are on a descriptor. */
+/* On the owner's storage, from submit until it comes back. Plain requests touch the first two cache
+ * lines only, which processors fetch together; timers the third as well, and so does what is on a
+ * descriptor and not plain. */
 typedef struct fol_io_op fol_io_op;
 struct fol_io_op {
-    alignas(128) fol_timer timer; /* the driver's */
-    fol_io_op *same_next;         /* the driver's: among those on the same descriptor */
-    fol_io_op *same_previous;
-    fol_io_op *closer; /* the driver's: waits for this one to end before it closes its descriptor */
     /* Good when it came back with is_finished. */
-    int64_t value;
+    alignas(128) int64_t value;
     size_t size; /* of what is in `data`; after a failure, bytes that had come or gone before it */
-    union {
-        void *data;               /* foliot's own buffer, or NULL; fol_io_release gives it back */
-        fol_io_op *wait_previous; /* the driver's, before it is finished */
-    };
-    fol_io_op *next;      /* in the list of fol_io_take */
-    fol_io_op *wait_next; /* the driver's: in a queue for an engine */
-    uint32_t slot;        /* the driver's */
+    fol_io_op *next; /* in the list of fol_io_take */
+    uint32_t slot;   /* the driver's */
     bool is_finished;
     /* The driver's own, but for request and pieces. */
     uint8_t state;
@@ -68,10 +59,26 @@ struct fol_io_op {
     bool is_cancelled : 1;
     bool is_expired : 1;
     bool has_news : 1;
-    bool has_begun : 1;     /* its first request was sent */
-    bool is_in_same : 1;    /* in the list of its descriptor */
-    bool holds_file : 1;    /* counts as an open file of its lane */
-    fol_io_request request; /* the owner's; not changed by the driver */
+    bool has_begun : 1;    /* its first request was sent */
+    bool is_in_same : 1;   /* in the list of its descriptor */
+    bool holds_file : 1;   /* counts as an open file of its lane */
+    bool is_own_token : 1; /* it is in flight, started as a plain request */
+    uint8_t unused : 2;    /* as they are set all bits are, and that is one store */
+    union {
+        fol_io_plain plain; /* in flight, with an engine that has start_plain */
+        struct {
+            union {
+                void *data; /* foliot's own buffer, or NULL; fol_io_release gives it back */
+                fol_io_op *wait_previous; /* the driver's, before it is finished */
+            };
+            fol_io_op *wait_next;   /* the driver's: in a queue for an engine */
+            fol_io_request request; /* the owner's; not changed by the driver */
+        };
+    };
+    fol_timer timer;      /* the driver's */
+    fol_io_op *same_next; /* the driver's: among those on the same descriptor */
+    fol_io_op *same_previous;
+    fol_io_op *closer; /* the driver's: waits for this one to end before it closes its descriptor */
     /* The owner's, of FOL_IO_MANY: taken and not released, in order; fol_io_release frees them. */
     fol_io_piece *pieces;
     fol_io_piece *first_piece; /* that came since the last take */
@@ -92,8 +99,9 @@ struct fol_io_op {
     fol_io_whole whole;
 };
 
-static_assert(offsetof(fol_io_op, value) == 64, "what timers need is in a pair of cache lines");
-static_assert(offsetof(fol_io_op, pieces) == 192, "what plain requests need is in two or three");
+static_assert(offsetof(fol_io_op, plain.request) == offsetof(fol_io_op, request), "both are one");
+static_assert(offsetof(fol_io_op, timer) == 128, "what plain requests need is in two cache lines");
+static_assert(offsetof(fol_io_op, pieces) == 192, "what timers need is in three");
 
 typedef struct fol_io_config {
     fol_io_choice choice;

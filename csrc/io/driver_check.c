@@ -14,7 +14,8 @@ static void check_line(const fol_io_lane *lane, const fol_io *io, const fol_io_l
         FOL_ASSERT(op->state == state);
         FOL_ASSERT(op->wait_previous == previous);
         FOL_ASSERT(&io->lanes[op->lane] == lane);
-        FOL_ASSERT(io->slots[op->slot].op == op);
+        bool is_light = op->is_plain && op->slot == FOL_IO_NO_SLOT;
+        FOL_ASSERT(is_light || io->slots[op->slot].op == op);
         previous = op;
         count += 1;
         FOL_ASSERT(count <= line->count);
@@ -46,9 +47,44 @@ static void check_op(const fol_io_op *op)
     }
 }
 
+/* Plain operations without slots that stand in line. */
+static uint32_t count_lined(const fol_io_lane *lane)
+{
+    uint32_t count = 0;
+    for (const fol_io_op *op = lane->fresh.first; op != NULL; op = op->wait_next) {
+        count += op->is_plain && op->slot == FOL_IO_NO_SLOT;
+    }
+    return count;
+}
+
+/* Those that an engine has in a list. */
+static uint32_t count_listed(const fol_io *io, const fol_io_lane *lane, const fol_io_link *list)
+{
+    uint32_t count = 0;
+    for (fol_io_link *link = list->next; link != list; link = link->next) {
+        const fol_io_op *op = fol_io_op_of_plain(fol_io_plain_of(link));
+        FOL_ASSERT(link->next->previous == link);
+        FOL_ASSERT(op->state == FOL_IO_FLYING && op->is_own_token && &io->lanes[op->lane] == lane);
+        FOL_ASSERT(op->is_plain ? op->slot == FOL_IO_NO_SLOT : io->slots[op->slot].op == op);
+        count += op->is_plain;
+        FOL_ASSERT(count <= lane->flying);
+    }
+    return count;
+}
+
+static uint32_t count_own(const fol_io *io, const fol_io_lane *lane)
+{
+    const fol_io_engine *engine = fol_io_lane_engine(lane);
+    if (engine == NULL || engine->ops->start_plain == NULL) {
+        return 0;
+    }
+    return count_listed(io, lane, &engine->plains) + count_listed(io, lane, &engine->kept_plains);
+}
+
 void fol_io_invariants(const fol_io *io)
 {
     uint32_t flying[FOL_IO_LANES] = {0};
+    uint32_t light = 0;
     uint32_t files[FOL_IO_LANES] = {0};
     uint32_t held = 0;
     for (uint32_t index = 0; index < io->slots_touched; index++) {
@@ -63,11 +99,14 @@ void fol_io_invariants(const fol_io *io)
         files[op->file_lane] += op->holds_file;
     }
     for (uint32_t index = 0; index < FOL_IO_LANES; index++) {
+        uint32_t own = count_own(io, &io->lanes[index]);
+        flying[index] += own;
+        light += own + count_lined(&io->lanes[index]);
         check_lane(io, &io->lanes[index]);
         FOL_ASSERT(flying[index] == io->lanes[index].flying);
         FOL_ASSERT(files[index] == io->lanes[index].open_files);
     }
-    FOL_ASSERT(held <= io->held);
+    FOL_ASSERT(held + light <= io->held && io->held <= io->slot_count);
     uint32_t ended = 0;
     for (const fol_io_op *op = io->first_news; op != NULL; op = op->next) {
         FOL_ASSERT(op->has_news && (op->is_finished || op->first_piece != NULL));
@@ -76,7 +115,7 @@ void fol_io_invariants(const fol_io *io)
     }
     FOL_ASSERT(ended == io->finished_news);
     FOL_ASSERT(io->held + ended == io->pending);
-    FOL_ASSERT(io->held - held <= fol_timer_wheel_count(io->wheel));
+    FOL_ASSERT(io->held - held - light <= fol_timer_wheel_count(io->wheel));
     fol_slab_invariants(&io->slab);
     fol_timer_wheel_invariants(io->wheel);
 }

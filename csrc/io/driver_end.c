@@ -122,6 +122,8 @@ bool fol_io_destroy(fol_io *io, fol_io_dropped *dropped, void *argument)
 {
     bool is_at_home = fol_fork_generation() == io->fork_generation;
     io->is_ending = true;
+    /* From here on the slots have all but timers. */
+    fol_io_make_all_whole(io);
     if (is_at_home) {
         cancel_all(io);
         (void)drain(io);

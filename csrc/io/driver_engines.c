@@ -113,6 +113,11 @@ static uint64_t this_thread(void)
     return own;
 }
 
+bool fol_io_lane_is_mine(const fol_io_lane *lane)
+{
+    return lane->thread == this_thread();
+}
+
 static int make_engine(fol_io *io, fol_io_lane *lane)
 {
     fol_io_engine *engine = NULL;
@@ -146,6 +151,7 @@ int fol_io_lane_use(fol_io *io, fol_io_lane *lane)
     }
     if (status == FOL_OK) {
         fol_io_engine *engine = fol_io_lane_engine(lane);
+        fol_io_take_back(io, lane);
         status = engine->ops->adopt(engine);
     }
     if (status == FOL_OK) {

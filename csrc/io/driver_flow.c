@@ -47,7 +47,7 @@ void fol_io_line_up(fol_io *io, fol_io_op *op, bool has_begun)
     op->has_begun = has_begun;
     op->state = FOL_IO_LINED;
     if (lane->death != 0 && op->lane == FOL_IO_LANE_RING) {
-        fol_io_make_whole(op);
+        fol_io_make_whole(io, op);
         op->lane = FOL_IO_LANE_POOL;
         if (fol_io_step_move(op) == FOL_IO_NEXT_END) {
             fol_io_finish(io, op);
@@ -107,7 +107,7 @@ void fol_io_finish(fol_io *io, fol_io_op *op)
     }
     stop_counting_file(io, op);
     fol_timer_wheel_remove(io->wheel, &op->timer);
-    fol_io_slot_give(io, op);
+    fol_io_let_go(io, op);
     fol_io_step_clear(op, &io->slab);
     op->state = FOL_IO_ENDED;
     op->is_finished = true;
@@ -134,6 +134,7 @@ static void begin_close(fol_io *io, fol_io_op *op)
 {
     int32_t descriptor = op->request.fd;
     op->state = FOL_IO_BLOCKED;
+    fol_io_make_whole_on(io, descriptor);
     /* One more, so that it does not begin while others are still being counted. */
     op->blockers = 1;
     fol_io_op *other = fol_io_same_first(io, descriptor);
@@ -144,7 +145,7 @@ static void begin_close(fol_io *io, fol_io_op *op)
             other = next;
             continue;
         }
-        fol_io_make_whole(other);
+        fol_io_make_whole(io, other);
         if (other->closer == NULL) {
             other->closer = op;
             op->blockers += 1;
@@ -218,6 +219,7 @@ static void note_landing(fol_io *io, fol_io_op *op)
     lane->patient -= (op->counted & FOL_IO_COUNTS_PATIENT) != 0;
     lane->open_ended -= (op->counted & FOL_IO_COUNTS_OPEN_ENDED) != 0;
     op->counted = 0;
+    op->is_own_token = false;
     fol_io_count(&io->counts.in_flight, UINT64_MAX);
 }
 
@@ -234,7 +236,7 @@ static void tell_of_memory(fol_io *io, fol_io_engine *engine)
  * -EBUSY: nothing can be started now. */
 static int not_started(fol_io *io, fol_io_lane *lane, fol_io_op *op, int status)
 {
-    fol_io_make_whole(op);
+    fol_io_make_whole(io, op);
     op->is_whole = false;
     if (status == -EBUSY) {
         fol_io_count(&io->counts.retries, 1);
@@ -323,7 +325,7 @@ static void send_lane(fol_io *io, fol_io_lane *lane)
         fol_io_op *op = line->first;
         if (status != FOL_OK) {
             fol_io_line_remove(line, op);
-            fol_io_make_whole(op);
+            fol_io_make_whole(io, op);
             if (op->opened >= 0 && op->stage == FOL_IO_STAGE_CLOSE) {
                 fol_io_close_now(io, op->opened);
                 op->opened = -1;
@@ -361,7 +363,7 @@ static bool has_to_wait_for_file(const fol_io_op *op, int64_t value)
 
 static void take_other(fol_io *io, fol_io_op *op, const fol_io_event *event)
 {
-    fol_io_make_whole(op);
+    fol_io_make_whole(io, op);
     if (event->has_more) {
         fol_io_piece_arrived(io, op, event);
         return;
@@ -386,26 +388,6 @@ static void take_other(fol_io *io, fol_io_op *op, const fol_io_event *event)
     fol_io_go_on(io, op, next);
 }
 
-/* The whole result of a plain operation. */
-static int64_t good_value(const fol_io_op *op)
-{
-    return op->request.kind == FOL_IO_NOP ? 0 : (int64_t)op->request.size;
-}
-
-/* Ends a plain operation, but for what is counted. */
-static inline void land_plain(fol_io *io, fol_io_op *op, int64_t value)
-{
-    op->value = value;
-    op->data = NULL;
-    op->state = FOL_IO_ENDED;
-    op->is_finished = true;
-    fol_io_slot_give(io, op);
-    fol_io_news_add(io, op);
-    if (op->is_in_same) {
-        fol_io_same_remove(io, op);
-    }
-}
-
 /* Of the driver's own requests. */
 static void take_look(fol_io *io, fol_io_lane *lane, const fol_io_event *event)
 {
@@ -426,21 +408,12 @@ static inline bool take_event(fol_io *io, fol_io_lane *lane, const fol_io_event 
     }
     fol_io_op *op = fol_io_op_of(event->token);
     FOL_ASSERT(op->state == FOL_IO_FLYING && fol_io_lane_of(io, op) == lane);
-    if (op->is_plain && event->value == good_value(op)) {
-        land_plain(io, op, event->value);
+    if (op->is_plain && event->value == fol_io_good_value(op)) {
+        fol_io_land_plain(io, op, event->value);
         return true;
     }
     take_other(io, op, event);
     return false;
-}
-
-static void note_plain(fol_io *io, fol_io_lane *lane, uint32_t count)
-{
-    FOL_ASSERT(lane->flying >= count);
-    lane->flying -= count;
-    io->finished_news += count;
-    fol_io_count(&io->counts.in_flight, 0 - (uint64_t)count);
-    fol_io_count(&io->counts.completed, count);
 }
 
 static bool reap_lane(fol_io *io, fol_io_lane *lane)
@@ -455,6 +428,7 @@ static bool reap_lane(fol_io *io, fol_io_lane *lane)
     }
     for (uint32_t round = 0; round < REAP_ROUNDS; round++) {
         fol_io_event events[REAP_ROOM];
+        has_any = fol_io_land_straight(io, lane) || has_any;
         size_t count = engine->ops->reap(engine, events, REAP_ROOM);
         FOL_ASSERT(count <= REAP_ROOM);
         uint32_t plain = 0;
@@ -462,7 +436,7 @@ static bool reap_lane(fol_io *io, fol_io_lane *lane)
             has_any = has_any || events[index].token < FOL_IO_WATCH;
             plain += take_event(io, lane, &events[index]);
         }
-        note_plain(io, lane, plain);
+        fol_io_note_plain(io, lane, plain);
         if (count < REAP_ROOM) {
             break;
         }
@@ -498,9 +472,11 @@ void fol_io_cut_short(fol_io *io, fol_io_op *op)
     FOL_ASSERT(fol_io_is_ended(op));
     if (op->state == FOL_IO_TIMING && op->is_plain) {
         fol_timer_wheel_remove(io->wheel, &op->timer);
-        io->held -= 1;
     }
-    fol_io_make_whole(op);
+    if (op->is_own_token) {
+        fol_io_take_back(io, fol_io_lane_of(io, op));
+    }
+    fol_io_make_whole(io, op);
     switch (op->state) {
     case FOL_IO_LINED:
     case FOL_IO_STARVED:
@@ -527,7 +503,11 @@ void fol_io_cut_short(fol_io *io, fol_io_op *op)
         FOL_ASSERT(op->state == FOL_IO_FLYING);
         if (!fol_io_is_closing(op)) {
             fol_io_engine *engine = fol_io_lane_engine(fol_io_lane_of(io, op));
-            engine->ops->cancel(engine, fol_io_token_of(op));
+            if (op->is_own_token) {
+                engine->ops->cancel_plain(engine, &op->plain);
+            } else {
+                engine->ops->cancel(engine, fol_io_token_of(op));
+            }
             fol_io_lane_of(io, op)->unsent += 1;
         }
         break;
@@ -547,8 +527,7 @@ void fol_io_expire(fol_io *io, uint32_t most)
         fol_io_op *op = fol_io_op_of_timer(timer);
         if (op->state == FOL_IO_TIMING) {
             FOL_ASSERT(op->is_plain);
-            io->held -= 1;
-            land_plain(io, op, 0);
+            fol_io_land_plain(io, op, 0);
             count += 1;
         } else if (!fol_io_is_ended(op)) {
             op->is_expired = true;

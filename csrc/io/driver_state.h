@@ -5,13 +5,24 @@
  * alone (TIMING), waiting for others on its descriptor to end (BLOCKED), waiting for a buffer to
  * come back (STARVED, a line as well). Ended (ENDED), it is in the list of news until it is taken.
  *
- * Slots are for those that something else may have to find: all but plain timers, which the wheel
- * has.
- *
  * A plain operation is a timer, or one request without a deadline, given to the engine as it is,
  * whose good result is known beforehand: for those nothing is set up that only steps and files
  * need. One that is cancelled, or gets any other result, is made whole first, and goes on as the
  * rest.
+ *
+ * Slots are for those that something else may have to find. A plain operation has none as long as
+ * another place has it: the wheel a timer, its line one that stands there for the ring, and the
+ * engine's own lists one that is in flight as a plain request (is_own_token). All that have not
+ * ended are counted in `held`, with a slot or without; there are as many slots, so one that is made
+ * whole finds one.
+ *
+ * Plain operations on descriptors are counted by descriptor (`plain_on`) and not listed, so that
+ * one that comes and goes touches nothing else. Who closes a descriptor makes those on it whole.
+ *
+ * Straight. A plain operation that finds its line empty and the ring its own thread's becomes an
+ * entry of the ring's queue when it is submitted: it is in flight, though nothing was sent. Until
+ * something is, it can be taken back to its line, which is what happens when it is cancelled, when
+ * its descriptor is closed, and when another thread comes for the ring.
  */
 #ifndef FOL_IO_DRIVER_STATE_H
 #define FOL_IO_DRIVER_STATE_H
@@ -120,7 +131,8 @@ struct fol_io {
     uint32_t slot_count;
     uint32_t slots_touched; /* those from here on were never used */
     uint32_t first_free;
-    fol_io_op **same; /* by descriptor: lists of operations on it */
+    fol_io_op **same;   /* by descriptor: lists of operations on it */
+    uint32_t *plain_on; /* likewise: how many plain ones */
     uint32_t same_mask;
     fol_io_op *first_news;
     fol_io_op *last_news;
@@ -128,7 +140,7 @@ struct fol_io {
     bool has_new_pieces;    /* of one of them at least */
     fol_io_piece *free_pieces;
     uint32_t pending; /* not come back */
-    uint32_t held;    /* with a slot, or a timer alone */
+    uint32_t held;    /* begun and not ended; at most slot_count */
     fol_io_counts counts;
     FOL_ATOMIC(uint32_t) is_woken;
     FOL_ATOMIC(fol_io_engine *) sleeps_in; /* the engine that is waited in now */
@@ -180,16 +192,6 @@ static inline void fol_io_set_up_rest(fol_io_op *op)
     op->file_lane = FOL_IO_LANE_POOL;
 }
 
-/* Before anything looks at a plain operation as at others. */
-static inline void fol_io_make_whole(fol_io_op *op)
-{
-    if (op->is_plain) {
-        op->is_plain = false;
-        fol_io_set_up_rest(op);
-        fol_io_step_begin(op);
-    }
-}
-
 static inline void fol_io_line_push(fol_io_line *line, fol_io_op *op)
 {
     op->wait_next = NULL;
@@ -203,12 +205,24 @@ static inline void fol_io_line_push(fol_io_line *line, fol_io_op *op)
     line->count += 1;
 }
 
-static inline bool fol_io_slot_take(fol_io *io, fol_io_op *op)
+static inline void fol_io_line_push_front(fol_io_line *line, fol_io_op *op)
 {
-    uint32_t index = io->first_free;
-    if (io->held == io->slot_count) {
-        return false;
+    op->wait_previous = NULL;
+    op->wait_next = line->first;
+    if (line->first == NULL) {
+        line->last = op;
+    } else {
+        line->first->wait_previous = op;
     }
+    line->first = op;
+    line->count += 1;
+}
+
+/* Of one that is held. */
+static inline void fol_io_slot_take(fol_io *io, fol_io_op *op)
+{
+    FOL_ASSERT_HOT(op->slot == FOL_IO_NO_SLOT);
+    uint32_t index = io->first_free;
     if (index != FOL_IO_NO_SLOT) {
         io->first_free = io->slots[index].next_free;
     } else {
@@ -217,12 +231,13 @@ static inline bool fol_io_slot_take(fol_io *io, fol_io_op *op)
     }
     io->slots[index].op = op;
     op->slot = index;
-    io->held += 1;
-    return true;
 }
 
-static inline void fol_io_slot_give(fol_io *io, fol_io_op *op)
+/* It has ended. */
+static inline void fol_io_let_go(fol_io *io, fol_io_op *op)
 {
+    FOL_ASSERT_HOT(io->held > 0);
+    io->held -= 1;
     if (op->slot == FOL_IO_NO_SLOT) {
         return;
     }
@@ -232,17 +247,21 @@ static inline void fol_io_slot_give(fol_io *io, fol_io_op *op)
     slot->next_free = io->first_free;
     io->first_free = op->slot;
     op->slot = FOL_IO_NO_SLOT;
-    io->held -= 1;
 }
 
 static inline fol_io_op *fol_io_op_of(uint64_t token)
 {
-    return (fol_io_op *)(void *)((char *)(uintptr_t)token - offsetof(fol_io_op, request));
+    return (fol_io_op *)(void *)((char *)(uintptr_t)token - offsetof(fol_io_op, plain));
 }
 
 static inline uint64_t fol_io_token_of(const fol_io_op *op)
 {
-    return (uintptr_t)&op->request;
+    return (uintptr_t)&op->plain;
+}
+
+static inline fol_io_op *fol_io_op_of_plain(const fol_io_plain *plain)
+{
+    return fol_io_op_of((uintptr_t)plain);
 }
 
 static inline void fol_io_news_add(fol_io *io, fol_io_op *op)
@@ -280,7 +299,7 @@ static inline bool fol_io_has_no_room(const fol_io *io, const fol_io_lane *lane)
 void fol_io_line_remove(fol_io_line *line, fol_io_op *op);
 /* The line that an operation that is LINED or STARVED stands in. */
 fol_io_line *fol_io_line_of(fol_io *io, fol_io_op *op);
-/* Among the operations on its descriptor, if it is one of those. */
+/* Among the operations on its descriptor, if it is one of those. Not plain. */
 void fol_io_same_add(fol_io *io, fol_io_op *op);
 void fol_io_same_remove(fol_io *io, fol_io_op *op);
 fol_io_op *fol_io_same_first(fol_io *io, int32_t descriptor);
@@ -289,6 +308,8 @@ fol_io_op *fol_io_same_first(fol_io *io, int32_t descriptor);
 void fol_io_choose_engine(fol_io *io);
 /* FOL_OK: the lane's engine exists and is the calling thread's. */
 int fol_io_lane_use(fol_io *io, fol_io_lane *lane);
+/* The calling thread is the last that used it. */
+bool fol_io_lane_is_mine(const fol_io_lane *lane);
 /* The lane of an operation that begins. */
 uint8_t fol_io_lane_choose(const fol_io *io, const fol_io_op *op);
 /* The engine is of no use any more: what stands in line for the ring goes to the pool. */
@@ -317,7 +338,55 @@ void fol_io_finish(fol_io *io, fol_io_op *op);
 void fol_io_cut_short(fol_io *io, fol_io_op *op);
 void fol_io_close_now(fol_io *io, int32_t descriptor);
 
+/* A request that is plain, and makes sense; timers are looked at by themselves. */
+static inline bool fol_io_is_plain_request(const fol_io_request *request)
+{
+    if (request->flags != 0 || request->path != NULL || request->path2 != NULL ||
+        request->timeout_ns != 0) {
+        return false;
+    }
+    if (request->kind == FOL_IO_NOP) {
+        return true;
+    }
+    return (request->kind == FOL_IO_READ || request->kind == FOL_IO_WRITE) && request->fd >= 0 &&
+           request->buffer != NULL && request->size > 0 && request->size <= FOL_IO_SPLIT &&
+           request->offset <= INT64_MAX;
+}
+
+/* The whole result of a plain operation. */
+static inline int64_t fol_io_good_value(const fol_io_op *op)
+{
+    return op->request.kind == FOL_IO_NOP ? 0 : (int64_t)op->request.size;
+}
+
+/* So many, which are no timers, have ended well. */
+static inline void fol_io_note_plain(fol_io *io, fol_io_lane *lane, uint32_t count)
+{
+    FOL_ASSERT(lane->flying >= count);
+    lane->flying -= count;
+    io->finished_news += count;
+    fol_io_count(&io->counts.in_flight, 0 - (uint64_t)count);
+    fol_io_count(&io->counts.completed, count);
+}
+
 /* driver_plain.c */
+/* Begins what is plain of these, from the first on, as far as it can go straight into the ring; how
+ * many. */
+size_t fol_io_begin_straight(fol_io *io, fol_io_op *const *ops, size_t count);
+/* Begins a plain one. */
+void fol_io_begin_plain(fol_io *io, fol_io_op *op);
+/* Before anything looks at a plain operation as at others. */
+void fol_io_make_whole(fol_io *io, fol_io_op *op);
+/* All plain operations that are no timers, or those on a descriptor. */
+void fol_io_make_all_whole(fol_io *io);
+void fol_io_make_whole_on(fol_io *io, int32_t descriptor);
+/* What went straight into the ring and was not sent stands in line again. */
+void fol_io_take_back(fol_io *io, fol_io_lane *lane);
+/* Ends plain operations whose completions lie in the engine's queue, from the first on; true when
+ * there was one. */
+bool fol_io_land_straight(fol_io *io, fol_io_lane *lane);
+/* Ends one, but for what is counted. */
+void fol_io_land_plain(fol_io *io, fol_io_op *op, int64_t value);
 /* Starts plain operations from the head of the line of fresh ones, until one is not plain or there
  * is no room. FOL_OK, or why the first that is left was not started. */
 int fol_io_send_plain(fol_io *io, fol_io_lane *lane);

@@ -29,6 +29,30 @@ typedef struct fol_io_whole {
                     * says why it cannot go on; -ECANCELED: it was cancelled between two calls */
 } fol_io_whole;
 
+/* A plain request: NOP, or READ or WRITE at an offset, of a descriptor and one buffer, without
+ * flags and of no more bytes than one call moves. It stands in memory of the driver's, and is its
+ * own token. An engine with start_plain keeps those it has in two lists, which the driver may walk:
+ * with them no other place needs to know what is in flight. */
+typedef struct fol_io_link fol_io_link;
+struct fol_io_link {
+    fol_io_link *previous;
+    fol_io_link *next;
+};
+
+typedef struct fol_io_plain {
+    fol_io_link link; /* first; the engine's from its start until its completion was handed over */
+    fol_io_request request;
+} fol_io_plain;
+
+/* A completion of an engine with peek, where it lies. */
+typedef struct fol_io_landing {
+    uint64_t token; /* an address: of a plain request. With its highest bit: something else */
+    int32_t value;
+    uint32_t flags;
+} fol_io_landing;
+
+#define FOL_IO_LANDING_IS_OTHER (UINT64_C(1) << 63)
+
 /* A completion. */
 typedef struct fol_io_event {
     uint64_t token;
@@ -46,10 +70,19 @@ typedef struct fol_io_engine_ops {
     /* Queues a request. -EBUSY: no more can be in flight now, reap first. -EOPNOTSUPP: this kernel
      * cannot; the caller gives it to the other engine. -ENOMEM. */
     int (*start)(fol_io_engine *engine, const fol_io_request *request, uint64_t token);
-    /* The same for up to `count` requests without flags, each of which is its own token; how many
-     * were queued. Fewer than there is room for: start tells why. NULL: there is only start. */
-    size_t (*start_plain)(fol_io_engine *engine, const fol_io_request *const *requests,
-                          size_t count);
+    /* The same for up to `count` plain requests; how many were queued. Fewer than there is room
+     * for: start tells why. NULL: there is only start, and none of the next four. */
+    size_t (*start_plain)(fol_io_engine *engine, fol_io_plain *const *plains, size_t count);
+    /* The one that start_plain queued last, if nothing was queued after it and it was not sent: it
+     * is not in flight any more. NULL: there is none. Any thread that may call adopt. */
+    fol_io_plain *(*take_back)(fol_io_engine *engine);
+    /* As cancel, of one that start_plain queued and that is in flight. */
+    void (*cancel_plain)(fol_io_engine *engine, fol_io_plain *plain);
+    /* Completions that lie one behind the other; how many. From the first on the driver may take
+     * those of plain requests for which cancel_plain was not called: it takes each out of the list
+     * `plains`, and then says by drop how many, with no other call in between. */
+    size_t (*peek)(fol_io_engine *engine, const fol_io_landing **out);
+    void (*drop)(fol_io_engine *engine, size_t count);
     /* Asks to end a request soon; its own completion tells how it ended. A wrong token is fine. */
     void (*cancel)(fol_io_engine *engine, uint64_t token);
     /* Sends what was started, without waiting. FOL_OK or a negative errno when the engine is of no
@@ -95,8 +128,38 @@ struct fol_io_engine {
      * it readable, and a reap that gave everything makes it not. -1: there is none. Of the pool;
      * the same one from creation to destroy. */
     int notice_fd;
+    /* Plain requests, in rings around these: queued or with the kernel; and complete, kept for the
+     * next reap. Good where there is start_plain. */
+    fol_io_link plains;
+    fol_io_link kept_plains;
     fol_io_counters counters;
 };
+
+static inline void fol_io_link_init(fol_io_link *list)
+{
+    list->previous = list;
+    list->next = list;
+}
+
+static inline void fol_io_link_append(fol_io_link *list, fol_io_link *link)
+{
+    link->previous = list->previous;
+    link->next = list;
+    list->previous->next = link;
+    list->previous = link;
+}
+
+static inline void fol_io_link_remove(fol_io_link *link)
+{
+    link->previous->next = link->next;
+    link->next->previous = link->previous;
+}
+
+/* The one around which the list goes is none. */
+static inline fol_io_plain *fol_io_plain_of(fol_io_link *link)
+{
+    return (fol_io_plain *)(void *)link;
+}
 
 typedef struct fol_io_ring_config {
     uint32_t entries;      /* 0: 256. Four times as many may be in flight, and are sent by one

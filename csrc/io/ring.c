@@ -38,7 +38,7 @@ static int adopt(fol_io_engine *engine)
     if (ring->is_ready) {
         /* Completions that are there already need nobody to end them. */
         fol_ring_take_early(ring);
-        if (ring->used > 0 && !fol_ring_owner_has_ended(ring->owner)) {
+        if (ring->used + ring->plain_count > 0 && !fol_ring_owner_has_ended(ring->owner)) {
             return -EBUSY;
         }
         if (fol_ring_end(ring)) {
@@ -64,6 +64,10 @@ static const fol_io_engine_ops ring_ops = {
     .name = "uring",
     .start = fol_ring_start,
     .start_plain = fol_ring_start_plain,
+    .take_back = fol_ring_take_back,
+    .cancel_plain = fol_ring_cancel_plain,
+    .peek = fol_ring_peek,
+    .drop = fol_ring_drop,
     .cancel = fol_ring_cancel_token,
     .flush = fol_ring_flush,
     .reap = fol_ring_reap,
@@ -160,6 +164,8 @@ int fol_io_ring_create(const fol_io_ring_config *config, struct fol_io_report *r
     }
     uint32_t entries = config->entries != 0 ? config->entries : DEFAULT_ENTRIES;
     ring->base.ops = &ring_ops;
+    fol_io_link_init(&ring->base.plains);
+    fol_io_link_init(&ring->base.kept_plains);
     ring->generation = fol_fork_generation();
     ring->release_fd = -1;
     ring->is_polled = config->use_sqpoll;

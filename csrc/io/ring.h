@@ -15,14 +15,21 @@
  * Everything else belongs to the one thread that drives the engine, except what wake uses: see
  * ring_wake.c.
  *
- * Slots. Each request has a slot from its start until its final completion is taken from the
- * completion queue. user_data is the slot and its generation, so the driver's tokens may be any 64
- * bits. Numbers of slots beyond the last are for what the ring asks for itself.
+ * Slots. Each request that is not plain has a slot from its start until its final completion is
+ * taken from the completion queue. user_data is the slot and its generation, with the highest bit,
+ * so the driver's tokens may be any 64 bits. Numbers of slots beyond the last are for what the ring
+ * asks for itself.
  *
- * Bound. At most in_flight_bound requests have slots, no more than the submission queue holds; each
- * has at most one cancel, and one read waits for wakes. The completion queue has room for twice
- * that and the read, so only the further results of FOL_IO_MANY can overflow it, which the kernel
- * survives: it keeps them until it is entered.
+ * Plain requests are their own user_data, and stand in the list `plains` as long as a slot would be
+ * taken: nothing else is written for them. An address says nothing about whether the request is
+ * still the same, so a cancel of one must come to the kernel before the address can be used again:
+ * it goes into the queue before whatever is started later, and one that waits for room there is
+ * dropped when its request completes.
+ *
+ * Bound. At most in_flight_bound requests are in flight, no more than the submission queue holds;
+ * each has at most one cancel, and one read waits for wakes. The completion queue has room for
+ * twice that and the read, so only the further results of FOL_IO_MANY can overflow it, which the
+ * kernel survives: it keeps them until it is entered.
  */
 #ifndef FOL_IO_RING_H
 #define FOL_IO_RING_H
@@ -38,7 +45,11 @@
 #include "io/ring_call.h"
 #include "io/ring_owner.h"
 
-#define FOL_RING_NONE UINT32_MAX
+#define FOL_RING_NONE        UINT32_MAX
+#define FOL_RING_GENERATIONS (UINT32_MAX >> 1)
+
+/* No address, and no slot. */
+#define FOL_RING_NOBODY UINT64_C(0)
 
 /* In place of a slot in user_data. */
 #define FOL_RING_WAKE   (UINT32_MAX - 1)
@@ -74,13 +85,9 @@ static_assert(sizeof(fol_ring_slot) == 32, "two in a cache line");
 /* A completion that was taken from the queue before the driver asked for it. */
 typedef struct fol_ring_early {
     fol_io_event event;
+    fol_io_plain *plain; /* whose it is, in the list kept_plains; NULL: it has, or had, a slot */
     bool gives_fd;
 } fol_ring_early;
-
-typedef struct fol_ring_cancel {
-    uint32_t slot;
-    uint32_t generation;
-} fol_ring_cancel;
 
 /* See ring_buffers.c. */
 typedef struct fol_ring_buffers {
@@ -125,8 +132,9 @@ typedef struct fol_io_ring {
     uint32_t early_head;
     uint32_t early_count;
     uint32_t early_mask;
-    fol_ring_cancel *cancels;
+    uint64_t *cancels; /* user_data of requests that are to be cancelled, or FOL_RING_NOBODY */
     uint32_t cancel_count;
+    uint32_t plain_count; /* in the list `plains` */
 
     bool is_open;   /* there is a ring of the kernel */
     bool is_ready;  /* and it belongs to `owner` */
@@ -195,15 +203,32 @@ static inline bool fol_ring_has_deferred(const fol_io_ring *ring)
     return (IO_URING_READ_ONCE(*ring->ring.sq.kflags) & IORING_SQ_TASKRUN) != 0;
 }
 
+/* Generations have a bit less than their type. */
 static inline uint64_t fol_ring_user_data(uint32_t slot, uint32_t generation)
 {
-    return (uint64_t)generation << 32 | slot;
+    return FOL_IO_LANDING_IS_OTHER | (uint64_t)generation << 32 | slot;
+}
+
+static inline bool fol_ring_is_plain(uint64_t user_data)
+{
+    return (user_data & FOL_IO_LANDING_IS_OTHER) == 0;
+}
+
+/* The slot, or one of the numbers beyond. */
+static inline uint32_t fol_ring_index(uint64_t user_data)
+{
+    return (uint32_t)user_data;
+}
+
+static inline fol_io_plain *fol_ring_plain(uint64_t user_data)
+{
+    return (fol_io_plain *)(uintptr_t)user_data;
 }
 
 /* Requests that the kernel may be busy with. */
 static inline uint32_t fol_ring_held(const fol_io_ring *ring)
 {
-    return ring->used - ring->parked_count;
+    return ring->used + ring->plain_count - ring->parked_count;
 }
 
 /* Fibonacci hashing (Knuth, volume 3, 6.4): tokens may be addresses, whose low bits are alike. */
@@ -224,10 +249,13 @@ bool fol_ring_unpark(fol_io_ring *ring, uint32_t slot);
 void fol_ring_feed(fol_io_ring *ring);
 /* The slot ends with a completion of our own making. */
 void fol_ring_finish(fol_io_ring *ring, uint32_t slot, int value);
-/* Every slot does. */
+void fol_ring_finish_plain(fol_io_ring *ring, fol_io_plain *plain, int value);
+/* Every request does. */
 void fol_ring_finish_all(fol_io_ring *ring);
-/* Keeps a completion for the driver, or drops it when the engine ends. */
-void fol_ring_keep(fol_io_ring *ring, const fol_io_event *event, bool gives_fd);
+/* Keeps a completion for the driver, or drops it when the engine ends. A plain request has left its
+ * list; NULL: it is of none. */
+void fol_ring_keep(fol_io_ring *ring, const fol_io_event *event, fol_io_plain *plain,
+                   bool gives_fd);
 
 static inline uint32_t fol_ring_slot_take(fol_io_ring *ring, uint64_t token, uint32_t bits)
 {
@@ -247,7 +275,7 @@ static inline void fol_ring_slot_free(fol_io_ring *ring, uint32_t index)
     fol_ring_slot *slot = &ring->slots[index];
     FOL_ASSERT_HOT(slot->bits != 0);
     slot->bits = 0;
-    slot->generation += 1;
+    slot->generation = (slot->generation + 1) & FOL_RING_GENERATIONS;
     slot->next = ring->free_slot;
     ring->free_slot = index;
     ring->used -= 1;
@@ -261,9 +289,10 @@ void fol_ring_close(fol_io_ring *ring);
 
 /* ring_submit.c */
 int fol_ring_start(fol_io_engine *engine, const fol_io_request *request, uint64_t token);
-size_t fol_ring_start_plain(fol_io_engine *engine, const fol_io_request *const *requests,
-                            size_t count);
+size_t fol_ring_start_plain(fol_io_engine *engine, fol_io_plain *const *plains, size_t count);
+fol_io_plain *fol_ring_take_back(fol_io_engine *engine);
 void fol_ring_cancel_token(fol_io_engine *engine, uint64_t token);
+void fol_ring_cancel_plain(fol_io_engine *engine, fol_io_plain *plain);
 int fol_ring_flush(fol_io_engine *engine);
 /* Queues what the ring asks for itself: the read for wakes, cancels, parked requests. */
 void fol_ring_serve(fol_io_ring *ring);
@@ -282,6 +311,8 @@ int fol_ring_wake_renew(fol_io_ring *ring);
 
 /* ring_reap.c */
 size_t fol_ring_reap(fol_io_engine *engine, fol_io_event *out, size_t room);
+size_t fol_ring_peek(fol_io_engine *engine, const fol_io_landing **out);
+void fol_ring_drop(fol_io_engine *engine, size_t count);
 /* Takes all completions that are there, as far as there is room. */
 void fol_ring_take_early(fol_io_ring *ring);
 

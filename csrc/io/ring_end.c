@@ -51,6 +51,13 @@ static void cancel_all(fol_io_ring *ring)
             fol_ring_cancel_token(&ring->base, ring->slots[index].token);
         }
     }
+    fol_io_link *plains = &ring->base.plains;
+    /* With room in the list of cancels nothing is sent here, and the requests stay where they are.
+     */
+    for (fol_io_link *at = plains->next;
+         at != plains && ring->is_ready && ring->cancel_count < ring->slot_count; at = at->next) {
+        fol_ring_cancel_plain(&ring->base, fol_io_plain_of(at));
+    }
     if (ring->is_ready) {
         fol_ring_serve(ring);
     }

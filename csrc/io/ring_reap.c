@@ -110,6 +110,19 @@ static void complete_own(fol_io_ring *ring, uint32_t index, uint32_t place)
     atomic_exchange_explicit(&ring->wake_is_due, false, memory_order_acq_rel);
 }
 
+/* A plain one has come, and a cancel that waits for room would be another request's. */
+static void complete_plain(fol_io_ring *ring, fol_io_plain *plain)
+{
+    FOL_ASSERT(ring->plain_count > 0);
+    ring->plain_count -= 1;
+    fol_io_link_remove(&plain->link);
+    for (uint32_t index = 0; index < ring->cancel_count; index++) {
+        if (ring->cancels[index] == (uintptr_t)plain) {
+            ring->cancels[index] = FOL_RING_NOBODY;
+        }
+    }
+}
+
 /* Takes up to `room` events from at most `most` completions of the queue; *finals counts those that
  * end a request. */
 static size_t drain(fol_io_ring *ring, fol_io_event *out, size_t room, uint32_t most,
@@ -124,13 +137,21 @@ static size_t drain(fol_io_ring *ring, fol_io_event *out, size_t room, uint32_t 
     uint32_t ended = 0;
     for (; head != tail && count < room; head++) {
         const struct io_uring_cqe *cqe = &entries[head & ring->cq_mask];
-        uint32_t index = (uint32_t)cqe->user_data;
+        if (fol_ring_is_plain(cqe->user_data)) {
+            complete_plain(ring, fol_ring_plain(cqe->user_data));
+            out[count] =
+                (fol_io_event){.token = cqe->user_data, .value = value_of(cqe->res), .buffer = -1};
+            ended += 1;
+            count += 1;
+            continue;
+        }
+        uint32_t index = fol_ring_index(cqe->user_data);
         if (FOL_UNLIKELY(index >= ring->slot_count)) {
             complete_own(ring, index, head);
             continue;
         }
         const fol_ring_slot *slot = &ring->slots[index];
-        FOL_ASSERT_HOT(slot->generation == (uint32_t)(cqe->user_data >> 32));
+        FOL_ASSERT_HOT(fol_ring_user_data(index, slot->generation) == cqe->user_data);
         FOL_ASSERT_HOT(slot->bits != 0);
         if (FOL_UNLIKELY((slot->bits & FOL_RING_SLOT_SPECIAL) != 0)) {
             if (complete_special(ring, index, cqe, &out[count])) {
@@ -162,11 +183,13 @@ void fol_ring_take_early(fol_io_ring *ring)
         fol_io_event event;
         /* What is kept is in flight until the driver has it. */
         uint32_t finals = 0;
-        uint32_t index = (uint32_t)ring->ring.cq.cqes[ring->cq_head & ring->cq_mask].user_data;
-        bool gives_fd =
-            index < ring->slot_count && (ring->slots[index].bits & FOL_RING_SLOT_GIVES_FD) != 0;
+        uint64_t user_data = ring->ring.cq.cqes[ring->cq_head & ring->cq_mask].user_data;
+        bool is_plain = fol_ring_is_plain(user_data);
+        uint32_t index = fol_ring_index(user_data);
+        bool gives_fd = !is_plain && index < ring->slot_count &&
+                        (ring->slots[index].bits & FOL_RING_SLOT_GIVES_FD) != 0;
         if (drain(ring, &event, 1, 1, &finals) == 1) {
-            fol_ring_keep(ring, &event, gives_fd);
+            fol_ring_keep(ring, &event, is_plain ? fol_ring_plain(user_data) : NULL, gives_fd);
         }
     }
 }
@@ -184,12 +207,46 @@ static size_t take_kept(fol_io_ring *ring, fol_io_event *out, size_t room)
 {
     size_t count = 0;
     for (; count < room && ring->early_count > 0; count++) {
-        out[count] = ring->early[ring->early_head].event;
+        const fol_ring_early *kept = &ring->early[ring->early_head];
+        out[count] = kept->event;
+        if (kept->plain != NULL) {
+            fol_io_link_remove(&kept->plain->link);
+        }
         ring->early_head = (ring->early_head + 1) & ring->early_mask;
         ring->early_count -= 1;
         ring->base.in_flight -= out[count].has_more ? 0 : 1;
     }
     return count;
+}
+
+/* What was kept comes first. */
+size_t fol_ring_peek(fol_io_engine *engine, const fol_io_landing **out)
+{
+    const fol_io_ring *ring = fol_ring_of(engine);
+    if (!ring->is_ready || ring->early_count > 0) {
+        return 0;
+    }
+    static_assert(sizeof(fol_io_landing) == sizeof(struct io_uring_cqe) &&
+                      offsetof(fol_io_landing, token) == offsetof(struct io_uring_cqe, user_data) &&
+                      offsetof(fol_io_landing, value) == offsetof(struct io_uring_cqe, res),
+                  "a completion of the kernel is one of ours");
+    uint32_t place = ring->cq_head & ring->cq_mask;
+    uint32_t to_end = ring->cq_mask + 1 - place;
+    /* Pairs with the kernel's release of the tail: the entries before it are whole. */
+    uint32_t count = io_uring_smp_load_acquire(ring->ring.cq.ktail) - ring->cq_head;
+    *out = (const fol_io_landing *)(const void *)&ring->ring.cq.cqes[place];
+    return count < to_end ? count : to_end;
+}
+
+void fol_ring_drop(fol_io_engine *engine, size_t count)
+{
+    fol_io_ring *ring = fol_ring_of(engine);
+    FOL_ASSERT(count <= ring->plain_count && count <= engine->in_flight);
+    ring->plain_count -= (uint32_t)count;
+    engine->in_flight -= (uint32_t)count;
+    ring->cq_head += (uint32_t)count;
+    /* Pairs with the kernel's acquire: it may write the entries anew. */
+    io_uring_smp_store_release(ring->ring.cq.khead, ring->cq_head);
 }
 
 size_t fol_ring_reap(fol_io_engine *engine, fol_io_event *out, size_t room)

@@ -2,7 +2,8 @@
  *
  * A slot is free, with the kernel (or queued for it), or parked. The queue of kept completions has
  * room for four times as many as there are slots: what is taken from the kernel before its time
- * stops at three quarters (fol_ring_take_early), and each slot can end once more by our own hand.
+ * stops at three quarters (fol_ring_take_early), and each slot can end once more by our own hand,
+ * as can each plain request, which with the slots are no more than there are slots.
  */
 
 #include <errno.h>
@@ -77,7 +78,7 @@ uint32_t fol_ring_slot_find(const fol_io_ring *ring, uint64_t token)
     return FOL_RING_NONE;
 }
 
-void fol_ring_keep(fol_io_ring *ring, const fol_io_event *event, bool gives_fd)
+void fol_ring_keep(fol_io_ring *ring, const fol_io_event *event, fol_io_plain *plain, bool gives_fd)
 {
     if (ring->is_ending) {
         if (gives_fd && event->value >= 0) {
@@ -89,8 +90,21 @@ void fol_ring_keep(fol_io_ring *ring, const fol_io_event *event, bool gives_fd)
     FOL_ASSERT(ring->early_count <= ring->early_mask);
     uint32_t place = (ring->early_head + ring->early_count) & ring->early_mask;
     ring->early[place].event = *event;
+    ring->early[place].plain = plain;
     ring->early[place].gives_fd = gives_fd;
     ring->early_count += 1;
+    if (plain != NULL) {
+        fol_io_link_append(&ring->base.kept_plains, &plain->link);
+    }
+}
+
+void fol_ring_finish_plain(fol_io_ring *ring, fol_io_plain *plain, int value)
+{
+    const fol_io_event event = {.token = (uintptr_t)plain, .value = value, .buffer = -1};
+    FOL_ASSERT(ring->plain_count > 0);
+    ring->plain_count -= 1;
+    fol_io_link_remove(&plain->link);
+    fol_ring_keep(ring, &event, plain, false);
 }
 
 void fol_ring_finish(fol_io_ring *ring, uint32_t slot, int value)
@@ -106,7 +120,7 @@ void fol_ring_finish(fol_io_ring *ring, uint32_t slot, int value)
         fol_ring_files_count(ring, -1);
     }
     fol_ring_slot_free(ring, slot);
-    fol_ring_keep(ring, &event, false);
+    fol_ring_keep(ring, &event, NULL, false);
 }
 
 void fol_ring_finish_all(fol_io_ring *ring)
@@ -116,10 +130,14 @@ void fol_ring_finish_all(fol_io_ring *ring)
             fol_ring_finish(ring, index, -ECANCELED);
         }
     }
+    const fol_io_link *plains = &ring->base.plains;
+    while (plains->next != plains) {
+        fol_ring_finish_plain(ring, fol_io_plain_of(plains->next), -ECANCELED);
+    }
     ring->parked = FOL_RING_NONE;
     ring->starved = FOL_RING_NONE;
     ring->parked_count = 0;
-    FOL_ASSERT(ring->used == 0);
+    FOL_ASSERT(ring->used == 0 && ring->plain_count == 0);
 }
 
 void fol_ring_park(fol_io_ring *ring, uint32_t slot)

@@ -138,8 +138,11 @@ void fol_ring_unsend(fol_io_ring *ring)
     ring->sq_tail = from;
     for (uint32_t place = from; place != to; place++) {
         uint32_t number = ring->ring.sq.array[place & ring->sq_mask];
-        uint32_t slot = (uint32_t)ring->ring.sq.sqes[number].user_data;
-        if (slot < ring->slot_count) {
+        uint64_t user_data = ring->ring.sq.sqes[number].user_data;
+        uint32_t slot = fol_ring_index(user_data);
+        if (fol_ring_is_plain(user_data)) {
+            fol_ring_finish_plain(ring, fol_ring_plain(user_data), -ECANCELED);
+        } else if (slot < ring->slot_count) {
             fol_ring_finish(ring, slot, -ECANCELED);
         } else if (slot == FOL_RING_WAKE) {
             ring->wake_armed = false;
@@ -312,8 +315,29 @@ int fol_ring_start(fol_io_engine *engine, const fol_io_request *request, uint64_
     return FOL_OK;
 }
 
-size_t fol_ring_start_plain(fol_io_engine *engine, const fol_io_request *const *requests,
-                            size_t count)
+/* Fills an entry, whatever it held before. */
+static inline void prepare_plain(const fol_io_ring *ring, struct io_uring_sqe *sqe,
+                                 const fol_io_request *request)
+{
+    memset(sqe, 0, sizeof *sqe);
+    if (request->kind == FOL_IO_NOP) {
+        sqe->opcode = IORING_OP_NOP;
+        sqe->fd = -1;
+    } else if (request->kind == FOL_IO_READ) {
+        sqe->opcode = IORING_OP_READ;
+        sqe->fd = request->fd;
+        sqe->addr = (uintptr_t)request->buffer;
+        sqe->len = (uint32_t)request->size;
+        sqe->off = request->offset;
+    } else {
+        ring->operations[FOL_IO_WRITE]->prepare(sqe, request);
+    }
+    if (ring->memory_is_registered && request->kind != FOL_IO_NOP) {
+        use_registered(ring, sqe, request);
+    }
+}
+
+size_t fol_ring_start_plain(fol_io_engine *engine, fol_io_plain *const *plains, size_t count)
 {
     fol_io_ring *ring = fol_ring_of(engine);
     uint32_t queued = ring->sq_tail - ring->sq_sent;
@@ -322,52 +346,98 @@ size_t fol_ring_start_plain(fol_io_engine *engine, const fol_io_request *const *
     if (!ring->is_ready || ring->is_polled) {
         return 0;
     }
-    struct io_uring_sqe *sqes = ring->ring.sq.sqes;
-    uint32_t *array = ring->ring.sq.array;
-    fol_ring_slot *slots = ring->slots;
-    uint32_t *hints = ring->hints;
-    const bool is_registered = ring->memory_is_registered;
     const uint32_t mask = ring->sq_mask;
     const uint32_t base = ring->sq_base;
-    /* In registers: as they are in memory, each turn would wait for the one before. */
+    /* In a register: as it is in memory, each turn would wait for the one before. */
     uint32_t tail = ring->sq_tail;
-    uint32_t free_slot = ring->free_slot;
+    fol_io_link *last = engine->plains.previous;
     size_t done = 0;
     for (; done < count && done < room; done++) {
-        const fol_io_request *request = requests[done];
+        fol_io_plain *plain = plains[done];
+        const fol_io_request *request = &plain->request;
         FOL_ASSERT_HOT(request->flags == 0 && request->kind < FOL_IO_KIND_COUNT);
-        const fol_io_operation *operation = ring->operations[request->kind];
-        if (operation == NULL || operation->gives_fd) {
+        if (FOL_UNLIKELY(ring->operations[request->kind] == NULL)) {
             break;
         }
         uint32_t number = (tail - base) & mask;
-        struct io_uring_sqe *sqe = &sqes[number];
-#if PREPARE_NEEDS_CLEAR
-        memset(sqe, 0, sizeof *sqe);
-#endif
-        if (request->kind == FOL_IO_NOP) {
-            io_uring_prep_nop(sqe);
-        } else {
-            operation->prepare(sqe, request);
-        }
-        if (is_registered && operation->short_rule != FOL_IO_SHORT_ENDS) {
-            use_registered(ring, sqe, request);
-        }
-        array[tail & mask] = number;
+        struct io_uring_sqe *sqe = &ring->ring.sq.sqes[number];
+        prepare_plain(ring, sqe, request);
+        sqe->user_data = (uintptr_t)plain;
+        ring->ring.sq.array[tail & mask] = number;
         tail += 1;
-        fol_ring_slot *slot = &slots[free_slot];
-        slot->token = (uintptr_t)request;
-        slot->bits = FOL_RING_SLOT_USED;
-        hints[fol_ring_hint(ring, (uintptr_t)request)] = free_slot;
-        sqe->user_data = fol_ring_user_data(free_slot, slot->generation);
-        free_slot = slot->next;
+        last->next = &plain->link;
+        plain->link.previous = last;
+        last = &plain->link;
     }
+    last->next = &engine->plains;
+    engine->plains.previous = last;
     ring->sq_tail = tail;
-    ring->free_slot = free_slot;
-    ring->used += (uint32_t)done;
+    ring->plain_count += (uint32_t)done;
     engine->in_flight += (uint32_t)done;
     fol_ring_count(&engine->counters.started, done);
     return done;
+}
+
+fol_io_plain *fol_ring_take_back(fol_io_engine *engine)
+{
+    fol_io_ring *ring = fol_ring_of(engine);
+    if (!ring->is_ready || ring->is_polled || ring->sq_tail == ring->sq_sent) {
+        return NULL;
+    }
+    uint32_t number = ring->ring.sq.array[(ring->sq_tail - 1) & ring->sq_mask];
+    uint64_t user_data = ring->ring.sq.sqes[number].user_data;
+    if (!fol_ring_is_plain(user_data)) {
+        return NULL;
+    }
+    fol_io_plain *plain = fol_ring_plain(user_data);
+    FOL_ASSERT(ring->plain_count > 0 && engine->in_flight > 0);
+    ring->sq_tail -= 1;
+    /* Pairs with the kernel's acquire; it never saw what was queued behind. */
+    io_uring_smp_store_release(ring->ring.sq.ktail, ring->sq_tail);
+    fol_io_link_remove(&plain->link);
+    ring->plain_count -= 1;
+    engine->in_flight -= 1;
+    return plain;
+}
+
+static bool is_kept(const fol_io_ring *ring, const fol_io_plain *plain)
+{
+    const fol_io_link *kept = &ring->base.kept_plains;
+    for (const fol_io_link *link = kept->next; link != kept; link = link->next) {
+        if (link == &plain->link) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_to_be_cancelled(const fol_io_ring *ring, uint64_t user_data)
+{
+    for (uint32_t index = 0; index < ring->cancel_count; index++) {
+        if (ring->cancels[index] == user_data) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void cancel_later(fol_io_ring *ring, uint64_t user_data)
+{
+    if (ring->cancel_count == ring->slot_count) {
+        /* Those of requests that have ended meanwhile fill the list. */
+        fol_ring_serve(ring);
+    }
+    FOL_ASSERT(ring->cancel_count < ring->slot_count);
+    ring->cancels[ring->cancel_count++] = user_data;
+}
+
+void fol_ring_cancel_plain(fol_io_engine *engine, fol_io_plain *plain)
+{
+    fol_io_ring *ring = fol_ring_of(engine);
+    uint64_t user_data = (uintptr_t)plain;
+    if (!is_kept(ring, plain) && !is_to_be_cancelled(ring, user_data)) {
+        cancel_later(ring, user_data);
+    }
 }
 
 void fol_ring_cancel_token(fol_io_engine *engine, uint64_t token)
@@ -383,16 +453,10 @@ void fol_ring_cancel_token(fol_io_engine *engine, uint64_t token)
         fol_ring_finish(ring, index, -ECANCELED);
         return;
     }
-    if (ring->cancel_count == ring->slot_count) {
-        /* Those of requests that have ended meanwhile fill the list. */
-        fol_ring_serve(ring);
-    }
-    FOL_ASSERT(ring->cancel_count < ring->slot_count);
-    ring->cancels[ring->cancel_count++] =
-        (fol_ring_cancel){.slot = index, .generation = slot->generation};
+    cancel_later(ring, fol_ring_user_data(index, slot->generation));
 }
 
-static bool queue_cancel(fol_io_ring *ring, fol_ring_cancel cancel)
+static bool queue_cancel(fol_io_ring *ring, uint64_t user_data)
 {
     struct io_uring_sqe *sqe = take_sqe(ring);
     if (sqe == NULL) {
@@ -400,10 +464,21 @@ static bool queue_cancel(fol_io_ring *ring, fol_ring_cancel cancel)
     }
     sqe->opcode = IORING_OP_ASYNC_CANCEL;
     sqe->fd = -1;
-    sqe->addr = fol_ring_user_data(cancel.slot, cancel.generation);
+    sqe->addr = user_data;
     sqe->flags = ring->can_cancel_quietly ? IOSQE_CQE_SKIP_SUCCESS : 0;
     sqe->user_data = fol_ring_user_data(FOL_RING_CANCEL, 0);
     return true;
+}
+
+/* A plain one that has ended is not in the list. */
+static bool is_in_flight(const fol_io_ring *ring, uint64_t user_data)
+{
+    if (fol_ring_is_plain(user_data)) {
+        return user_data != FOL_RING_NOBODY;
+    }
+    uint32_t index = fol_ring_index(user_data);
+    const fol_ring_slot *slot = &ring->slots[index];
+    return slot->bits != 0 && fol_ring_user_data(index, slot->generation) == user_data;
 }
 
 /* Those that find no entry stay in the list, those whose request has ended do not. */
@@ -413,12 +488,11 @@ static void serve_cancels(fol_io_ring *ring)
     uint32_t kept = 0;
     /* Queueing may send, and sending may find that the ring is of no use: then none is left. */
     for (uint32_t index = 0; index < ring->cancel_count; index++) {
-        fol_ring_cancel cancel = ring->cancels[index];
-        const fol_ring_slot *slot = &ring->slots[cancel.slot];
-        if (slot->bits != 0 && slot->generation == cancel.generation) {
-            has_room = has_room && queue_cancel(ring, cancel);
+        uint64_t user_data = ring->cancels[index];
+        if (is_in_flight(ring, user_data)) {
+            has_room = has_room && queue_cancel(ring, user_data);
             if (!has_room) {
-                ring->cancels[kept++] = cancel;
+                ring->cancels[kept++] = user_data;
             }
         }
     }

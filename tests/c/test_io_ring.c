@@ -50,65 +50,6 @@ static void test_bound_gives_busy_until_something_is_reaped(void)
     CHECK(engine->ops->destroy(engine));
 }
 
-static void test_plain_requests_start_by_the_batch_and_are_their_own_tokens(void)
-{
-    fol_io_engine *engine = ring_make();
-    const uint32_t bound = engine->in_flight_bound;
-    static fol_io_request requests[1024];
-    static const fol_io_request *pointers[1024];
-    CHECK(bound < 1024);
-    for (uint32_t i = 0; i <= bound; i++) {
-        requests[i].kind = FOL_IO_NOP;
-        pointers[i] = &requests[i];
-    }
-    uint64_t started = atomic_load(&engine->counters.started);
-    CHECK_EQ(engine->ops->start_plain(engine, pointers, 3), 3);
-    CHECK_EQ(engine->in_flight, 3);
-    CHECK_EQ(engine->ops->start_plain(engine, pointers + 3, bound - 2), bound - 3);
-    CHECK_EQ(engine->ops->start_plain(engine, pointers + bound, 1), 0);
-    CHECK_EQ(atomic_load(&engine->counters.started) - started, bound);
-    size_t count = ring_collect(engine, bound);
-    CHECK_EQ(count, bound);
-    for (uint32_t i = 0; i < bound; i++) {
-        CHECK(ring_event(count, (uintptr_t)&requests[i]) != NULL);
-    }
-    CHECK_EQ(engine->in_flight, 0);
-    CHECK(engine->ops->destroy(engine));
-}
-
-static void test_a_batch_of_plain_requests_ends_before_what_the_kernel_lacks(void)
-{
-    fol_io_engine *engine = ring_make();
-    const fol_io_request requests[] = {
-        {.kind = FOL_IO_NOP}, {.kind = FOL_IO_FSYNC, .fd = -1}, {.kind = FOL_IO_NOP}};
-    const fol_io_request *const pointers[] = {&requests[0], &requests[1], &requests[2]};
-    fol_ring_of(engine)->operations[FOL_IO_FSYNC] = NULL;
-    CHECK_EQ(engine->ops->start_plain(engine, pointers, 3), 1);
-    CHECK_EQ(engine->ops->start(engine, &requests[1], 1), -EOPNOTSUPP);
-    CHECK_EQ(ring_collect(engine, 1), 1);
-    CHECK_EQ(events[0].value, 0);
-    CHECK(engine->ops->destroy(engine));
-}
-
-static void test_a_plain_request_is_cancelled_by_its_address(void)
-{
-    fol_io_engine *engine = ring_make();
-    int ends[2];
-    char byte;
-    CHECK_EQ(pipe(ends), 0);
-    const fol_io_request request = {
-        .kind = FOL_IO_READ, .fd = ends[0], .buffer = &byte, .size = 1, .offset = FOL_IO_CURRENT};
-    const fol_io_request *const pointers[] = {&request};
-    CHECK_EQ(engine->ops->start_plain(engine, pointers, 1), 1);
-    CHECK_EQ(engine->ops->flush(engine), 0);
-    engine->ops->cancel(engine, (uintptr_t)&request);
-    CHECK_EQ(ring_collect(engine, 1), 1);
-    CHECK_EQ(events[0].value, -ECANCELED);
-    close(ends[0]);
-    close(ends[1]);
-    CHECK(engine->ops->destroy(engine));
-}
-
 static void test_read_brings_the_bytes_of_a_file(void)
 {
     fol_io_engine *engine = ring_make();
@@ -455,9 +396,6 @@ int main(void)
     RUN(test_nop_comes_back_with_its_token);
     RUN(test_batch_takes_one_system_call);
     RUN(test_bound_gives_busy_until_something_is_reaped);
-    RUN(test_plain_requests_start_by_the_batch_and_are_their_own_tokens);
-    RUN(test_a_batch_of_plain_requests_ends_before_what_the_kernel_lacks);
-    RUN(test_a_plain_request_is_cancelled_by_its_address);
     RUN(test_read_brings_the_bytes_of_a_file);
     RUN(test_failure_is_a_negative_errno);
     RUN(test_what_is_not_the_rings_business_is_not_supported);
