@@ -19,6 +19,7 @@ enum { FAKE_ROOM = 4096, FAKE_ENDLESS = 1 << 20 };
 typedef struct fake_request {
     const fol_io_request *request;
     uint64_t token;
+    fol_io_plain *plain; /* NULL: started as any other */
     bool is_cancelled;
 } fake_request;
 
@@ -27,8 +28,11 @@ struct fake_engine {
     fol_io_engine base;
     fake_request flying[FAKE_ROOM]; /* in the order in which they were started */
     uint32_t count;
+    uint32_t unsent;                /* of those, the last so many: started since the last flush */
     fol_io_event events[FAKE_ROOM]; /* not reaped */
+    fol_io_plain *event_plains[FAKE_ROOM];
     uint32_t event_count;
+    fol_io_landing landings[FAKE_ROOM];
     /* What start, flush and wait give so many times, once those before it have passed. */
     int start_error;
     uint32_t start_errors;
@@ -41,6 +45,8 @@ struct fake_engine {
     void (*on_wait)(fake_engine *fake);
     /* What happened. */
     uint32_t starts;
+    uint32_t taken_back;
+    uint32_t landed; /* without reap */
     uint32_t cancels;
     uint32_t flushes;
     uint32_t waits;
@@ -74,6 +80,7 @@ static inline int fake_start(fol_io_engine *engine, const fol_io_request *reques
         return -EBUSY;
     }
     fake->flying[fake->count++] = (fake_request){.request = request, .token = token};
+    fake->unsent += 1;
     fake->starts += 1;
     engine->in_flight += 1;
     return FOL_OK;
@@ -88,8 +95,72 @@ static inline void fake_cancel(fol_io_engine *engine, uint64_t token)
     }
 }
 
+/* Without errors: those are for start. */
+static inline size_t fake_start_plain(fol_io_engine *engine, fol_io_plain *const *plains,
+                                      size_t count)
+{
+    fake_engine *fake = fake_of(engine);
+    size_t done = 0;
+    for (; done < count && fake->start_errors == 0; done++) {
+        if (fake_start(engine, &plains[done]->request, (uintptr_t)plains[done]) != FOL_OK) {
+            break;
+        }
+        fake->flying[fake->count - 1].plain = plains[done];
+        fol_io_link_append(&engine->plains, &plains[done]->link);
+    }
+    return done;
+}
+
+static inline fol_io_plain *fake_take_back(fol_io_engine *engine)
+{
+    fake_engine *fake = fake_of(engine);
+    fol_io_plain *plain = fake->unsent == 0 ? NULL : fake->flying[fake->count - 1].plain;
+    if (plain != NULL) {
+        fake->count -= 1;
+        fake->unsent -= 1;
+        fake->taken_back += 1;
+        engine->in_flight -= 1;
+        fol_io_link_remove(&plain->link);
+    }
+    return plain;
+}
+
+static inline void fake_cancel_plain(fol_io_engine *engine, fol_io_plain *plain)
+{
+    fake_cancel(engine, (uintptr_t)plain);
+}
+
+static inline size_t fake_peek(fol_io_engine *engine, const fol_io_landing **out)
+{
+    fake_engine *fake = fake_of(engine);
+    for (uint32_t i = 0; i < fake->event_count; i++) {
+        uint64_t token = fake->event_plains[i] == NULL ? FOL_IO_LANDING_IS_OTHER | i
+                                                       : (uintptr_t)fake->event_plains[i];
+        fake->landings[i] =
+            (fol_io_landing){.token = token, .value = (int32_t)fake->events[i].value};
+    }
+    *out = fake->landings;
+    return fake->event_count;
+}
+
+static inline void fake_drop_events(fake_engine *fake, size_t count)
+{
+    fake->event_count -= (uint32_t)count;
+    memmove(fake->events, fake->events + count, fake->event_count * sizeof(fol_io_event));
+    memmove(fake->event_plains, fake->event_plains + count,
+            fake->event_count * sizeof(fol_io_plain *));
+}
+
+static inline void fake_drop(fol_io_engine *engine, size_t count)
+{
+    engine->in_flight -= (uint32_t)count;
+    fake_of(engine)->landed += (uint32_t)count;
+    fake_drop_events(fake_of(engine), count);
+}
+
 static inline int fake_flush(fol_io_engine *engine)
 {
+    fake_of(engine)->unsent = 0;
     fake_of(engine)->flushes += 1;
     return fake_of(engine)->flush_error;
 }
@@ -101,9 +172,11 @@ static inline size_t fake_reap(fol_io_engine *engine, fol_io_event *out, size_t 
     for (size_t i = 0; i < count; i++) {
         out[i] = fake->events[i];
         engine->in_flight -= !out[i].has_more;
+        if (fake->event_plains[i] != NULL) {
+            fol_io_link_remove(&fake->event_plains[i]->link);
+        }
     }
-    fake->event_count -= (uint32_t)count;
-    memmove(fake->events, fake->events + count, fake->event_count * sizeof(fol_io_event));
+    fake_drop_events(fake, count);
     return count;
 }
 
@@ -111,6 +184,7 @@ static inline int fake_wait(fol_io_engine *engine, uint32_t least, uint64_t time
 {
     fake_engine *fake = fake_of(engine);
     fake->waits += 1;
+    fake->unsent = 0;
     fake->last_least = least;
     fake->last_timeout = timeout_ns;
     if (fake->event_count == 0 && fake->on_wait != NULL) {
@@ -164,6 +238,25 @@ static const fol_io_engine_ops fake_ops = {
     .destroy = fake_destroy,
 };
 
+/* An engine that has plain requests. */
+static const fol_io_engine_ops fake_plain_ops = {
+    .name = "fake",
+    .start = fake_start,
+    .start_plain = fake_start_plain,
+    .take_back = fake_take_back,
+    .cancel_plain = fake_cancel_plain,
+    .peek = fake_peek,
+    .drop = fake_drop,
+    .cancel = fake_cancel,
+    .flush = fake_flush,
+    .reap = fake_reap,
+    .wait = fake_wait,
+    .wake = fake_wake,
+    .give_buffer = fake_give_buffer,
+    .adopt = fake_adopt,
+    .destroy = fake_destroy,
+};
+
 static inline int fake_probe(fol_io_report *out)
 {
     *out = (fol_io_report){.available = fake_probe_error == 0, .error = fake_probe_error};
@@ -202,6 +295,8 @@ static inline void fake_reset(fake_engine *fake, int notice_fd)
     fake->base.in_flight_bound = FAKE_ROOM;
     fake->base.notice_fd = notice_fd;
     fake->lets_go = true;
+    fol_io_link_init(&fake->base.plains);
+    fol_io_link_init(&fake->base.kept_plains);
 }
 
 static inline fol_io_config fake_config(fol_io_choice choice)
@@ -247,9 +342,12 @@ static inline void fake_end(fake_engine *fake, uint32_t index, int64_t value)
     if (!CHECK(index < fake->count) || !CHECK(fake->event_count < FAKE_ROOM)) {
         return;
     }
+    fake->event_plains[fake->event_count] = fake->flying[index].plain;
     fake->events[fake->event_count++] =
         (fol_io_event){.token = fake->flying[index].token, .value = value, .buffer = -1};
+    CHECK(fake->flying[index].plain == NULL || index < fake->count - fake->unsent);
     fake->count -= 1;
+    fake->unsent = fake->unsent < fake->count ? fake->unsent : fake->count;
     memmove(fake->flying + index, fake->flying + index + 1,
             (fake->count - index) * sizeof(fake_request));
 }
@@ -259,6 +357,7 @@ static inline void fake_give(fake_engine *fake, uint32_t index, int64_t value, i
                              void *data)
 {
     if (CHECK(index < fake->count) && CHECK(fake->event_count < FAKE_ROOM)) {
+        fake->event_plains[fake->event_count] = NULL;
         fake->events[fake->event_count++] = (fol_io_event){.token = fake->flying[index].token,
                                                            .value = value,
                                                            .has_more = true,
