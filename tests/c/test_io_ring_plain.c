@@ -128,7 +128,7 @@ static void test_an_entry_says_nothing_of_what_was_in_it_before(void)
     /* A path, options and a mode leave something in every part of an entry. */
     fol_io_request opening = {.kind = FOL_IO_OPEN,
                               .fd = AT_FDCWD,
-                              .path = "/nowhere",
+                              .path = "/nowhere/at/all",
                               .options = O_CREAT | O_WRONLY,
                               .mode = 0600};
     CHECK_EQ(ring_start(engine, opening, 1), 0);
