@@ -21,23 +21,6 @@ static fol_node *node_of(const fol_scheduler *scheduler, const fol_io_slot *slot
     return &scheduler->program->nodes[node];
 }
 
-/* Leaves out what is not to be sent: of systems that failed, and all of an interrupted frame. */
-static void drop_unsent(fol_frame_io *io)
-{
-    fol_scheduler *scheduler = io->scheduler;
-    bool is_interrupted = fol_is_interrupted(scheduler);
-    uint32_t kept = 0;
-    for (uint32_t i = 0; i < io->batch_count; i++) {
-        fol_io_slot *slot = fol_io_slot_of(io->batch[i]);
-        if (is_interrupted || node_of(scheduler, slot)->must_drop_io) {
-            fol_io_drop(io, slot);
-        } else {
-            io->batch[kept++] = io->batch[i];
-        }
-    }
-    io->batch_count = kept;
-}
-
 /* Whether it can be read to where it will stay: its size is known and it comes in one piece. */
 static bool reads_into_blob(const fol_io_slot *slot)
 {
@@ -58,6 +41,7 @@ static bool prepare_op(fol_io_slot *slot)
         slot->op.data = NULL;
         slot->op.size = 0;
         slot->op.is_finished = true;
+        slot->op.is_plain = false;
         return false;
     }
     slot->op.request.buffer = (void *)(uintptr_t)slot->blob.data;
@@ -107,15 +91,24 @@ static void end_unsent(fol_frame_io *io, fol_io_slot *slot)
     }
 }
 
+/* All but what is not to be sent: of systems that failed, and all of an interrupted frame. */
 static void send_batch(fol_frame_io *io)
 {
     fol_scheduler *scheduler = io->scheduler;
+    bool is_interrupted = fol_is_interrupted(scheduler);
     uint32_t sent = 0;
+    uint32_t kept = 0;
     for (uint32_t i = 0; i < io->batch_count; i++) {
         fol_io_slot *slot = fol_io_slot_of(io->batch[i]);
+        const fol_node *node = node_of(scheduler, slot);
         fol_io_prefetch(io->batch, i, io->batch_count);
         FOL_ASSERT_HOT(slot->state == FOL_IO_SLOT_QUEUED);
-        slot->system = node_of(scheduler, slot)->system;
+        if (FOL_UNLIKELY(is_interrupted || node->must_drop_io)) {
+            fol_io_drop(io, slot);
+            continue;
+        }
+        io->batch[kept++] = io->batch[i];
+        slot->system = node->system;
         slot->key = io->next_key++;
         slot->state = FOL_IO_SLOT_SENT;
         count_awaited(io, slot);
@@ -125,6 +118,7 @@ static void send_batch(fol_frame_io *io)
             end_unsent(io, slot);
         }
     }
+    io->batch_count = kept;
     io->started_count = io->batch_count;
     io->operations += io->batch_count;
     fol_count(&io->submitted, io->batch_count);
@@ -174,7 +168,6 @@ bool fol_io_begin_cut(fol_frame_io *io, uint32_t segment)
     io->started_cycles = runner->stamp;
     scheduler->io_place = (fol_place){scheduler->run_number, 2 * end};
     fol_io_gather(io);
-    drop_unsent(io);
     send_batch(io);
     fol_io_await(io, is_phase_end);
     choose_deliveries(io, is_phase_end);

@@ -234,11 +234,29 @@ static void deliver_slot(fol_frame_io *io, fol_io_slot *slot, bool was_judged)
     }
 }
 
+/* A success without bytes or descriptor, that nobody is told of but a place for its result: what
+ * deliver_slot comes to then. */
+static void deliver_plain(fol_frame_io *io, fol_io_slot *slot)
+{
+    FOL_ASSERT_HOT(slot->state == FOL_IO_SLOT_FINISHED && slot->op.value >= 0);
+    if (slot->target.result != NULL) {
+        *slot->target.result = (fol_io_result){.value = slot->op.value};
+    }
+    io->later -= slot->target.until == FOL_IO_LATER;
+    fol_io_slot_free(io, slot);
+}
+
 void fol_io_deliver(fol_frame_io *io, bool was_judged)
 {
     for (uint32_t i = 0; i < io->batch_count; i++) {
+        fol_io_slot *slot = fol_io_slot_of(io->batch[i]);
         fol_io_prefetch(io->batch, i, io->batch_count);
-        deliver_slot(io, fol_io_slot_of(io->batch[i]), was_judged);
+        if (fol_io_ended_well_and_plain(&slot->op) && slot->target.component == NULL &&
+            slot->target.receiver == NULL) {
+            deliver_plain(io, slot);
+        } else {
+            deliver_slot(io, slot, was_judged);
+        }
     }
     io->batch_count = 0;
 }

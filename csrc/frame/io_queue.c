@@ -73,7 +73,8 @@ static bool target_makes_sense(const fol_io_intent *intent)
 int fol_io_queue_submit(fol_io_queue *queue, const fol_io_intent *intent, fol_io_handle *out)
 {
     const char *what;
-    if (!target_makes_sense(intent) || fol_io_request_check(&intent->request, &what) != FOL_OK) {
+    if (!target_makes_sense(intent) || (!fol_io_request_is_plain(&intent->request) &&
+                                        fol_io_request_check(&intent->request, &what) != FOL_OK)) {
         return FOL_E_VALUE;
     }
     fol_io_slot *slot = take_slot(queue);
@@ -110,7 +111,9 @@ void fol_io_slot_free(fol_frame_io *io, fol_io_slot *slot)
     if (slot->target.component != NULL) {
         fol_component_release(slot->target.component);
     }
-    fol_bytes_release(&slot->blob);
+    if (slot->blob.data != NULL) {
+        fol_bytes_release(&slot->blob);
+    }
     slot->state = FOL_IO_SLOT_FREE;
     slot->generation = slot->generation == UINT32_MAX ? 1 : slot->generation + 1;
     slot->next = queue->free;

@@ -187,7 +187,7 @@ static bool is_plain_timeout(const fol_io_request *request)
 static void submit_one(fol_io *io, fol_io_op *op, uint64_t *now)
 {
     bool has_room = io->held < io->slot_count;
-    if (has_room && fol_io_is_plain_request(&op->request)) {
+    if (has_room && fol_io_request_is_plain(&op->request)) {
         fol_io_begin_plain(io, op);
         return;
     }
@@ -211,7 +211,7 @@ void fol_io_submit(fol_io *io, fol_io_op *const *ops, size_t count)
     /* Each turn takes one at least. */
     while (index < count) {
         size_t straight = 0;
-        if (fol_io_is_plain_request(&ops[index]->request)) {
+        if (fol_io_request_is_plain(&ops[index]->request)) {
             straight = fol_io_begin_straight(io, ops + index, count - index);
         }
         if (straight == 0) {

@@ -103,6 +103,13 @@ static_assert(offsetof(fol_io_op, plain.request) == offsetof(fol_io_op, request)
 static_assert(offsetof(fol_io_op, timer) == 128, "what plain requests need is in two cache lines");
 static_assert(offsetof(fol_io_op, pieces) == 192, "what timers need is in three");
 
+/* It came back, with all that was asked for, and that is all there is to it: neither a buffer of
+ * the driver's nor a piece, nor a new descriptor. */
+static inline bool fol_io_ended_well_and_plain(const fol_io_op *op)
+{
+    return op->is_finished && op->is_plain;
+}
+
 typedef struct fol_io_config {
     fol_io_choice choice;
     bool wants_ring; /* AUTO: the backend's wish at first; see fol_io_route */

@@ -180,7 +180,7 @@ size_t fol_io_begin_straight(fol_io *io, fol_io_op *const *ops, size_t count)
     room = room < START_ROOM ? room : START_ROOM;
     room = room < count ? room : count;
     size_t ready = 0;
-    for (; ready < room && fol_io_is_plain_request(&ops[ready]->request); ready++) {
+    for (; ready < room && fol_io_request_is_plain(&ops[ready]->request); ready++) {
         fol_io_op *op = ops[ready];
         if (ready + AHEAD < count) {
             __builtin_prefetch(ops[ready + AHEAD], 1);

@@ -338,21 +338,6 @@ void fol_io_finish(fol_io *io, fol_io_op *op);
 void fol_io_cut_short(fol_io *io, fol_io_op *op);
 void fol_io_close_now(fol_io *io, int32_t descriptor);
 
-/* A request that is plain, and makes sense; timers are looked at by themselves. */
-static inline bool fol_io_is_plain_request(const fol_io_request *request)
-{
-    if (request->flags != 0 || request->path != NULL || request->path2 != NULL ||
-        request->timeout_ns != 0) {
-        return false;
-    }
-    if (request->kind == FOL_IO_NOP) {
-        return true;
-    }
-    return (request->kind == FOL_IO_READ || request->kind == FOL_IO_WRITE) && request->fd >= 0 &&
-           request->buffer != NULL && request->size > 0 && request->size <= FOL_IO_SPLIT &&
-           request->offset <= INT64_MAX;
-}
-
 /* The whole result of a plain operation. */
 static inline int64_t fol_io_good_value(const fol_io_op *op)
 {

@@ -43,4 +43,23 @@ const fol_io_operation *fol_io_operation_of(uint32_t kind);
  * sentence without a full stop. */
 int fol_io_request_check(const fol_io_request *request, const char **what);
 
+/* Bytes of the largest request that is plain. */
+#define FOL_IO_PLAIN_MAX ((size_t)1 << 20)
+
+/* NOP, or a READ or WRITE at an offset, of a descriptor and a buffer of the asker's, with nothing
+ * else to it. Such a request makes sense. */
+static inline bool fol_io_request_is_plain(const fol_io_request *request)
+{
+    if (request->flags != 0 || request->path != NULL || request->path2 != NULL ||
+        request->timeout_ns != 0) {
+        return false;
+    }
+    if (request->kind == FOL_IO_NOP) {
+        return true;
+    }
+    return (request->kind == FOL_IO_READ || request->kind == FOL_IO_WRITE) && request->fd >= 0 &&
+           request->buffer != NULL && request->size > 0 && request->size <= FOL_IO_PLAIN_MAX &&
+           request->offset <= INT64_MAX;
+}
+
 #endif

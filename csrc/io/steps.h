@@ -19,7 +19,7 @@
 #include "io/slab.h"
 
 #define FOL_IO_ATTEMPTS    64
-#define FOL_IO_SPLIT       ((size_t)1 << 20)  /* bytes of one request */
+#define FOL_IO_SPLIT       FOL_IO_PLAIN_MAX   /* bytes of one request */
 #define FOL_IO_FIRST_GUESS ((size_t)16 << 10) /* of a file's size that nobody told */
 #define FOL_IO_PARTS       1024               /* vectors of one request, as the kernel has it */
 
