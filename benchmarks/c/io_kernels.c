@@ -28,6 +28,7 @@ size_t bench_result_size(void)
 int bench_read_blocks(const fol_chunk *chunk, void *user)
 {
     bench_reads *reads = user;
+    fol_io_intent intent = {.request = {.kind = FOL_IO_READ, .fd = reads->fd, .size = BLOCK}};
     for (uint32_t i = 0; i < reads->count; i++) {
         uint8_t *buffer = reads->buffers + (size_t)i * BLOCK;
         uint64_t number = 0;
@@ -35,14 +36,9 @@ int bench_read_blocks(const fol_chunk *chunk, void *user)
         reads->good += reads->results[i].value == (int64_t)BLOCK && number == reads->asked[i];
         reads->state = (reads->state * 1103515245u + 12345u) & (BLOCKS - 1);
         reads->asked[i] = reads->state;
-        const fol_io_intent intent = {
-            .request = {.kind = FOL_IO_READ,
-                        .fd = reads->fd,
-                        .buffer = buffer,
-                        .size = BLOCK,
-                        .offset = reads->state * BLOCK},
-            .result = &reads->results[i],
-        };
+        intent.request.buffer = buffer;
+        intent.request.offset = reads->state * BLOCK;
+        intent.result = &reads->results[i];
         const int status = chunk->io_api->submit(chunk->io, &intent, NULL);
         if (status != 0) {
             return status;

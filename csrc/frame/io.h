@@ -141,10 +141,21 @@ static inline void fol_io_list_append(fol_io_list *list, fol_io_slot *slot)
     list->last = slot;
 }
 
+/* One that holds nothing. After its last delivery or drop: the handle names nothing any more. */
+static inline void fol_io_slot_give_back(fol_frame_io *io, fol_io_slot *slot)
+{
+    FOL_ASSERT(slot->state != FOL_IO_SLOT_FREE && slot->worker < io->queue_count);
+    fol_io_queue *queue = &io->queues[slot->worker];
+    slot->state = FOL_IO_SLOT_FREE;
+    slot->generation = slot->generation == UINT32_MAX ? 1 : slot->generation + 1;
+    slot->next = queue->free;
+    queue->free = slot;
+}
+
 /* io_queue.c */
 int fol_io_queue_init(fol_io_queue *queue, uint8_t worker, uint32_t room);
 void fol_io_queue_deinit(fol_io_queue *queue);
-/* After its last delivery or drop: the handle names nothing any more. */
+/* The same, with what it holds. */
 void fol_io_slot_free(fol_frame_io *io, fol_io_slot *slot);
 /* The slot of a handle, or NULL. The caller. */
 fol_io_slot *fol_io_slot_find(const fol_frame_io *io, fol_io_handle handle);

@@ -236,14 +236,14 @@ static void deliver_slot(fol_frame_io *io, fol_io_slot *slot, bool was_judged)
 
 /* A success without bytes or descriptor, that nobody is told of but a place for its result: what
  * deliver_slot comes to then. */
-static void deliver_plain(fol_frame_io *io, fol_io_slot *slot)
+static inline void deliver_plain(fol_frame_io *io, fol_io_slot *slot)
 {
     FOL_ASSERT_HOT(slot->state == FOL_IO_SLOT_FINISHED && slot->op.value >= 0);
     if (slot->target.result != NULL) {
         *slot->target.result = (fol_io_result){.value = slot->op.value};
     }
     io->later -= slot->target.until == FOL_IO_LATER;
-    fol_io_slot_free(io, slot);
+    fol_io_slot_give_back(io, slot);
 }
 
 void fol_io_deliver(fol_frame_io *io, bool was_judged)

@@ -70,6 +70,34 @@ static bool target_makes_sense(const fol_io_intent *intent)
            fol_component_storage(intent->component) == FOL_STORAGE_BYTES;
 }
 
+/* Field by field, each as wide as it was written: what was written a moment ago would make a wider
+ * read wait until it has left the processor's queue of writes. Hence volatile, so that the compiler
+ * makes none wider. */
+static inline void copy_intent(fol_io_slot *slot, const volatile fol_io_intent *intent)
+{
+    const volatile fol_io_request *asked = &intent->request;
+    fol_io_request *request = &slot->op.request;
+    fol_io_target *target = &slot->target;
+    request->kind = asked->kind;
+    request->flags = asked->flags;
+    request->fd = asked->fd;
+    request->options = asked->options;
+    request->mode = asked->mode;
+    request->path = asked->path;
+    request->path2 = asked->path2;
+    request->buffer = asked->buffer;
+    request->size = asked->size;
+    request->offset = asked->offset;
+    request->timeout_ns = asked->timeout_ns;
+    request->handle = asked->handle;
+    target->until = intent->until;
+    target->entity = intent->entity;
+    target->component = intent->component;
+    target->result = intent->result;
+    target->receiver = intent->receiver;
+    target->user = intent->user;
+}
+
 int fol_io_queue_submit(fol_io_queue *queue, const fol_io_intent *intent, fol_io_handle *out)
 {
     const char *what;
@@ -83,19 +111,13 @@ int fol_io_queue_submit(fol_io_queue *queue, const fol_io_intent *intent, fol_io
     }
     FOL_ASSERT(slot->state == FOL_IO_SLOT_FREE);
     slot->state = FOL_IO_SLOT_QUEUED;
-    slot->op.request = intent->request;
-    slot->target = (fol_io_target){.until = intent->until,
-                                   .entity = intent->entity,
-                                   .component = intent->component,
-                                   .result = intent->result,
-                                   .receiver = intent->receiver,
-                                   .user = intent->user};
+    copy_intent(slot, intent);
     slot->key = queue->stamp;
     slot->blob = (fol_bytes){NULL, 0};
     slot->has_come = false;
     slot->was_stopped = false;
-    if (intent->component != NULL) {
-        fol_component_retain(intent->component);
+    if (slot->target.component != NULL) {
+        fol_component_retain(slot->target.component);
     }
     fol_io_list_append(&queue->queued, slot);
     if (out != NULL) {
@@ -106,18 +128,13 @@ int fol_io_queue_submit(fol_io_queue *queue, const fol_io_intent *intent, fol_io
 
 void fol_io_slot_free(fol_frame_io *io, fol_io_slot *slot)
 {
-    FOL_ASSERT(slot->state != FOL_IO_SLOT_FREE && slot->worker < io->queue_count);
-    fol_io_queue *queue = &io->queues[slot->worker];
     if (slot->target.component != NULL) {
         fol_component_release(slot->target.component);
     }
     if (slot->blob.data != NULL) {
         fol_bytes_release(&slot->blob);
     }
-    slot->state = FOL_IO_SLOT_FREE;
-    slot->generation = slot->generation == UINT32_MAX ? 1 : slot->generation + 1;
-    slot->next = queue->free;
-    queue->free = slot;
+    fol_io_slot_give_back(io, slot);
 }
 
 fol_io_slot *fol_io_slot_find(const fol_frame_io *io, fol_io_handle handle)
