@@ -134,6 +134,7 @@ void fol_commands_destroy(fol_commands *commands)
 void fol_commands_forget_world(fol_world *world)
 {
     for (fol_commands *commands = world->commands; commands != NULL; commands = commands->next) {
+        fol_commands_close(commands);
         commands->world = NULL;
     }
     world->commands = NULL;

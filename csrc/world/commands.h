@@ -18,8 +18,8 @@
  * same whatever the parts are: see merge_limit.c.
  *
  * The fast way asks three questions at each command: is there a record, are there the bytes, are
- * there the spawns. Limits, ends of pages and a stretch that is not open yet all look like no, and
- * fol_commands_make_room sorts them out.
+ * there the spawns. Limits, ends of pages, a stretch that is not open yet, a world that merges or
+ * has gone all look like no, and fol_commands_make_room sorts them out.
  *
  * Components are numbered by the buffer when it first meets them: a record holds numbers, so that
  * recording touches nothing that threads share.
@@ -297,8 +297,7 @@ static inline int fol_commands_room(fol_commands *commands, size_t bytes, uint32
 {
     if (FOL_UNLIKELY(commands->record_next == commands->record_end ||
                      bytes > (size_t)(commands->arena_end - commands->arena_next) ||
-                     spawns > commands->spawn_room || commands->world == NULL ||
-                     commands->world->is_merging)) {
+                     spawns > commands->spawn_room)) {
         int status = fol_commands_make_room(commands, bytes, spawns);
         if (status != 0) {
             return status;

@@ -280,9 +280,6 @@ static int order_stretches(fol_world *world, fol_commands *const *buffers, size_
     if (merge == NULL) {
         return -ENOMEM;
     }
-    for (size_t b = 0; b < count; b++) {
-        fol_commands_close(buffers[b]);
-    }
     count_stretches(buffers, count, &stretches, &items);
     int status = grow_stretches(merge, stretches);
     if (status == 0) {
@@ -351,6 +348,10 @@ int fol_world_merge(fol_world *world, fol_commands *const *buffers, size_t count
     uint64_t bytes_moved = world->bytes_moved;
     report = report == NULL ? &unused : report;
     world->is_merging = true;
+    /* In no buffer of the world anything is recorded until the end. */
+    for (fol_commands *commands = world->commands; commands != NULL; commands = commands->next) {
+        fol_commands_close(commands);
+    }
     world->run_parallel = report->run_parallel;
     world->parallel_state = report->parallel_state;
     int status = merge_all(world, buffers, count, report);
