@@ -67,8 +67,9 @@ typedef struct fol_io_engine fol_io_engine;
 
 typedef struct fol_io_engine_ops {
     const char *name; /* "uring", "pool" */
-    /* Queues a request. -EBUSY: no more can be in flight now, reap first. -EOPNOTSUPP: this kernel
-     * cannot; the caller gives it to the other engine. -ENOMEM. */
+    /* Queues a request. -EBUSY: no more can be in flight now, reap first, which below
+     * in_flight_bound is only told when the kernel does not take what was started before.
+     * -EOPNOTSUPP: this kernel cannot; the caller gives it to the other engine. -ENOMEM. */
     int (*start)(fol_io_engine *engine, const fol_io_request *request, uint64_t token);
     /* The same for up to `count` plain requests; how many were queued. Fewer than there is room
      * for: start tells why. NULL: there is only start, and none of the next four. */
@@ -120,7 +121,7 @@ typedef struct fol_io_counters {
 struct fol_io_engine {
     const fol_io_engine_ops *ops;
     uint32_t in_flight;       /* started, final completion not reaped */
-    uint32_t in_flight_bound; /* start gives -EBUSY there */
+    uint32_t in_flight_bound; /* start gives -EBUSY there; see there */
     bool has_direct_files;    /* may change when a ring is adopted; looked at for each file */
     bool takes_paths;         /* READ and WRITE with FOL_IO_PATH whole, at an offset; see above */
     /* A descriptor that is readable while reap would give something, so that another engine can

@@ -88,6 +88,10 @@ static int make_ring(struct io_uring *ring, uint32_t entries, uint32_t flags, bo
         return status;
     }
     *features = params.features;
+    if ((params.features & FOL_IO_FEATURES_NEEDED) != FOL_IO_FEATURES_NEEDED) {
+        io_uring_queue_exit(ring);
+        return -EOPNOTSUPP;
+    }
     if ((flags & IORING_SETUP_R_DISABLED) == 0 || leave_disabled) {
         return 0;
     }
@@ -250,6 +254,8 @@ uint32_t fol_io_cure_for(uint32_t step, int32_t error)
     case -ENOSYS:
         /* The ring came into being, so the kernel has io_uring: a filter answers ENOSYS. */
         return step == FOL_IO_STEP_SETUP ? FOL_IO_CURE_KERNEL : FOL_IO_CURE_FILTER;
+    case -EOPNOTSUPP:
+        return FOL_IO_CURE_KERNEL;
     case -EPERM:
     case -EACCES:
         if (step == FOL_IO_STEP_SETUP && read_disabled_setting() > 0) {

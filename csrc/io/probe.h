@@ -12,6 +12,11 @@ struct io_uring;
 
 #define FOL_IO_RUNG_COUNT 4
 
+/* Without these the engine would need other ways to wait, to read at the file's position and to
+ * survive a full completion queue; kernels have all of them since 5.11. A ring that lacks one is
+ * refused with -EOPNOTSUPP. */
+#define FOL_IO_FEATURES_NEEDED (IORING_FEAT_NODROP | IORING_FEAT_RW_CUR_POS | IORING_FEAT_EXT_ARG)
+
 /* Set-up flags of a rung, 0 to FOL_IO_RUNG_COUNT - 1. */
 uint32_t fol_io_rung_flags(uint32_t rung);
 

@@ -54,6 +54,38 @@ static int refusal(void)
     return is_due ? -atomic_load_explicit(&failure_errno, memory_order_relaxed) : 0;
 }
 
+/* Written while nobody else reads it; see ring_call.h. */
+static fol_ring_lack lacking;
+
+void fol_ring_call_lack(const fol_ring_lack *lack)
+{
+    lacking = lack != NULL ? *lack : (fol_ring_lack){0};
+}
+
+static bool enter_is_unknown(uint32_t flags, const fol_ring_wait *wait)
+{
+    bool has_argument = (flags & IORING_ENTER_EXT_ARG) != 0;
+    return (has_argument && (lacking.features & IORING_FEAT_EXT_ARG) != 0) ||
+           (wait != NULL && wait->min_wait_us != 0 &&
+            (lacking.features & FOL_RING_FEAT_MIN_WAIT) != 0);
+}
+
+static bool register_is_unknown(uint32_t opcode)
+{
+    return opcode < 64 && (lacking.registers >> opcode & 1) != 0;
+}
+
+/* Of an answer to IORING_REGISTER_PROBE. */
+static void forget_operations(const void *argument)
+{
+    struct io_uring_probe *answer = (struct io_uring_probe *)(uintptr_t)argument;
+    for (uint32_t i = 0; lacking.operations != 0 && i < answer->ops_len; i++) {
+        if (answer->ops[i].op >= lacking.operations) {
+            answer->ops[i].flags = 0;
+        }
+    }
+}
+
 static int result_of(long value)
 {
     return value < 0 ? -errno : (int)value;
@@ -62,7 +94,18 @@ static int result_of(long value)
 int fol_ring_call_setup(uint32_t entries, struct io_uring *ring, struct io_uring_params *params)
 {
     int refused = refusal();
-    return refused != 0 ? refused : io_uring_queue_init_params(entries, ring, params);
+    if (refused != 0) {
+        return refused;
+    }
+    if ((params->flags & lacking.setup_flags) != 0) {
+        return -EINVAL;
+    }
+    int status = io_uring_queue_init_params(entries, ring, params);
+    if (status == 0) {
+        params->features &= ~lacking.features;
+        ring->features &= ~lacking.features;
+    }
+    return status;
 }
 
 int fol_ring_call_enter(int fd, uint32_t to_submit, uint32_t min_complete, uint32_t flags,
@@ -77,6 +120,9 @@ int fol_ring_call_enter(int fd, uint32_t to_submit, uint32_t min_complete, uint3
         flags |= IORING_ENTER_EXT_ARG;
         size = sizeof *wait;
     }
+    if (FOL_UNLIKELY(lacking.features != 0) && enter_is_unknown(flags, wait)) {
+        return -EINVAL;
+    }
     return result_of(syscall(__NR_io_uring_enter, fd, to_submit, min_complete, flags, wait, size));
 }
 
@@ -86,7 +132,14 @@ int fol_ring_call_register(int fd, uint32_t opcode, const void *argument, uint32
     if (refused != 0) {
         return refused;
     }
-    return result_of(syscall(__NR_io_uring_register, fd, opcode, argument, count));
+    if (register_is_unknown(opcode)) {
+        return -EINVAL;
+    }
+    int status = result_of(syscall(__NR_io_uring_register, fd, opcode, argument, count));
+    if (status >= 0 && opcode == IORING_REGISTER_PROBE) {
+        forget_operations(argument);
+    }
+    return status;
 }
 
 int fol_ring_call_eventfd(void)

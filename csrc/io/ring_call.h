@@ -23,6 +23,18 @@ typedef struct fol_ring_wait {
 /* As fol_io_ring_fail_nth, and so do all calls after it, until it is switched off. */
 void fol_ring_call_fail_from(uint64_t n, int error);
 
+/* What rings lack, as those of an older kernel do: the other way to be without what this one has.
+ */
+typedef struct fol_ring_lack {
+    uint32_t setup_flags; /* set-up with any of them is refused */
+    uint32_t features;    /* not reported, and enter refuses what came with them */
+    uint64_t registers;   /* opcodes of register, as bits, that are refused */
+    uint32_t operations;  /* those from this opcode on are unknown; 0: none is */
+} fol_ring_lack;
+
+/* For tests: from here on; NULL: nothing. Process-wide; while no other thread uses a ring. */
+void fol_ring_call_lack(const fol_ring_lack *lack);
+
 int fol_ring_call_setup(uint32_t entries, struct io_uring *ring, struct io_uring_params *params);
 /* wait NULL: nothing with it. */
 int fol_ring_call_enter(int fd, uint32_t to_submit, uint32_t min_complete, uint32_t flags,

@@ -11,10 +11,6 @@
 #include "io/probe.h"
 #include "io/ring.h"
 
-/* Without these the engine would need other ways to wait, to read at the file's position and to
- * survive a full completion queue; kernels have all of them since 5.11. */
-#define FEATURES_NEEDED (IORING_FEAT_NODROP | IORING_FEAT_RW_CUR_POS | IORING_FEAT_EXT_ARG)
-
 int fol_ring_open(fol_io_ring *ring, fol_io_report *report)
 {
     FOL_ASSERT(!ring->is_open);
@@ -23,12 +19,6 @@ int fol_ring_open(fol_io_ring *ring, fol_io_report *report)
         return status;
     }
     ring->is_open = true;
-    if ((report->features & FEATURES_NEEDED) != FEATURES_NEEDED) {
-        report->step = FOL_IO_STEP_SETUP;
-        report->error = -EOPNOTSUPP;
-        fol_ring_close(ring);
-        return -EOPNOTSUPP;
-    }
     /* A child of fork must find nothing here to touch. */
     status = io_uring_ring_dontfork(&ring->ring);
     if (status != 0) {

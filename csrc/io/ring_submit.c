@@ -73,7 +73,11 @@ static void make_room(fol_io_ring *ring)
     fol_ring_take_early(ring);
 }
 
-/* Tells the kernel's thread, and wakes it when it sleeps. */
+/* Tells the kernel's thread, wakes it when it sleeps, and waits for it when the queue is full: it
+ * gives entries back when it has gone through all it saw, which may be after their requests have
+ * completed, and only when it has a processor. The kernel ends that wait, without saying so, at
+ * every signal and at work for the calling task, such as a ring of it that is being torn down, so
+ * it is asked again. After as many as POLLED_TRIES of those the queue may still be full. */
 static int send_polled(fol_io_ring *ring)
 {
     uint32_t flags = 0;

@@ -19,6 +19,7 @@
 #include "check.h"
 #include "foliot/machine.h"
 #include "io/ring.h"
+#include "ring_ladder.h"
 #include "stress.h"
 
 #define EVENTS_MAX 8192

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 
 #include "io_driver_support.h"
+#include "ring_ladder.h"
 
 static char directory[64];
 static const size_t sizes[] = {0, 1, 4095, 4096, 4097, (1 << 20) + 1};
@@ -268,6 +269,20 @@ static void test_a_child_of_fork_and_its_parent_each_drop_what_did_not_end(void)
     close_driver(io, 2);
 }
 
+static void test_a_ring_that_lacks_too_much_is_the_pool_with_a_reason(void)
+{
+    /* What was found before is remembered otherwise. */
+    const fol_io_makers makers = {fol_io_probe, fol_io_ring_create, fol_io_pool_create};
+    const fol_io_config config = {.choice = FOL_IO_CHOICE_RING, .clock = fol_clock_monotonic};
+    fol_io *io = NULL;
+    fol_io_op op;
+    CHECK_EQ(fol_io_create_from(&config, &makers, &io), FOL_OK);
+    CHECK_STR(fol_io_engine_name(io), "pool");
+    CHECK(strstr(fol_io_reason(io), "Run Linux 5.11 or newer") != NULL);
+    CHECK_EQ(do_one(io, &op, (fol_io_request){.kind = FOL_IO_NOP}), 0);
+    close_driver(io, 0);
+}
+
 static void run_all(void)
 {
     RUN(test_files_are_written_and_read_by_path);
@@ -276,9 +291,13 @@ static void run_all(void)
     RUN(test_a_write_by_path_waits_for_the_end_of_a_lease);
     RUN(test_thousands_of_files_need_few_descriptors);
     RUN(test_timers_come_in_order_and_not_early);
+    RUN(test_a_child_of_fork_and_its_parent_each_drop_what_did_not_end);
+}
+
+static void run_many(void)
+{
     RUN(test_a_hundred_thousand_timers_fire_each_once);
     RUN(test_a_million_operations_ask_for_no_memory);
-    RUN(test_a_child_of_fork_and_its_parent_each_drop_what_did_not_end);
 }
 
 int main(void)
@@ -290,9 +309,14 @@ int main(void)
     }
     RUN(test_this_machine_has_rings);
     choice = FOL_IO_CHOICE_RING;
-    run_all();
+    ladder_climb(run_all);
+    run_many();
+    fol_ring_call_lack(&ladder_too_old);
+    RUN(test_a_ring_that_lacks_too_much_is_the_pool_with_a_reason);
+    fol_ring_call_lack(NULL);
     choice = FOL_IO_CHOICE_POOL;
     run_all();
+    run_many();
     for (size_t i = 0; i < SIZES; i++) {
         char path[96];
         file_path(path, i);

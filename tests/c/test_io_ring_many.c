@@ -41,11 +41,10 @@ static fol_io_engine *make_plain(void)
     fol_io_engine *engine = NULL;
     fol_io_report report;
     const fol_io_ring_config config = {.entries = 16, .buffer_count = 8, .buffer_size = 64};
-    /* Setup, enable, then the question for the operations. */
-    fol_io_ring_fail_nth(3, EPERM);
+    ladder_hide_operations();
     CHECK_EQ(fol_io_ring_create(&config, &report, &engine), 0);
-    CHECK(!fol_io_ring_failure_is_armed());
-    CHECK_EQ(report.register_error, -EPERM);
+    fol_ring_call_lack(&ladder_steps[ladder_at].lack);
+    CHECK_EQ(report.register_error, -EINVAL);
     CHECK(!fol_ring_of(engine)->has_multishot_accept);
     CHECK(!fol_ring_of(engine)->has_multishot_recv);
     return engine;
@@ -142,7 +141,9 @@ static void test_receive_is_the_same_where_buffers_are_refused(void)
     fol_io_engine *engine = ring_make();
     fol_io_ring_fail_nth(1, EPERM);
     CHECK_EQ(fol_ring_buffers_need(fol_ring_of(engine)), 0);
-    CHECK(!fol_io_ring_failure_is_armed());
+    /* Where the kernel would not choose among them anyway it is not asked. */
+    CHECK_EQ(fol_io_ring_failure_is_armed(), !ladder_has_multishot_recv());
+    fol_io_ring_fail_nth(0, 0);
     CHECK(fol_ring_of(engine)->buffers.shared == NULL);
     receive_pieces(engine);
 }
@@ -300,7 +301,9 @@ static void test_overflow_of_the_completion_queue_loses_nothing(void)
     engine->ops->cancel(engine, 1);
     CHECK_EQ(ring_collect(engine, 1), 1);
     CHECK_EQ(events[0].value, -ECANCELED);
-    CHECK(atomic_load(&engine->counters.overflows) > 0);
+    /* One by one they are asked for as they are taken, and never too many. */
+    CHECK_EQ(atomic_load(&engine->counters.overflows) > 0,
+             fol_ring_of(engine)->has_multishot_accept);
     for (int client = 0; client < 60; client++) {
         close(clients[client]);
     }
@@ -308,12 +311,8 @@ static void test_overflow_of_the_completion_queue_loses_nothing(void)
     CHECK(engine->ops->destroy(engine));
 }
 
-int main(void)
+static void run_all(void)
 {
-    stress_watch(60);
-    if (!ring_begin()) {
-        return 0;
-    }
     RUN(test_accept_gives_each_connection_until_it_is_cancelled);
     RUN(test_accept_is_the_same_one_by_one);
     RUN(test_accept_that_fails_ends);
@@ -326,5 +325,14 @@ int main(void)
     RUN(test_single_receive_that_waits_for_a_buffer_can_be_cancelled);
     RUN(test_several_receives_share_the_buffers);
     RUN(test_overflow_of_the_completion_queue_loses_nothing);
+}
+
+int main(void)
+{
+    stress_watch(60);
+    if (!ring_begin()) {
+        return 0;
+    }
+    ladder_climb(run_all);
     CHECK_MAIN_END();
 }

@@ -195,16 +195,21 @@ static void test_a_million_requests_leave_no_memory(void)
     CHECK(engine->ops->destroy(engine));
 }
 
+static void run_all(void)
+{
+    RUN(test_cancel_beside_a_completion_ends_each_request_once);
+    RUN(test_no_wake_is_lost);
+    RUN(test_owners_that_end_leave_each_request_to_end_once);
+    RUN(test_a_million_requests_leave_no_memory);
+}
+
 int main(void)
 {
     stress_watch(120);
     if (!ring_begin()) {
         return 0;
     }
-    RUN(test_cancel_beside_a_completion_ends_each_request_once);
-    RUN(test_no_wake_is_lost);
-    RUN(test_owners_that_end_leave_each_request_to_end_once);
-    RUN(test_a_million_requests_leave_no_memory);
+    ladder_climb(run_all);
     stress_report();
     CHECK_MAIN_END();
 }
