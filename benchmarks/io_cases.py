@@ -311,7 +311,7 @@ ROWS = (
             ours(f"scene_{scene}_adaptive", "adaptive"),
             tuple(ours(f"scene_{scene}_{name}", name) for name in BACKENDS if name != "adaptive"),
             limit,
-            3,
+            5,
             goal,
             checksum=0,
         )
