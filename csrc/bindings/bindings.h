@@ -255,7 +255,7 @@ bool fol_py_is_world(const fol_py_state *state, PyObject *object);
  * chunks of world.query() handed out before stop working, and the garbage collector does not look
  * into the world meanwhile. */
 void fol_py_world_begin_frame(PyObject *world);
-void fol_py_world_end_frame(PyObject *world);
+void fol_py_world_end_frame(PyObject *world, bool has_run);
 
 /* While granted, this thread's World methods work although the frame holds the world: exclusive
  * systems and custom commands. Grants do not nest. */

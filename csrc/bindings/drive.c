@@ -219,7 +219,7 @@ static int run_batch(fol_py_scheduler *self, uint64_t count, double dt, batch *m
     uint64_t done;
     int status = count == 1 ? fol_scheduler_tick(self->core, dt)
                             : fol_scheduler_tick_many(self->core, count, dt, &done);
-    fol_py_world_end_frame(self->world);
+    fol_py_world_end_frame(self->world, status != FOL_E_BUSY);
     bool went_well = status == 0 && fol_scheduler_frame(self->core)->error_count == 0 &&
                      self->interrupt == NULL && self->face.error == NULL && !self->has_notices &&
                      self->bound_policy == NULL && !fol_py_io_home_has_unseen(self->home);

@@ -85,13 +85,20 @@ void fol_py_world_begin_frame(PyObject *world)
 {
     fol_py_world_object *self = (fol_py_world_object *)world;
     atomic_fetch_add_explicit(&self->in_use, 1, memory_order_relaxed);
-    fol_py_world_touch(self);
+    /* While a frame of another scheduler has the world, this one is refused, and that one's chunks
+     * are to go on. */
+    if (fol_world_lock(self->world) == 0) {
+        fol_py_world_touch(self);
+        fol_world_unlock(self->world);
+    }
 }
 
-void fol_py_world_end_frame(PyObject *world)
+void fol_py_world_end_frame(PyObject *world, bool has_run)
 {
     fol_py_world_object *self = (fol_py_world_object *)world;
-    fol_py_world_touch(self);
+    if (has_run) {
+        fol_py_world_touch(self);
+    }
     atomic_fetch_sub_explicit(&self->in_use, 1, memory_order_relaxed);
 }
 
