@@ -178,6 +178,9 @@ void fol_ids_end_frame(fol_ids *ids, fol_id_directory *directory)
 {
     uint32_t used = ids->next - ids->used_from;
     FOL_ASSERT(ids->next <= ids->end);
+    if (used == 0 && ids->span_count == 0) {
+        return;
+    }
     memset(ids->current.cells + (ids->used_from - ids->current.first_sheet * FOL_SHEET_IDS), 0,
            used * sizeof(fol_entity));
     ids->used_from = ids->next;
