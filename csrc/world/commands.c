@@ -250,8 +250,7 @@ void fol_commands_reset(fol_commands *commands)
 void fol_commands_end_frame(fol_commands *commands)
 {
     /* Most buffers of most frames, whose cache lines stay where they are. */
-    if (!commands->is_open && commands->ids.next == commands->ids.used_from &&
-        commands->ids.span_count == 0) {
+    if (!commands->is_open && fol_ids_are_settled(&commands->ids)) {
         return;
     }
     if (fol_commands_waiting(commands) == 0 && commands->world != NULL) {

@@ -178,9 +178,6 @@ void fol_ids_end_frame(fol_ids *ids, fol_id_directory *directory)
 {
     uint32_t used = ids->next - ids->used_from;
     FOL_ASSERT(ids->next <= ids->end);
-    if (used == 0 && ids->span_count == 0) {
-        return;
-    }
     memset(ids->current.cells + (ids->used_from - ids->current.first_sheet * FOL_SHEET_IDS), 0,
            used * sizeof(fol_entity));
     ids->used_from = ids->next;
@@ -188,7 +185,7 @@ void fol_ids_end_frame(fol_ids *ids, fol_id_directory *directory)
         used += ids->spans[i].sheets * FOL_SHEET_IDS;
     }
     ids->wanted = used > ids->wanted ? used : ids->wanted;
-    uint32_t wanted = ids->wanted < UINT32_MAX / 4 ? 2 * ids->wanted : ids->wanted;
+    uint32_t wanted = fol_ids_wanted(ids);
     if (ids->span_count != 0 || wanted > ids->current.sheets * FOL_SHEET_IDS) {
         join_spans(ids, directory, wanted);
     }

@@ -70,6 +70,20 @@ int fol_ids_reserve(fol_ids *ids, fol_id_directory *directory, uint32_t count);
 /* Forgets what the frame's ids stand for. */
 void fol_ids_end_frame(fol_ids *ids, fol_id_directory *directory);
 
+/* Numbers that the cells of one span are to hold. */
+static inline uint32_t fol_ids_wanted(const fol_ids *ids)
+{
+    return ids->wanted < UINT32_MAX / 4 ? 2 * ids->wanted : ids->wanted;
+}
+
+/* The end of a frame has nothing to do. */
+static inline bool fol_ids_are_settled(const fol_ids *ids)
+{
+    uint32_t left = ids->end - ids->next;
+    return ids->next == ids->used_from && ids->span_count == 0 && left != 0 &&
+           left >= ids->wanted && fol_ids_wanted(ids) <= ids->current.sheets * FOL_SHEET_IDS;
+}
+
 /* What a provisional id stands for, or NULL when nobody gave it. */
 static inline fol_entity *fol_ids_find(const fol_id_directory *directory, fol_entity entity)
 {
