@@ -48,6 +48,14 @@ def folder(tmp_path_factory):
     Folder.path = str(tmp_path_factory.mktemp("texts"))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def signal_pipe():
+    """The first wait that lasts makes the process's pipe for signals, which nobody closes."""
+    wait = fo.system(io=True, name="wait")(lambda ctx: ctx.io.timeout(0.15) and None)
+    with fo.Scheduler(fo.World(), fo.Schedule(wait), backend="blocking") as scheduler:
+        scheduler.tick(0.0)
+
+
 class Folder:
     path = ""
 
@@ -401,9 +409,10 @@ def test_file_that_shrinks_before_it_is_read_ends_where_it_ends_now():
 def descriptors_left(count):
     """A process that can open so many descriptors more."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    spare = os.open("/dev/null", os.O_RDONLY)
-    os.close(spare)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (spare + count, hard))
+    spare = [os.open("/dev/null", os.O_RDONLY) for _ in range(count + 1)]
+    for descriptor in spare:
+        os.close(descriptor)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(spare), hard))
     try:
         yield
     finally:
