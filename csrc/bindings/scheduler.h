@@ -159,6 +159,8 @@ void fol_py_host_unnest(PyThreadState *outer);
 /* signals.c: fol_host.watch and unwatch. */
 int fol_py_watch_signals(void *scheduler);
 void fol_py_unwatch_signals(void *scheduler);
+/* A function of the module. */
+PyObject *fol_py_make_signal_pipe(PyObject *module, PyObject *unused);
 /* In a forked child: what its parent watches is none of its business. */
 void fol_py_forget_signals(void);
 

@@ -24,6 +24,11 @@ static PyMethodDef functions[] = {
     {"fail_nth_thread", fail_nth_thread, METH_O,
      "fail_nth_thread(n, /)\n--\n\n"
      "Make the n-th worker thread from now not start, once; 0 switches it off. For tests."},
+    {"make_signal_pipe", fol_py_make_signal_pipe, METH_NOARGS,
+     "make_signal_pipe()\n--\n\n"
+     "Make the process's pipe for signals, as the first wait that lasts does. For tests that "
+     "count\n"
+     "descriptors."},
     {"begin_exit", fol_py_begin_exit, METH_NOARGS,
      "begin_exit()\n--\n\nThis thread is about to close schedulers, for the interpreter's exit."},
     {"end_threads", fol_py_end_threads, METH_NOARGS,

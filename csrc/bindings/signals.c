@@ -35,6 +35,16 @@ static bool make_pipe(void)
     return has_pipe;
 }
 
+PyObject *fol_py_make_signal_pipe(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    if (!make_pipe()) {
+        return PyErr_SetFromErrno(PyExc_OSError);
+    }
+    Py_RETURN_NONE;
+}
+
 /* signal.set_wakeup_fd: what it was before, or -2 with an error. No Python code runs here, in which
  * handlers would be run: the module is not imported by the program's __import__. */
 static int exchange_wakeup(int descriptor)
