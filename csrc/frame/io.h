@@ -98,7 +98,9 @@ struct fol_frame_io {
     uint32_t came_count;
     uint32_t awaited_at_stage; /* sent and not finished */
     uint32_t awaited_at_phase;
-    uint32_t later; /* sent, last delivery in a later frame */
+    uint32_t later;          /* sent, last delivery in a later frame */
+    uint32_t tries_left_out; /* since one look was not enough: see fol_io_await */
+    uint32_t tries_to_leave_out;
     fol_io_slot *unresolved;
     uint64_t next_key;
     uint64_t started_cycles; /* of the running cut */

@@ -20,6 +20,9 @@
 /* A slice, of a host that can ask for the end. */
 #define PATIENCE_NS 80000000u
 
+/* Stages between two tries whether all comes at once, at most. */
+#define MOST_LEFT_OUT 1023u
+
 /* For fol_io_watch. */
 #define NOTHING (-1)
 
@@ -159,17 +162,47 @@ static void stop_awaited(fol_frame_io *io, bool is_phase_end)
     }
 }
 
+static uint32_t count_awaited(fol_frame_io *io, bool is_phase_end)
+{
+    fol_io_collect(io);
+    return io->awaited_at_stage + (is_phase_end ? io->awaited_at_phase : 0);
+}
+
+/* Sends, and takes what comes at once, as what is read from memory does: without the clocks, the
+ * announcements and the time limit of a wait, which cost as much as several such reads. Where that
+ * was not all, the wait takes a system call more, so it is tried half as often each time. True:
+ * what is awaited has come. */
+static bool comes_at_once(fol_frame_io *io, bool is_phase_end)
+{
+    fol_scheduler *scheduler = io->scheduler;
+    if (io->tries_left_out < io->tries_to_leave_out || fol_is_interrupted(scheduler)) {
+        io->tries_left_out += 1;
+        return false;
+    }
+    fol_host_set_attached(scheduler, &scheduler->runners[0], false);
+    fol_io_poll(io->driver);
+    bool is_all = count_awaited(io, is_phase_end) == 0;
+    uint32_t doubled = 2 * io->tries_to_leave_out + 1;
+    io->tries_left_out = 0;
+    io->tries_to_leave_out = is_all ? 0 : doubled < MOST_LEFT_OUT ? doubled : MOST_LEFT_OUT;
+    fol_host_poll(scheduler, fol_cycles_now());
+    return is_all;
+}
+
 void fol_io_await(fol_frame_io *io, bool is_phase_end)
 {
     bool is_stopped = false;
     bool is_silent = false;
-    fol_io_collect(io);
-    uint32_t awaited = io->awaited_at_stage + (is_phase_end ? io->awaited_at_phase : 0);
+    uint32_t awaited = count_awaited(io, is_phase_end);
     if (awaited == 0) {
         /* What later frames wait for is sent all the same. */
         fol_io_poll(io->driver);
         return;
     }
+    if (comes_at_once(io, is_phase_end)) {
+        return;
+    }
+    awaited = count_awaited(io, is_phase_end);
     /* Every operation ends when it is cancelled, in a bounded time. */
     while (awaited != 0) {
         if (fol_is_interrupted(io->scheduler) && !is_stopped) {
@@ -179,8 +212,7 @@ void fol_io_await(fol_frame_io *io, bool is_phase_end)
         } else {
             wait_once(io, awaited, UINT64_MAX, &is_silent);
         }
-        fol_io_collect(io);
-        awaited = io->awaited_at_stage + (is_phase_end ? io->awaited_at_phase : 0);
+        awaited = count_awaited(io, is_phase_end);
     }
 }
 
