@@ -170,8 +170,8 @@ static uint32_t count_awaited(fol_frame_io *io, bool is_phase_end)
 
 /* Sends, and takes what comes at once, as what is read from memory does: without the clocks, the
  * announcements and the time limit of a wait, which cost as much as several such reads. Where that
- * was not all, the wait takes a system call more, so it is tried half as often each time. True:
- * what is awaited has come. */
+ * was not all, or took more than the one system call of a wait, it is tried half as often each
+ * time. True: what is awaited has come. */
 static bool comes_at_once(fol_frame_io *io, bool is_phase_end)
 {
     fol_scheduler *scheduler = io->scheduler;
@@ -180,11 +180,14 @@ static bool comes_at_once(fol_frame_io *io, bool is_phase_end)
         return false;
     }
     fol_host_set_attached(scheduler, &scheduler->runners[0], false);
+    uint64_t calls = fol_io_system_calls(io->driver);
     fol_io_poll(io->driver);
+    calls = fol_io_system_calls(io->driver) - calls;
     bool is_all = count_awaited(io, is_phase_end) == 0;
     uint32_t doubled = 2 * io->tries_to_leave_out + 1;
+    doubled = doubled < MOST_LEFT_OUT ? doubled : MOST_LEFT_OUT;
     io->tries_left_out = 0;
-    io->tries_to_leave_out = is_all ? 0 : doubled < MOST_LEFT_OUT ? doubled : MOST_LEFT_OUT;
+    io->tries_to_leave_out = is_all && calls <= 1 ? 0 : doubled;
     fol_host_poll(scheduler, fol_cycles_now());
     return is_all;
 }

@@ -293,6 +293,19 @@ uint64_t fol_io_next_deadline(const fol_io *io)
     return fol_timer_wheel_next(io->wheel);
 }
 
+uint64_t fol_io_system_calls(const fol_io *io)
+{
+    uint64_t calls = fol_atomic_load(&io->counts.system_calls, memory_order_relaxed);
+    for (uint32_t index = 0; index < FOL_IO_LANES; index++) {
+        /* Acquire pairs with the release where the engine was made. */
+        fol_io_engine *engine = fol_atomic_load(&io->lanes[index].engine, memory_order_acquire);
+        if (engine != NULL) {
+            calls += fol_atomic_load(&engine->counters.system_calls, memory_order_relaxed);
+        }
+    }
+    return calls;
+}
+
 void fol_io_read_stats(const fol_io *io, fol_io_stats *out)
 {
     const fol_io_counts *counts = &io->counts;
@@ -301,7 +314,7 @@ void fol_io_read_stats(const fol_io *io, fol_io_stats *out)
         .completed = fol_atomic_load(&counts->completed, memory_order_relaxed),
         .failed = fol_atomic_load(&counts->failed, memory_order_relaxed),
         .cancelled = fol_atomic_load(&counts->cancelled, memory_order_relaxed),
-        .system_calls = fol_atomic_load(&counts->system_calls, memory_order_relaxed),
+        .system_calls = fol_io_system_calls(io),
         .in_flight = fol_atomic_load(&counts->in_flight, memory_order_relaxed),
         .retries = fol_atomic_load(&counts->retries, memory_order_relaxed),
     };
@@ -310,7 +323,6 @@ void fol_io_read_stats(const fol_io *io, fol_io_stats *out)
         fol_io_engine *engine = fol_atomic_load(&io->lanes[index].engine, memory_order_acquire);
         if (engine != NULL) {
             const fol_io_counters *counters = &engine->counters;
-            out->system_calls += fol_atomic_load(&counters->system_calls, memory_order_relaxed);
             out->overflows += fol_atomic_load(&counters->overflows, memory_order_relaxed);
             out->retries += fol_atomic_load(&counters->retries, memory_order_relaxed);
         }

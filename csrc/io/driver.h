@@ -194,6 +194,8 @@ typedef struct fol_io_stats {
     uint64_t retries;
 } fol_io_stats;
 void fol_io_read_stats(const fol_io *io, fol_io_stats *out);
+/* Of these, system_calls alone. */
+uint64_t fol_io_system_calls(const fol_io *io);
 
 /* "uring" or "pool": where new operations go, and why not to the ring when one was wished for; ""
  * otherwise. Static or the driver's. */

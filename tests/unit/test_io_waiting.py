@@ -407,3 +407,40 @@ def test_what_comes_starts_no_frame_of_a_run_early(engine, pipe):
         scheduler.run(rate=50, ticks=4)
     assert len(begun) == 4
     assert all(at >= start + number / 50 for number, at in enumerate(begun))
+
+
+FRAMES = 200
+
+
+def calls_of_frames(engine, ask):
+    """System calls of so many frames, in each of which a system asks, after a first one."""
+    with engine.scheduler(fo.system(io=True, name="ask")(ask)) as scheduler:
+        scheduler.tick(0.1)
+        before = scheduler.stats.io_system_calls
+        scheduler.tick_n(FRAMES, 0.1)
+        return scheduler.stats.io_system_calls - before
+
+
+@pytest.mark.parametrize("backend", ["blocking", "stealing"])
+def test_stage_of_reads_that_come_at_once_takes_one_system_call(backend, tmp_path):
+    path = tmp_path / "block"
+    path.write_bytes(b"x" * 4096)
+    with path.open("rb") as file:
+
+        def ask(ctx):
+            for place in range(32):
+                ctx.io.read(file, 64, 64 * place)
+
+        assert calls_of_frames(Engine(backend, "uring"), ask) == FRAMES
+
+
+@pytest.mark.parametrize("backend", ["blocking", "stealing"])
+def test_stage_that_waits_takes_two_system_calls_at_ever_fewer_tries(backend, pair):
+    def ask(ctx):
+        # The one that waits comes first, and ends by what the other one sends.
+        ctx.io.recv(pair[0], 1)
+        ctx.io.send(pair[1], b"x")
+
+    calls = calls_of_frames(Engine(backend, "uring"), ask)
+    # Tries after 1, 3, 7 … stages without one.
+    assert FRAMES <= calls <= FRAMES + FRAMES.bit_length()
