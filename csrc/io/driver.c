@@ -116,22 +116,7 @@ static void set_up(fol_io_op *op)
     op->value = 0;
     op->size = 0;
     op->next = NULL;
-    op->slot = FOL_IO_NO_SLOT;
-    op->is_finished = false;
-    op->state = FOL_IO_AWAY;
-    op->stage = FOL_IO_STAGE_WORK;
-    op->lane = FOL_IO_LANE_POOL;
-    op->file_lane = FOL_IO_LANE_POOL;
-    op->counted = 0;
-    op->is_plain = false;
-    op->is_cancelled = false;
-    op->is_expired = false;
-    op->has_news = false;
-    op->has_begun = false;
-    op->is_in_same = false;
-    op->holds_file = false;
-    op->is_own_token = false;
-    op->unused = 0;
+    fol_io_set_place(op, FOL_IO_AWAY, FOL_IO_LANE_POOL, false);
 }
 
 static uint64_t deadline_of(const fol_io_op *op, uint64_t now)

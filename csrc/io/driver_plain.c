@@ -25,48 +25,6 @@ static inline uint32_t *plain_on(const fol_io *io, const fol_io_op *op)
     return &io->plain_on[(uint32_t)op->request.fd & io->same_mask];
 }
 
-/* The place of one that begins without a slot, in one store. */
-static inline void set_up(fol_io_op *op, uint8_t lane, uint8_t state)
-{
-    op->slot = FOL_IO_NO_SLOT;
-    op->is_finished = false;
-    op->state = state;
-    op->stage = FOL_IO_STAGE_WORK;
-    op->lane = lane & 1;
-    op->file_lane = FOL_IO_LANE_POOL;
-    op->counted = 0;
-    op->is_plain = true;
-    op->is_cancelled = false;
-    op->is_expired = false;
-    op->has_news = false;
-    op->has_begun = false;
-    op->is_in_same = false;
-    op->holds_file = false;
-    op->is_own_token = state == FOL_IO_FLYING;
-    op->unused = 0;
-}
-
-/* All there is to say of one that has ended well, but for its value, as well in one store. */
-static inline void set_ended(fol_io_op *op)
-{
-    op->slot = FOL_IO_NO_SLOT;
-    op->is_finished = true;
-    op->state = FOL_IO_ENDED;
-    op->stage = FOL_IO_STAGE_WORK;
-    op->lane = FOL_IO_LANE_RING;
-    op->file_lane = FOL_IO_LANE_POOL;
-    op->counted = 0;
-    op->is_plain = true;
-    op->is_cancelled = false;
-    op->is_expired = false;
-    op->has_news = true;
-    op->has_begun = false;
-    op->is_in_same = false;
-    op->holds_file = false;
-    op->is_own_token = false;
-    op->unused = 0;
-}
-
 /* A slot, and a place among those on its descriptor: something else may have to find it. */
 static void enlist(fol_io *io, fol_io_op *op)
 {
@@ -147,10 +105,10 @@ void fol_io_begin_plain(fol_io *io, fol_io_op *op)
     FOL_ASSERT_HOT(io->held < io->slot_count);
     io->held += 1;
     if (has_ring) {
-        set_up(op, FOL_IO_LANE_RING, FOL_IO_LINED);
+        fol_io_set_place(op, FOL_IO_LINED, FOL_IO_LANE_RING, true);
         *plain_on(io, op) += is_on_descriptor(op);
     } else {
-        set_up(op, FOL_IO_LANE_POOL, FOL_IO_LINED);
+        fol_io_set_place(op, FOL_IO_LINED, FOL_IO_LANE_POOL, true);
         fol_io_slot_take(io, op);
         fol_io_same_add(io, op);
     }
@@ -186,7 +144,7 @@ size_t fol_io_begin_straight(fol_io *io, fol_io_op *const *ops, size_t count)
             __builtin_prefetch(ops[ready + AHEAD], 1);
             __builtin_prefetch(&ops[ready + AHEAD]->request.buffer, 1);
         }
-        set_up(op, FOL_IO_LANE_RING, FOL_IO_FLYING);
+        fol_io_set_place(op, FOL_IO_FLYING, FOL_IO_LANE_RING, true);
         plains[ready] = &op->plain;
         if (is_on_descriptor(op)) {
             *plain_on(io, op) += 1;
@@ -343,7 +301,7 @@ bool fol_io_land_straight(fol_io *io, fol_io_lane *lane)
         op->value = value;
         op->size = 0;
         op->data = NULL;
-        set_ended(op);
+        fol_io_set_place(op, FOL_IO_ENDED, FOL_IO_LANE_RING, true);
         *end = op;
         end = &op->next;
         last = op;

@@ -178,6 +178,28 @@ static inline fol_io_lane *fol_io_lane_of(fol_io *io, const fol_io_op *op)
     return &io->lanes[op->lane];
 }
 
+/* Where an operation is that has no slot, as if nothing had been done with it yet or all of it.
+ * What is given being known, this is one store. */
+static inline void fol_io_set_place(fol_io_op *op, uint8_t state, uint8_t lane, bool is_plain)
+{
+    op->slot = FOL_IO_NO_SLOT;
+    op->is_finished = state == FOL_IO_ENDED;
+    op->state = state;
+    op->stage = FOL_IO_STAGE_WORK;
+    op->lane = lane & 1;
+    op->file_lane = FOL_IO_LANE_POOL;
+    op->counted = 0;
+    op->is_plain = is_plain;
+    op->is_cancelled = false;
+    op->is_expired = false;
+    op->has_news = state == FOL_IO_ENDED;
+    op->has_begun = false;
+    op->is_in_same = false;
+    op->holds_file = false;
+    op->is_own_token = is_plain && state == FOL_IO_FLYING;
+    op->unused = 0;
+}
+
 /* What plain operations do without, but for what steps need. */
 static inline void fol_io_set_up_rest(fol_io_op *op)
 {
