@@ -13,7 +13,7 @@
 
 #include "io/ring_call.h"
 
-#define PROBE_ENTRIES        8
+#define PROBE_ENTRIES 8
 /* Fewer leave no room beside what the driver asks for itself. */
 #define ENTRIES_MIN          4
 #define NOP_USER_DATA        0x666f6c696f74ULL
