@@ -320,17 +320,22 @@ static void end_between(fol_scheduler *scheduler)
     fol_end_change(scheduler);
 }
 
+/* -ENOENT: there is no I/O. */
+static int wait_driving(fol_scheduler *scheduler, int (*wait)(fol_frame_io *io, uint64_t time_ns),
+                        uint64_t time_ns)
+{
+    fol_frame_io *io = fol_io_of(scheduler);
+    int status = io == NULL ? -ENOENT : fol_io_begin_drive(io);
+    return status == FOL_OK ? wait(io, time_ns) : status;
+}
+
 int fol_scheduler_wait(fol_scheduler *scheduler, uint64_t timeout_ns)
 {
     int status = begin_between(scheduler);
     if (status != FOL_OK) {
         return status;
     }
-    fol_frame_io *io = fol_io_of(scheduler);
-    status = io == NULL ? -ENOENT : fol_io_begin_drive(io);
-    if (status == FOL_OK) {
-        status = wait_for_later(io, timeout_ns);
-    }
+    status = wait_driving(scheduler, wait_for_later, timeout_ns);
     end_between(scheduler);
     return status;
 }
@@ -341,11 +346,7 @@ int fol_scheduler_rest(fol_scheduler *scheduler, uint64_t until_ns)
     if (status != FOL_OK) {
         return status;
     }
-    fol_frame_io *io = fol_io_of(scheduler);
-    status = io == NULL ? -ENOENT : fol_io_begin_drive(io);
-    if (status == FOL_OK) {
-        status = rest_until(io, until_ns);
-    }
+    status = wait_driving(scheduler, rest_until, until_ns);
     if (status == -ENOENT && until_ns != UINT64_MAX && is_monotonic(scheduler)) {
         status = sleep_until(scheduler, until_ns);
     }

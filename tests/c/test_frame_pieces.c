@@ -58,16 +58,22 @@ static int kernel_sees(void **columns, ptrdiff_t rows, void *user)
     return 0;
 }
 
+/* One system that sees so many rows, in pieces where they are enough. */
+static void start_seeing(fixture *f, seen *s, uint32_t rows)
+{
+    fol_system *system = add_system(f, "sees", 0, -1, false);
+    system->columns_kernel = kernel_sees;
+    system->user = s;
+    spawn_floats(f, rows, 0.0f, 0.0f);
+    start_cut(f);
+}
+
 static void test_pieces_give_every_row_once_and_count_as_tasks(void)
 {
     fixture f;
     setup(&f);
     seen s = {0};
-    fol_system *system = add_system(&f, "sees", 0, -1, false);
-    system->columns_kernel = kernel_sees;
-    system->user = &s;
-    spawn_floats(&f, ROWS, 0.0f, 0.0f);
-    start_cut(&f);
+    start_seeing(&f, &s, ROWS);
     CHECK_EQ(fol_scheduler_tick(f.scheduler, 0.0), 0);
     CHECK_EQ(s.rows, ROWS);
     CHECK_EQ(s.calls, ROWS / 16);
@@ -107,11 +113,7 @@ static void test_few_rows_and_little_cost_are_not_cut(void)
     fixture f;
     setup(&f);
     seen s = {0};
-    fol_system *system = add_system(&f, "sees", 0, -1, false);
-    system->columns_kernel = kernel_sees;
-    system->user = &s;
-    spawn_floats(&f, 31, 0.0f, 0.0f);
-    start_cut(&f);
+    start_seeing(&f, &s, 31);
     CHECK_EQ(fol_scheduler_tick(f.scheduler, 0.0), 0);
     CHECK_EQ(s.calls, 1);
     spawn_floats(&f, ROWS - 31, 0.0f, 0.0f);
@@ -127,11 +129,7 @@ static void test_more_pieces_than_workers_are_as_many_for_each(void)
     fixture f;
     setup(&f);
     seen s = {0};
-    fol_system *system = add_system(&f, "sees", 0, -1, false);
-    system->columns_kernel = kernel_sees;
-    system->user = &s;
-    spawn_floats(&f, ROWS, 0.0f, 0.0f);
-    start_cut(&f);
+    start_seeing(&f, &s, ROWS);
     fol_node *node = &f.scheduler->program->nodes[0];
     atomic_store(&node->mean_cycles, 4.0 * f.scheduler->target_cycles);
     CHECK_EQ(fol_scheduler_tick(f.scheduler, 0.0), 0);
@@ -465,11 +463,7 @@ static void test_the_processor_time_of_a_frame_is_that_of_the_workers_that_ran_i
     fixture f;
     setup(&f);
     seen s = {0};
-    fol_system *system = add_system(&f, "sees", 0, -1, false);
-    system->columns_kernel = kernel_sees;
-    system->user = &s;
-    spawn_floats(&f, ROWS, 0.0f, 0.0f);
-    start_cut(&f);
+    start_seeing(&f, &s, ROWS);
     fol_runner *helper = &f.scheduler->runners[1];
     atomic_store(&helper->busy_cycles, long_ago);
     CHECK_EQ(fol_scheduler_tick(f.scheduler, 0.0), 0);

@@ -1,22 +1,10 @@
 /* Whose a ring is: other threads, threads that have ended, the end of the engine, and fork. */
 
-#include "ring_support.h"
+#include "ring_pipe.h"
 
-static int pipe_ends[2];
 static char sink[64];
 static fol_io_engine *shared;
 static int result;
-
-static void open_pipe(void)
-{
-    CHECK_EQ(pipe2(pipe_ends, O_CLOEXEC), 0);
-}
-
-static void close_pipe(void)
-{
-    close(pipe_ends[0]);
-    close(pipe_ends[1]);
-}
 
 /* Two requests that wait for ever, and one that is done. */
 static void start_three(fol_io_engine *engine)

@@ -1,27 +1,15 @@
 /* Plain requests on the ring: started by the batch, taken back, cancelled, taken from where the
  * kernel put their completions, and ended by whatever ends the ring. */
 
-#include "ring_support.h"
+#include "ring_pipe.h"
 
 #define MANY 2048
 
 static fol_io_plain plains[MANY];
 static fol_io_plain *pointers[MANY];
-static int pipe_ends[2];
 static char bytes[MANY];
 static fol_io_engine *shared;
 static int result;
-
-static void open_pipe(void)
-{
-    CHECK_EQ(pipe2(pipe_ends, O_CLOEXEC), 0);
-}
-
-static void close_pipe(void)
-{
-    close(pipe_ends[0]);
-    close(pipe_ends[1]);
-}
 
 /* NOPs, and where they are. */
 static void make_nops(uint32_t count)
