@@ -102,9 +102,11 @@ void fol_py_io_close(int64_t descriptor);
 
 /* io_abandoned.c: what the kernel did not let go of. */
 #define FOL_PY_IO_ABANDONED 3
-/* Takes over references, which may be NULL, and buffers, or NULL: they are never released. */
-void fol_py_io_keep_for_ever(PyObject *const objects[FOL_PY_IO_ABANDONED],
-                             fol_py_io_buffers *buffers);
+/* Takes over references, which may be NULL, and buffers, or NULL. What it gives is for
+ * fol_py_io_release_kept; NULL, without memory: then they are never released. */
+void *fol_py_io_keep(PyObject *const objects[FOL_PY_IO_ABANDONED], fol_py_io_buffers *buffers);
+/* The kernel let go after all. For receivers. */
+void fol_py_io_release_kept(void *kept);
 /* The exception of an operation that is described by `what`. New reference, NULL with an error. */
 PyObject *fol_py_io_abandoned_error(fol_py_state *state, PyObject *what, uint64_t waited_ns);
 
@@ -164,7 +166,7 @@ int fol_py_io_read_only_descriptor(fol_py_io_call *call, const char *argument, P
 /* into= of read and recv, or data= of write and send: one buffer or a list of them. */
 int fol_py_io_read_buffers(fol_py_io_call *call, const char *argument, PyObject *given,
                            bool is_written);
-void fol_py_io_release_buffers(fol_py_operation *operation);
+void fol_py_io_release_buffers(fol_py_io_buffers *buffers);
 /* to=: where in the world the bytes go. */
 int fol_py_io_read_destination(fol_py_io_call *call, PyObject *given);
 /* The Bytes component or resource, which the system writes; NULL with an error. */

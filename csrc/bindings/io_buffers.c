@@ -3,10 +3,8 @@
 
 #include <limits.h>
 
-void fol_py_io_release_buffers(fol_py_operation *operation)
+void fol_py_io_release_buffers(fol_py_io_buffers *buffers)
 {
-    fol_py_io_buffers *buffers = operation->buffers;
-    operation->buffers = NULL;
     for (Py_ssize_t i = 0; i < buffers->count; i++) {
         PyBuffer_Release(&buffers->views[i]);
     }

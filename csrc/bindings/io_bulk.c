@@ -132,23 +132,15 @@ static void drop(void *user)
     PyErr_Restore(type, pending, traceback);
 }
 
-/* What the requests point into is held for all of them together. */
-static void keep_for_kernel(bulk_object *self)
-{
-    if (self->held != NULL) {
-        PyObject *const kept[FOL_PY_IO_ABANDONED] = {self->held};
-        fol_py_io_keep_for_ever(kept, NULL);
-        self->held = NULL;
-    }
-}
-
-static void abandon(void *user, uint64_t waited_ns)
+static void *abandon(void *user, uint64_t waited_ns)
 {
     PyObject *type, *pending, *traceback;
     bulk_item *item = user;
     bulk_object *self = item->bulk;
     PyErr_Fetch(&type, &pending, &traceback);
-    keep_for_kernel(self);
+    /* What the requests point into is held for all of them together. */
+    PyObject *const objects[FOL_PY_IO_ABANDONED] = {Py_NewRef(self->held)};
+    void *kept = fol_py_io_keep(objects, NULL);
     PyObject *text = PyUnicode_FromFormat("read of %R", path_of(self, item->index));
     PyObject *error =
         text == NULL ? NULL : fol_py_io_abandoned_error(self->home->state, text, waited_ns);
@@ -159,10 +151,14 @@ static void abandon(void *user, uint64_t waited_ns)
     Py_XDECREF(error);
     end_entry(self);
     PyErr_Restore(type, pending, traceback);
+    return kept;
 }
 
-static const fol_io_receiver receiver = {
-    .needs_host = true, .deliver = deliver, .drop = drop, .abandon = abandon};
+static const fol_io_receiver receiver = {.needs_host = true,
+                                         .deliver = deliver,
+                                         .drop = drop,
+                                         .abandon = abandon,
+                                         .release = fol_py_io_release_kept};
 
 /* A list of None. */
 static PyObject *none_list(Py_ssize_t count)

@@ -159,7 +159,8 @@ static void let_go(fol_py_operation *self)
     Py_CLEAR(self->held[0]);
     Py_CLEAR(self->held[1]);
     if (self->buffers != NULL) {
-        fol_py_io_release_buffers(self);
+        fol_py_io_release_buffers(self->buffers);
+        self->buffers = NULL;
     }
 }
 
@@ -263,19 +264,20 @@ static void drop(void *user)
 }
 
 /* The buffers of a stream are the core's own, and its results are whole. */
-static void keep_for_kernel(fol_py_operation *self)
+static void *keep_for_kernel(fol_py_operation *self)
 {
-    PyObject *const kept[FOL_PY_IO_ABANDONED] = {self->held[0], self->held[1],
-                                                 self->is_many ? NULL : self->value};
-    fol_py_io_keep_for_ever(kept, self->buffers);
+    PyObject *const objects[FOL_PY_IO_ABANDONED] = {self->held[0], self->held[1],
+                                                    self->is_many ? NULL : self->value};
+    void *kept = fol_py_io_keep(objects, self->buffers);
     self->held[0] = NULL;
     self->held[1] = NULL;
     self->value = self->is_many ? self->value : NULL;
     self->buffers = NULL;
+    return kept;
 }
 
-/* Ends it without a result. */
-static void give_up(fol_py_operation *self, uint64_t waited_ns)
+/* Ends it without a result. What nobody will see is told when the frame ends. */
+static void *give_up(fol_py_operation *self, uint64_t waited_ns)
 {
     PyObject *text = fol_py_operation_text(self);
     self->error =
@@ -287,28 +289,34 @@ static void give_up(fol_py_operation *self, uint64_t waited_ns)
     }
     /* Else there was no memory for it: whoever asks gets one that says less. */
     PyErr_Clear();
-    keep_for_kernel(self);
+    void *kept = keep_for_kernel(self);
     self->raw = FOL_E_ABANDONED;
     self->is_done = true;
     if (Py_REFCNT(self) == 1) {
-        report(self, false);
+        report(self, true);
     }
     finish(self, FOL_E_ABANDONED);
+    return kept;
 }
 
-static void abandon(void *user, uint64_t waited_ns)
+static void *abandon(void *user, uint64_t waited_ns)
 {
     PyObject *type, *pending, *traceback;
+    void *kept;
     PyErr_Fetch(&type, &pending, &traceback);
     FOL_PY_BEGIN_CRITICAL(user);
-    give_up(user, waited_ns);
+    kept = give_up(user, waited_ns);
     FOL_PY_END_CRITICAL();
     Py_DECREF((PyObject *)user);
     PyErr_Restore(type, pending, traceback);
+    return kept;
 }
 
-const fol_io_receiver fol_py_io_receiver = {
-    .needs_host = true, .deliver = deliver, .drop = drop, .abandon = abandon};
+const fol_io_receiver fol_py_io_receiver = {.needs_host = true,
+                                            .deliver = deliver,
+                                            .drop = drop,
+                                            .abandon = abandon,
+                                            .release = fol_py_io_release_kept};
 
 /* Raises unless it has ended. */
 static int check_done(const fol_py_operation *self)

@@ -20,7 +20,10 @@ static bool try_destroy(fol_scheduler *core, PyObject *world)
         PyErr_Clear();
         return false;
     }
+    /* It waits detached for I/O that does not end. */
+    PyThreadState *outer = fol_py_host_nest();
     fol_scheduler_destroy(core);
+    fol_py_host_unnest(outer);
     fol_py_world_leave(world);
     return true;
 }

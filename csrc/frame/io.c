@@ -167,8 +167,13 @@ static void note_dropped(void *argument, fol_io_op *op, bool is_held)
 {
     const fol_frame_io *io = argument;
     fol_io_slot *slot = fol_io_slot_of(op);
-    FOL_ASSERT(slot->state == FOL_IO_SLOT_SENT && slot->worker < io->queue_count);
-    slot->state = is_held ? FOL_IO_SLOT_ABANDONED : FOL_IO_SLOT_QUEUED;
+    FOL_ASSERT(slot->worker < io->queue_count);
+    if (slot->state == FOL_IO_SLOT_ABANDONED) {
+        slot->state = is_held ? FOL_IO_SLOT_ABANDONED : FOL_IO_SLOT_LET_GO;
+        return;
+    }
+    FOL_ASSERT(slot->state == FOL_IO_SLOT_SENT);
+    slot->state = is_held ? FOL_IO_SLOT_HELD : FOL_IO_SLOT_QUEUED;
 }
 
 /* Calls `visit` for the slots of a state. */
@@ -196,21 +201,16 @@ static uint64_t monotonic_ns(void)
     return fol_clock_monotonic.now_ns(fol_clock_monotonic.state);
 }
 
-/* Its memory is the kernel's. What it was read for is not: a component outlives no request. */
-static void abandon(fol_frame_io *io, fol_io_slot *slot)
+/* Its memory is the kernel's. What it was read for is not: a component outlives no request. What is
+ * no operation's to see is nobody's: there is no frame any more that it could fail. */
+static void abandon_held(fol_frame_io *io, fol_io_slot *slot)
 {
-    fol_scheduler *scheduler = io->scheduler;
     const fol_io_receiver *receiver = slot->target.receiver;
-    if (receiver != NULL && receiver->abandon != NULL) {
-        if (receiver->needs_host) {
-            fol_host_set_attached(scheduler, &scheduler->runners[0], true);
-        }
-        receiver->abandon(slot->target.user, io->ending_ns);
+    if (receiver != NULL && receiver->abandon == NULL) {
+        slot->target.receiver = NULL;
     }
-    if (slot->target.component != NULL) {
-        fol_component_release(slot->target.component);
-        slot->target.component = NULL;
-    }
+    slot->target.result = NULL;
+    (void)fol_io_tell_abandoned(io, slot);
 }
 
 /* Those whose slots the kernel may use for ever: here, so that what searches for leaks finds them.
@@ -240,17 +240,21 @@ void fol_io_end(fol_scheduler *scheduler)
     scheduler->runners[0].is_attached = true;
     visit_slots(io, FOL_IO_SLOT_FINISHED, drop_finished);
     visit_slots(io, FOL_IO_SLOT_SENT, fol_io_discard_result);
+    visit_slots(io, FOL_IO_SLOT_ABANDONED, fol_io_discard_result);
     uint64_t from_ns = monotonic_ns();
+    /* Other threads of the host go on while this one waits. */
+    fol_host_set_attached(scheduler, &scheduler->runners[0], false);
     bool is_free = fol_io_destroy(io->driver, note_dropped, io);
-    io->ending_ns = monotonic_ns() - from_ns;
+    io->stopping_ns = monotonic_ns() - from_ns;
     fol_host_set_attached(scheduler, &scheduler->runners[0], true);
     visit_slots(io, FOL_IO_SLOT_QUEUED, fol_io_drop);
+    visit_slots(io, FOL_IO_SLOT_LET_GO, fol_io_slot_let_go);
     if (is_free) {
         free_io(io);
         return;
     }
-    /* The slots stay where they are, with the requests of those that are abandoned. */
-    visit_slots(io, FOL_IO_SLOT_ABANDONED, abandon);
+    /* The slots stay where they are, with the requests of those that are held. */
+    visit_slots(io, FOL_IO_SLOT_HELD, abandon_held);
     keep_for_ever(io);
 }
 

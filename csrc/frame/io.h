@@ -12,8 +12,10 @@
  *   queued    in its queue's list, between the system that took it and the cut
  *   sent      with the driver
  *   finished  came back; waits for its delivery
- * When the scheduler goes, what did not come back is queued once more, to be dropped, or abandoned:
- * the kernel may use it for ever.
+ *   abandoned it did not come back in time when the frame was interrupted: its receiver hears that
+ *             at the cut, and the slot becomes free, quietly, when it comes back after all
+ * When the scheduler goes, what did not come back is queued once more, to be dropped, or held: the
+ * kernel may use it for ever. Of what was abandoned before, it did either let go or not.
  *
  * Who writes what. While nodes run a queue belongs to its worker, slots that are free or queued
  * with it; sent and finished slots belong to the caller, always. At cuts, and between frames, all
@@ -35,6 +37,8 @@ typedef enum fol_io_slot_state {
     FOL_IO_SLOT_SENT = 2,
     FOL_IO_SLOT_FINISHED = 3,
     FOL_IO_SLOT_ABANDONED = 4,
+    FOL_IO_SLOT_HELD = 5,
+    FOL_IO_SLOT_LET_GO = 6,
 } fol_io_slot_state;
 
 /* An intent without its request, which is the operation's. */
@@ -112,7 +116,8 @@ struct fol_frame_io {
     _Atomic uint64_t submitted; /* written by the caller, read by anybody */
     _Atomic uint64_t completed;
     _Atomic uint64_t failed;
-    uint64_t ending_ns;      /* real time that the driver took to end */
+    uint64_t stopping_ns;    /* real time waited for what is abandoned now */
+    uint32_t abandoned;      /* slots in that state */
     fol_frame_io *next_kept; /* see io.c */
 };
 
@@ -177,6 +182,14 @@ void fol_io_deliver(fol_frame_io *io, bool was_judged);
 void fol_io_drop(fol_frame_io *io, fol_io_slot *slot);
 /* What nobody will get: descriptors are closed, and buffers go. */
 void fol_io_discard_result(fol_frame_io *io, fol_io_slot *slot);
+
+/* io_abandon.c */
+/* One that is with the driver has ended for all others. It is in the batch, or will be. */
+void fol_io_abandon(fol_frame_io *io, fol_io_slot *slot);
+/* Instead of a delivery of such a one; false: nobody was told. */
+bool fol_io_tell_abandoned(fol_frame_io *io, fol_io_slot *slot);
+/* It came back, or the driver has ended without it: frees the slot, and what it held. */
+void fol_io_slot_let_go(fol_frame_io *io, fol_io_slot *slot);
 
 /* io_wait.c */
 /* Waits until nothing more is awaited at this cut, or the host stops the frame; then that is

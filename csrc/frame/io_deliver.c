@@ -19,6 +19,16 @@
 #include "frame/io.h"
 #include "world/bytes.h"
 
+/* Nobody hears of what comes of one that is abandoned. */
+static void collect_abandoned(fol_frame_io *io, fol_io_slot *slot)
+{
+    bool has_ended = slot->op.is_finished;
+    fol_io_discard_result(io, slot);
+    if (has_ended) {
+        fol_io_slot_let_go(io, slot);
+    }
+}
+
 static void finish(fol_frame_io *io, fol_io_slot *slot)
 {
     FOL_ASSERT(slot->state == FOL_IO_SLOT_SENT);
@@ -45,6 +55,11 @@ bool fol_io_collect(fol_frame_io *io)
         if (next != NULL) {
             __builtin_prefetch(&fol_io_slot_of(next)->target);
             __builtin_prefetch(&fol_io_slot_of(next)->state);
+        }
+        if (FOL_UNLIKELY(slot->state == FOL_IO_SLOT_ABANDONED)) {
+            collect_abandoned(io, slot);
+            op = next;
+            continue;
         }
         if (op->is_finished) {
             finish(io, slot);
@@ -127,9 +142,10 @@ void fol_io_judge(fol_frame_io *io, uint32_t segment)
     uint32_t first = segment == 0 ? 0 : ends[segment - 1];
     for (uint32_t i = 0; io->failed_count > 0 && i < io->batch_count; i++) {
         fol_io_slot *slot = fol_io_slot_of(io->batch[i]);
-        bool fails = fails_its_system(slot);
+        bool is_abandoned = slot->state == FOL_IO_SLOT_ABANDONED;
+        bool fails = !is_abandoned && fails_its_system(slot);
         uint32_t index;
-        bool is_stopped = slot->was_stopped && slot->op.value == -ECANCELED;
+        bool is_stopped = is_abandoned || (slot->was_stopped && slot->op.value == -ECANCELED);
         if (FOL_LIKELY(!fails && !is_stopped)) {
             continue;
         }
@@ -218,9 +234,22 @@ static void deliver_pieces(fol_frame_io *io, fol_io_slot *slot)
     }
 }
 
+static void deliver_abandoned(fol_frame_io *io, fol_io_slot *slot)
+{
+    if (!fol_io_tell_abandoned(io, slot)) {
+        fail_system(io, slot, FOL_E_ABANDONED);
+    }
+    fol_io_release(io->driver, &slot->op);
+    io->failed_count--;
+}
+
 static void deliver_slot(fol_frame_io *io, fol_io_slot *slot, bool was_judged)
 {
     deliver_pieces(io, slot);
+    if (FOL_UNLIKELY(slot->state == FOL_IO_SLOT_ABANDONED)) {
+        deliver_abandoned(io, slot);
+        return;
+    }
     if (slot->state == FOL_IO_SLOT_FINISHED) {
         const fol_io_result result = {
             .value = slot->op.value, .data = slot->op.data, .size = slot->op.size};

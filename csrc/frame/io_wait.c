@@ -20,6 +20,9 @@
 /* A slice, of a host that can ask for the end. */
 #define PATIENCE_NS 80000000u
 
+/* What was cancelled because the frame was interrupted may take so long to end. */
+#define GRACE_NS 40000000u
+
 /* Stages between two tries whether all comes at once, at most. */
 #define MOST_LEFT_OUT 1023u
 
@@ -147,18 +150,26 @@ static void stop_slot(fol_frame_io *io, fol_io_slot *slot)
     }
 }
 
-/* The frame is to end: so must all that it waits for. */
-static void stop_awaited(fol_frame_io *io, bool is_phase_end)
+static void abandon_slot(fol_frame_io *io, fol_io_slot *slot)
+{
+    if (slot->state == FOL_IO_SLOT_SENT) {
+        fol_io_abandon(io, slot);
+    }
+}
+
+/* Calls `visit` for all that this cut waits for, or did. */
+static void visit_awaited(fol_frame_io *io, bool is_phase_end,
+                          void (*visit)(fol_frame_io *io, fol_io_slot *slot))
 {
     for (uint32_t i = 0; i < io->batch_count; i++) {
         fol_io_slot *slot = fol_io_slot_of(io->batch[i]);
         if (slot->target.until == FOL_IO_STAGE) {
-            stop_slot(io, slot);
+            visit(io, slot);
         }
     }
     for (fol_io_slot *slot = is_phase_end ? io->in_phase.first : NULL; slot != NULL;
          slot = slot->next) {
-        stop_slot(io, slot);
+        visit(io, slot);
     }
 }
 
@@ -192,9 +203,30 @@ static bool comes_at_once(fol_frame_io *io, bool is_phase_end)
     return is_all;
 }
 
+/* The frame is to end: so must all that it waits for, within the grace or without it. A clock that
+ * is not the machine's own bounds no wait; that comes back by itself now and then. */
+static void stop_awaited(fol_frame_io *io, bool is_phase_end)
+{
+    fol_scheduler *scheduler = io->scheduler;
+    uint64_t from_ns = fol_clock_monotonic.now_ns(fol_clock_monotonic.state);
+    uint64_t passed_ns = 0;
+    visit_awaited(io, is_phase_end, stop_slot);
+    fol_host_set_attached(scheduler, &scheduler->runners[0], false);
+    fol_io_poll(io->driver);
+    uint32_t awaited = count_awaited(io, is_phase_end);
+    while (awaited != 0 && passed_ns < GRACE_NS) {
+        bool is_silent = false;
+        uint64_t until_ns = is_monotonic(scheduler) ? from_ns + GRACE_NS : UINT64_MAX;
+        wait_slice(io, awaited, until_ns, &is_silent);
+        awaited = count_awaited(io, is_phase_end);
+        passed_ns = fol_clock_monotonic.now_ns(fol_clock_monotonic.state) - from_ns;
+    }
+    io->stopping_ns = passed_ns;
+    visit_awaited(io, is_phase_end, abandon_slot);
+}
+
 void fol_io_await(fol_frame_io *io, bool is_phase_end)
 {
-    bool is_stopped = false;
     bool is_silent = false;
     uint32_t awaited = count_awaited(io, is_phase_end);
     if (awaited == 0) {
@@ -206,15 +238,12 @@ void fol_io_await(fol_frame_io *io, bool is_phase_end)
         return;
     }
     awaited = count_awaited(io, is_phase_end);
-    /* Every operation ends when it is cancelled, in a bounded time. */
     while (awaited != 0) {
-        if (fol_is_interrupted(io->scheduler) && !is_stopped) {
-            is_stopped = true;
+        if (fol_is_interrupted(io->scheduler)) {
             stop_awaited(io, is_phase_end);
-            fol_io_poll(io->driver);
-        } else {
-            wait_once(io, awaited, UINT64_MAX, &is_silent);
+            return;
         }
+        wait_once(io, awaited, UINT64_MAX, &is_silent);
         awaited = count_awaited(io, is_phase_end);
     }
 }

@@ -8,7 +8,7 @@
  *
  * A request's pointers (paths, buffers, addresses) must stay valid, and what they point at must be
  * left alone, until its last result was delivered or dropped: the kernel may use them until then,
- * cancelled or not. Of one that is abandoned they must stay for ever.
+ * cancelled or not. Of one that is abandoned they must stay until it is released.
  *
  * The header stands alone: nothing has to be linked.
  */
@@ -125,10 +125,15 @@ typedef struct fol_io_receiver {
     /* Instead of a last delivery: it was not sent because its system failed or the frame was
      * stopped, or the scheduler is gone. NULL: nothing. */
     void (*drop)(void *user);
-    /* Instead of a last delivery, when the scheduler is gone and the kernel did not let go of the
-     * request while that closed, which took waited_ns: what the request points at must stay, and
-     * be left alone, for the life of the process. NULL: nothing. */
-    void (*abandon)(void *user, uint64_t waited_ns);
+    /* Instead of a last delivery: the kernel did not let go of the request in the waited_ns that an
+     * interrupted frame, or a scheduler that closed, waited for that. What the request points at
+     * must stay, and be left alone, until release is called with what this gives, which may never
+     * happen. NULL: an interrupted frame delivers a failure with FOL_E_ABANDONED (-4112), and a
+     * scheduler that closes nothing. */
+    void *(*abandon)(void *user, uint64_t waited_ns);
+    /* The kernel let go after all, and the scheduler still lives or closes: what the request
+     * pointed at is its owner's again. NULL: nothing. */
+    void (*release)(void *kept);
 } fol_io_receiver;
 
 /* One request and what becomes of it. At most one of component, result and receiver->deliver gets

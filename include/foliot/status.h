@@ -30,7 +30,7 @@ extern "C" {
     X(KERNEL, -4110, "KernelError", "a native kernel returned a nonzero code")                     \
     X(FRAME, -4111, "FrameError", "at least one system of the frame failed")                       \
     X(ABANDONED, -4112, "AbandonedError",                                                          \
-      "the kernel did not let go of the operation while its scheduler closed")
+      "the kernel did not let go of the operation after it was cancelled")
 
 enum fol_status {
     FOL_OK = 0,

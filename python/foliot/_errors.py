@@ -58,9 +58,9 @@ class ForkedError(FoliotError, RuntimeError):
 
 
 class AbandonedError(FoliotError, TimeoutError):
-    """An operation that the kernel did not let go of while its scheduler closed.
+    """An operation that was cancelled and that the kernel did not let go of.
 
-    It may still go on, so the buffers it was given stay allocated until the process ends.
+    It may still go on, so the buffers it was given stay allocated until it ends, or the process.
     """
 
 

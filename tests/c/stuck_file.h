@@ -44,23 +44,41 @@ static inline void stuck_file_release(stuck_file *file)
     close(file->fd);
 }
 
-/* Threads of I/O pools in this process. */
-static inline uint32_t count_pool_threads(void)
+/* What the kernel says about a thread of this process; "" when it has gone. */
+static inline void read_of_thread(const char *thread, const char *what, char line[32])
+{
+    char path[300];
+    snprintf(path, sizeof path, "/proc/self/task/%s/%s", thread, what);
+    FILE *file = fopen(path, "re");
+    line[0] = '\0';
+    if (file != NULL) {
+        if (fgets(line, 32, file) == NULL) {
+            line[0] = '\0';
+        }
+        fclose(file);
+    }
+}
+
+/* Threads of I/O pools in this process that are inside of a system call; -1: of any, or of none. */
+static inline uint32_t count_pool_threads_in(long call)
 {
     uint32_t count = 0;
     DIR *tasks = opendir("/proc/self/task");
     for (struct dirent *task = readdir(tasks); task != NULL; task = readdir(tasks)) {
-        char path[300];
-        char name[32] = "";
-        snprintf(path, sizeof path, "/proc/self/task/%s/comm", task->d_name);
-        FILE *comm = fopen(path, "re");
-        if (comm != NULL) {
-            count += fgets(name, sizeof name, comm) != NULL && strncmp(name, "foliot-io", 9) == 0;
-            fclose(comm);
-        }
+        char name[32];
+        char inside[32];
+        read_of_thread(task->d_name, "comm", name);
+        read_of_thread(task->d_name, "syscall", inside);
+        bool is_inside = call < 0 || (inside[0] != 'r' && strtol(inside, NULL, 10) == call);
+        count += strncmp(name, "foliot-io", 9) == 0 && is_inside;
     }
     closedir(tasks);
     return count;
+}
+
+static inline uint32_t count_pool_threads(void)
+{
+    return count_pool_threads_in(-1);
 }
 
 static inline void await_end_of_pool_threads(void)

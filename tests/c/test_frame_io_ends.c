@@ -461,11 +461,12 @@ static void test_without_memory_a_frame_tells_and_the_next_one_goes_on(void)
 static stuck_file stuck;
 static char stuck_buffer[16];
 
-static void note_abandoned(void *user, uint64_t waited_ns)
+static void *note_abandoned(void *user, uint64_t waited_ns)
 {
     F->log[F->logged] = (uint64_t)(uintptr_t)user;
     F->values[F->logged] = waited_ns > 0 ? FOL_E_ABANDONED : 0;
     F->logged++;
+    return user;
 }
 
 static const fol_io_receiver abandoned_receiver = {

@@ -82,7 +82,7 @@ def test_holder_of_a_stuck_operation_gets_one_error_that_says_all(tmp_path):
         assert isinstance(error, TimeoutError)
         assert error.errno == errno.ETIMEDOUT
         assert f"read of {str(stuck.path)!r} was abandoned: the kernel did not let go" in str(error)
-        assert "stays allocated until the process ends" in str(error)
+        assert "stays allocated until it ends, or until the process ends" in str(error)
         assert error.__notes__[0].endswith("asked for by system `ask`")
         with pytest.raises(fo.AbandonedError):
             operation.result
