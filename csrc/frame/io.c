@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/cycles.h"
 #include "base/fork.h"
 #include "foliot/status.h"
 #include "frame/io.h"
@@ -49,6 +50,20 @@ static fol_io_op *find_op(void *argument, uint64_t handle)
     return slot != NULL && slot->state == FOL_IO_SLOT_SENT ? &slot->op : NULL;
 }
 
+/* Of the caller's own calls, as those of the blocking backend. At the end nothing is tried again.
+ */
+static bool must_stop(void *argument, bool was_interrupted)
+{
+    const fol_frame_io *io = argument;
+    if (io->is_ending) {
+        return was_interrupted;
+    }
+    if (was_interrupted) {
+        fol_host_ask(io->scheduler, fol_cycles_now());
+    }
+    return fol_is_interrupted(io->scheduler);
+}
+
 static int create_driver(fol_frame_io *io)
 {
     fol_scheduler *scheduler = io->scheduler;
@@ -59,7 +74,8 @@ static int create_driver(fol_frame_io *io)
         .ring = {.use_sqpoll = config->use_sqpoll},
         .pool = {.min_threads = config->min_io_threads,
                  .max_threads = config->max_io_threads,
-                 .runs_in_place = scheduler->backend.ops == &fol_backend_blocking},
+                 .runs_in_place = scheduler->backend.ops == &fol_backend_blocking,
+                 .interruption = {.must_stop = must_stop, .argument = io}},
         .max_operations = (uint32_t)((uint64_t)scheduler->worker_count * config->max_io),
         .clock = driver_clock(scheduler),
         .find = find_op,
@@ -210,6 +226,7 @@ static void abandon_held(fol_frame_io *io, fol_io_slot *slot)
         slot->target.receiver = NULL;
     }
     slot->target.result = NULL;
+    io->abandoned++;
     (void)fol_io_tell_abandoned(io, slot);
 }
 
@@ -217,8 +234,20 @@ static void abandon_held(fol_frame_io *io, fol_io_slot *slot)
  * Nobody goes over the list, so its order with anything else is of no account. */
 static _Atomic(fol_frame_io *) kept_for_ever;
 
+static void keep_blob(fol_frame_io *io, fol_io_slot *slot)
+{
+    if (io->kept_blobs != NULL) {
+        io->kept_blobs[io->abandoned++] = slot->blob;
+    }
+}
+
 static void keep_for_ever(fol_frame_io *io)
 {
+    /* What searches for leaks does not look into reserved address space. */
+    io->kept_blobs = fol_alloc_array(io->abandoned != 0 ? io->abandoned : 1, sizeof(fol_bytes));
+    io->abandoned = 0;
+    visit_slots(io, FOL_IO_SLOT_ABANDONED, keep_blob);
+    visit_slots(io, FOL_IO_SLOT_HELD, keep_blob);
     fol_unreserve(io->batch, batch_size(io));
     fol_unreserve(io->spare, batch_size(io));
     io->batch = NULL;
@@ -242,6 +271,7 @@ void fol_io_end(fol_scheduler *scheduler)
     visit_slots(io, FOL_IO_SLOT_SENT, fol_io_discard_result);
     visit_slots(io, FOL_IO_SLOT_ABANDONED, fol_io_discard_result);
     uint64_t from_ns = monotonic_ns();
+    io->is_ending = true;
     /* Other threads of the host go on while this one waits. */
     fol_host_set_attached(scheduler, &scheduler->runners[0], false);
     bool is_free = fol_io_destroy(io->driver, note_dropped, io);

@@ -64,7 +64,7 @@ struct fol_io_slot {
     uint8_t worker;
     uint8_t state;                /* fol_io_slot_state */
     bool has_come;                /* in the list of what the next frame delivers */
-    bool was_stopped;             /* cancelled because the frame was interrupted */
+    bool was_stopped;             /* or ended as cancelled: the frame was interrupted */
     fol_bytes blob;               /* what is read into, until the world has it */
     fol_io_slot *next_unresolved; /* provisional entities, until the merge */
 };
@@ -110,6 +110,7 @@ struct fol_frame_io {
     uint64_t started_cycles; /* of the running cut */
     uint32_t started_count;
     bool goes_to_ring;
+    bool is_ending;
     pthread_t driver_thread; /* that used the driver last */
     uint64_t wait_cycles;    /* of the frame */
     uint64_t operations;
@@ -119,6 +120,7 @@ struct fol_frame_io {
     uint64_t stopping_ns;    /* real time waited for what is abandoned now */
     uint32_t abandoned;      /* slots in that state */
     fol_frame_io *next_kept; /* see io.c */
+    fol_bytes *kept_blobs;   /* the same; `abandoned` of them */
 };
 
 static inline fol_io_slot *fol_io_slot_of(fol_io_op *op)

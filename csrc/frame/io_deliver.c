@@ -36,6 +36,8 @@ static void finish(fol_frame_io *io, fol_io_slot *slot)
     if (FOL_UNLIKELY(slot->op.value < 0)) {
         fol_count(&io->failed, 1);
         io->failed_count++;
+        /* The frame may have been interrupted within the operation's own call. */
+        slot->was_stopped = slot->was_stopped || fol_is_interrupted(io->scheduler);
     }
     if (slot->target.until == FOL_IO_STAGE) {
         io->awaited_at_stage--;

@@ -379,9 +379,13 @@ static void take_other(fol_io *io, fol_io_op *op, const fol_io_event *event)
         fol_io_line_up(io, op, false);
         return;
     }
+    /* Who interrupted this thread's own call wants the operation to end. */
+    bool was_stopped = event->value == FOL_E_INTERRUPTED;
+    op->is_cancelled = op->is_cancelled || was_stopped;
+    int64_t value = was_stopped ? -ECANCELED : event->value;
     uint16_t attempts = op->attempts;
     bool others_are_open = op->holds_file && io->lanes[op->file_lane].open_files > 1;
-    fol_io_next next = fol_io_step_result(op, event->value, others_are_open);
+    fol_io_next next = fol_io_step_result(op, value, others_are_open);
     if (op->attempts > attempts) {
         fol_io_count(&io->counts.retries, 1);
     }

@@ -192,6 +192,10 @@ typedef struct fol_io_pool_config {
     uint32_t max_in_flight; /* 0: 65,536 */
     bool runs_in_place;     /* what does not wait for others is called by the driving thread itself,
                              * when it waits or flushes and no thread has taken it */
+    /* Asked by the driving thread about calls that it makes itself. When it is to stop, a call that
+     * was interrupted ends with FOL_E_INTERRUPTED, and others but those that close are left for
+     * later. */
+    fol_io_interruption interruption;
 } fol_io_pool_config;
 
 /* Blocking calls on threads of its own; what waits for others stands in an epoll set meanwhile.

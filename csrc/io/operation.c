@@ -32,7 +32,7 @@ static uint32_t transfer_size(const fol_io_request *request)
 #define CALL_AGAIN(expression)                                                                     \
     do {                                                                                           \
         int64_t value = -EINTR;                                                                    \
-        for (int i = 0; i < FOL_IO_INTERRUPTIONS_MAX && value == -EINTR; i++) {                    \
+        for (int i = 0; fol_io_calls_again(value, i); i++) {                                       \
             value = (expression);                                                                  \
             value = value < 0 ? -(int64_t)errno : value;                                           \
         }                                                                                          \

@@ -35,6 +35,13 @@ typedef struct fol_io_operation {
     int64_t (*call)(const fol_io_request *request, bool is_patient);
 } fol_io_operation;
 
+/* Whom a thread asks that makes calls itself though it has more to do: true means that it is to
+ * stop. was_interrupted: a signal has just ended a call. */
+typedef struct fol_io_interruption {
+    bool (*must_stop)(void *argument, bool was_interrupted); /* NULL: never */
+    void *argument;
+} fol_io_interruption;
+
 /* The row of a kind; NULL for no kind. */
 const fol_io_operation *fol_io_operation_of(uint32_t kind);
 

@@ -80,6 +80,23 @@ uint32_t fol_io_write_flags(void)
     return write_flags;
 }
 
+/* Of the calling thread. */
+static _Thread_local const fol_io_interruption *interruption;
+
+void fol_io_ask_when_interrupted(const fol_io_interruption *asked)
+{
+    interruption = asked;
+}
+
+bool fol_io_calls_again(int64_t value, int calls)
+{
+    if (value != -EINTR || calls >= FOL_IO_INTERRUPTIONS_MAX) {
+        return false;
+    }
+    bool has_asked = calls > 0 && interruption != NULL && interruption->must_stop != NULL;
+    return !has_asked || !interruption->must_stop(interruption->argument, true);
+}
+
 /* Waits until the descriptor has one of the events; what poll says, or a negative errno. */
 static int64_t wait_for(int fd, short events, int timeout_ms)
 {
@@ -89,7 +106,7 @@ static int64_t wait_for(int fd, short events, int timeout_ms)
         /* What poll would pass over. */
         return -EBADF;
     }
-    for (int i = 0; i < FOL_IO_INTERRUPTIONS_MAX && count == -EINTR; i++) {
+    for (int i = 0; fol_io_calls_again(count, i); i++) {
         count = result_of(poll(&item, 1, timeout_ms));
     }
     if (count <= 0) {
@@ -106,7 +123,7 @@ static int64_t try_until(const fol_io_request *request, short events, bool is_pa
     int interruptions = 0;
     for (uint32_t i = 0; i < TRIES_MAX; i++) {
         value = try(request);
-        if (value == -EINTR && interruptions < FOL_IO_INTERRUPTIONS_MAX) {
+        if (value == -EINTR && fol_io_calls_again(value, interruptions + 1)) {
             interruptions += 1;
             continue;
         }
@@ -173,7 +190,7 @@ static int64_t transfer(const fol_io_request *request, bool is_write, int flags,
     int count = 0;
     const struct iovec *vectors = vectors_of(request, &one, &count);
     int64_t value = -EINTR;
-    for (int i = 0; i < FOL_IO_INTERRUPTIONS_MAX && value == -EINTR; i++) {
+    for (int i = 0; fol_io_calls_again(value, i); i++) {
         value = result_of(is_write ? pwritev2(request->fd, vectors, count, offset, flags)
                                    : preadv2(request->fd, vectors, count, offset, flags));
     }

@@ -12,6 +12,12 @@
 /* How often what a signal interrupted is tried again before it ends with -EINTR. */
 #define FOL_IO_INTERRUPTIONS_MAX 128
 
+/* Whether a call is made (again) that was so often, and gave `value` last; -EINTR at first. */
+bool fol_io_calls_again(int64_t value, int calls);
+/* From here on the calling thread asks before it makes an interrupted call again, and does not when
+ * the answer is true. NULL: it does not ask. */
+void fol_io_ask_when_interrupted(const fol_io_interruption *asked);
+
 int64_t fol_io_call_read(const fol_io_request *request, bool is_patient);
 int64_t fol_io_call_write(const fol_io_request *request, bool is_patient);
 int64_t fol_io_call_connect(const fol_io_request *request, bool is_patient);

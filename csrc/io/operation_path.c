@@ -22,7 +22,7 @@ static bool is_cut_short(const FOL_ATOMIC(uint32_t) * is_cut)
 static int64_t open_once(const fol_io_request *request, int options)
 {
     int64_t value = -EINTR;
-    for (int i = 0; i < FOL_IO_INTERRUPTIONS_MAX && value == -EINTR; i++) {
+    for (int i = 0; fol_io_calls_again(value, i); i++) {
         value = openat(request->fd, request->path, options, (mode_t)request->mode);
         value = value < 0 ? -(int64_t)errno : value;
     }
@@ -35,7 +35,7 @@ static int64_t transfer_once(const fol_io_request *request, int fd, size_t done)
     size_t size = request->size - done;
     off_t offset = (off_t)(request->offset + done);
     int64_t value = -EINTR;
-    for (int i = 0; i < FOL_IO_INTERRUPTIONS_MAX && value == -EINTR; i++) {
+    for (int i = 0; fol_io_calls_again(value, i); i++) {
         value = request->kind == FOL_IO_WRITE ? pwrite(fd, at, size, offset)
                                               : pread(fd, at, size, offset);
         value = value < 0 ? -(int64_t)errno : value;

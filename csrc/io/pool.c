@@ -228,9 +228,9 @@ static void take_turn(fol_io_pool *pool)
         fol_io_pool_begin(pool, job);
     }
     hand_over(pool);
-    for (uint32_t i = 0; i < TURN_CALLS && pool->own.count != 0; i++) {
-        job = fol_io_jobs_pop(&pool->own);
-        fol_io_pool_run(pool, job);
+    uint32_t calls = pool->own.count < TURN_CALLS ? pool->own.count : TURN_CALLS;
+    for (; calls != 0; calls--) {
+        fol_io_pool_run(pool, fol_io_jobs_pop(&pool->own));
     }
     hand_over(pool);
     count_calls_of_readiness(pool);
@@ -548,6 +548,7 @@ int fol_io_pool_create(const fol_io_pool_config *config, fol_io_engine **out)
     pool->engine.in_flight_bound =
         value_or(config->max_in_flight, DEFAULT_IN_FLIGHT, IN_FLIGHT_MAX);
     pool->runs_in_place = config->runs_in_place;
+    pool->interruption = config->interruption;
     pool->generation = fol_fork_generation();
     status = fol_io_readiness_init(&pool->readiness);
     if (status != 0) {

@@ -25,7 +25,8 @@
  * A cancel ends at once what no thread has begun. A call that a thread is inside of ends as it
  * ends: nothing interrupts it (no signal is sent), and its own completion tells. Opening a named
  * pipe is the only call there that waits for others, and holds its thread until the other end
- * comes; with FOL_IO_PROMPT, as the driver asks for it, it does not.
+ * comes; with FOL_IO_PROMPT, as the driver asks for it, it does not. A call of the driving thread
+ * itself ends when a signal interrupts it and `interruption` says that it is to stop.
  *
  * In a forked child only destroy is allowed, which closes the child's copies of descriptors and
  * frees the child's copies of memory.
@@ -54,6 +55,7 @@ struct fol_io_pool {
     fol_io_pool *abandoned; /* the next one */
     uint64_t generation;    /* of forks */
     bool runs_in_place;
+    fol_io_interruption interruption;
     bool is_woken;
     bool is_waiting;   /* the driving thread is about to take batches of the crew's */
     bool has_gathered; /* since the last reap */
@@ -82,7 +84,7 @@ struct fol_io_pool {
 
 /* The first try of a job that is in no list. */
 void fol_io_pool_begin(fol_io_pool *pool, fol_io_job *job);
-/* Calls a job for a file in place. */
+/* Calls a job for a file in place, or puts it among the pool's own when that is to stop. */
 void fol_io_pool_run(fol_io_pool *pool, fol_io_job *job);
 /* Goes on with those who stand where an event came. */
 void fol_io_pool_go_on(fol_io_pool *pool, const struct epoll_event *event);

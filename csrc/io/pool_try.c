@@ -10,6 +10,8 @@
 #include <sys/uio.h>
 
 #include "base/memory.h"
+#include "foliot/status.h"
+#include "io/operation_calls.h"
 #include "io/pool.h"
 
 /* Results of one request before others have their turn. */
@@ -256,14 +258,30 @@ void fol_io_pool_begin(fol_io_pool *pool, fol_io_job *job)
     }
 }
 
+/* The driving thread is to begin nothing that may take long. */
+static bool must_stop(const fol_io_pool *pool)
+{
+    const fol_io_interruption *asked = &pool->interruption;
+    return asked->must_stop != NULL && asked->must_stop(asked->argument, false);
+}
+
 void fol_io_pool_run(fol_io_pool *pool, fol_io_job *job)
 {
     FOL_ASSERT(job->place == FOL_IO_PLACE_NONE);
+    if (job->request->kind != FOL_IO_CLOSE && must_stop(pool)) {
+        fol_io_jobs_append(&pool->own, job, FOL_IO_PLACE_OWN);
+        return;
+    }
     bool may_wait = fol_io_operation_of(job->request->kind)->may_wait;
     /* Reads and writes were tried before, and wait for a device only. */
     bool is_patient = job->needs_thread || (may_wait && !fol_io_is_path_request(job->request));
     fol_io_pool_count_call(pool);
+    fol_io_ask_when_interrupted(&pool->interruption);
     int64_t value = fol_io_job_call(job, is_patient);
+    fol_io_ask_when_interrupted(NULL);
+    if (value == -EINTR && must_stop(pool)) {
+        value = FOL_E_INTERRUPTED;
+    }
     bool has_opened = fol_io_job_opened(job, value) >= 0;
     if (value == -EAGAIN && !is_patient && !has_opened) {
         job->needs_thread = true;

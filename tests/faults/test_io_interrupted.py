@@ -289,3 +289,53 @@ def test_other_threads_run_while_close_waits(tmp_path):
             assert is_free(buffer)
 
     bounded_child(check)
+
+
+def test_interrupt_ends_a_call_that_the_calling_thread_is_inside_of(tmp_path):
+    """It opens the files itself, one after another: what it did not come to ends with it."""
+
+    def check():
+        path, other = tmp_path / "file", tmp_path / "other"
+        other.write_bytes(b"other")
+        threads = []
+
+        def ask(ctx):
+            return [ctx.io.open(path), ctx.io.open(path), ctx.io.read(other, wait="none")]
+
+        system, kept = asks(ask)
+        with stuck_files(path) as [stuck]:
+            before = census()
+            with open_scheduler(("blocking", "pool"), system) as scheduler:
+                interrupted(scheduler, stuck)
+                threads.append(census()[0])
+                assert [operation.cancelled for operation in kept[:2]] == [True, True]
+                assert not kept[2].done
+                while not kept[2].done:
+                    scheduler.tick(0.1)
+                assert kept[2].result == b"other"
+                assert scheduler.stats.io_in_flight == 0
+            assert threads == [before[0]]
+            stuck.let_go()
+
+    bounded_child(check)
+
+
+def test_signals_whose_handlers_raise_nothing_do_not_end_a_call_of_the_calling_thread(tmp_path):
+    def check():
+        path = tmp_path / "file"
+        handled = []
+        system, kept = asks(lambda ctx: [ctx.io.open(path)])
+        with stuck_files(path) as [stuck]:
+
+            def handle(*_):
+                handled.append(1)
+                if len(handled) == 5:
+                    stuck.let_go()
+
+            with open_scheduler(("blocking", "pool"), system) as scheduler:
+                with alarm(handle):
+                    scheduler.tick(0.1)
+                os.close(kept[0].result)
+            assert len(handled) >= 5
+
+    bounded_child(check)
