@@ -69,7 +69,15 @@ static bool is_ready(void *state, fol_worker *worker)
     return may_drain(state, worker, fol_worker_place(worker));
 }
 
+/* Each node that runs may release others. Relaxed: it is a hint. */
+static bool is_under_way(void *state)
+{
+    const fol_dag_hub *hub = state;
+    return atomic_load_explicit(&hub->left.count, memory_order_relaxed) != 0;
+}
+
 fol_team_source fol_dag_hub_source(fol_dag_hub *hub)
 {
-    return (fol_team_source){.state = hub, .take = take, .is_ready = is_ready};
+    return (fol_team_source){
+        .state = hub, .take = take, .is_ready = is_ready, .is_under_way = is_under_way};
 }

@@ -38,6 +38,16 @@
  * came back within SPIN_MAX_NS, spinning would have been right, and the limit grows to twice that
  * time; else it shrinks by a quarter. Spinning takes processors from those who work when more
  * threads are awake than there are processors; then a searcher yields a few times and parks.
+ *
+ * While the source says that its work is under way, a second limit holds, which is learnt alike but
+ * up to LOOK_MAX_NS: a wake and the way of who was woken take some tens of microseconds, which who
+ * sends it and all that hangs on the work lose; and who waits for nodes of some hundred
+ * microseconds would lose it again and again. Who looks on for longer than SPIN_MAX_NS yields its
+ * processor to anybody who wants it, and parks when somebody did. It leaves at once when a team
+ * found no thread parked for a place that it has (pool->is_short); a publisher sets that word
+ * behind the fence that follows its publication, and who reads it passes the fence of a seeker
+ * before it looks at all teams, so it finds what was published. Missing the word only makes that
+ * team wait until the limit.
  */
 #include <sched.h>
 
@@ -45,6 +55,7 @@
 
 #define SPIN_MIN_NS      2000u
 #define SPIN_MAX_NS      50000u
+#define LOOK_MAX_NS      1000000u
 #define PAUSES_PER_ROUND 8u
 #define YIELDS           3u
 
@@ -102,7 +113,11 @@ static fol_wake wake_thread(fol_pool *pool)
     if (fol_atomic_load(&pool->seekers, memory_order_relaxed) != 0) {
         return FOL_WAKE_SAVED;
     }
-    return wake_one(&pool->parked);
+    fol_wake wake = wake_one(&pool->parked);
+    if (wake == FOL_WAKE_NOBODY && !fol_atomic_load(&pool->is_short, memory_order_relaxed)) {
+        fol_atomic_store(&pool->is_short, true, memory_order_relaxed);
+    }
+    return wake;
 }
 
 /* Anybody who can work for the team; a full fence came before. */
@@ -303,6 +318,9 @@ static void leave_place(fol_worker *worker)
 static void begin_seeking(fol_pool *pool)
 {
     fol_atomic_fetch_add(&pool->seekers, 1, memory_order_relaxed);
+    if (fol_atomic_load(&pool->is_short, memory_order_relaxed)) {
+        fol_atomic_store(&pool->is_short, false, memory_order_relaxed);
+    }
     /* Pairs with the fence of publishers, for the looks that follow. */
     fol_fence(memory_order_seq_cst);
 }
@@ -427,17 +445,21 @@ void fol_worker_begin_search(fol_worker *worker)
     fol_fence(memory_order_seq_cst);
 }
 
-static void learn_spin_limit(fol_worker *worker)
+static uint64_t learn_limit(uint64_t limit, uint64_t idle_ns, uint64_t most)
+{
+    if (idle_ns <= most) {
+        limit = limit < 2 * idle_ns ? 2 * idle_ns : limit;
+        return limit < most ? limit : most;
+    }
+    limit -= limit / 4;
+    return limit > SPIN_MIN_NS ? limit : SPIN_MIN_NS;
+}
+
+static void learn_limits(fol_worker *worker)
 {
     uint64_t idle_ns = fol_exec_now_ns() - worker->idle_start_ns;
-    uint64_t limit = worker->spin_limit_ns;
-    if (idle_ns <= SPIN_MAX_NS) {
-        limit = limit < 2 * idle_ns ? 2 * idle_ns : limit;
-        worker->spin_limit_ns = limit < SPIN_MAX_NS ? limit : SPIN_MAX_NS;
-    } else {
-        limit -= limit / 4;
-        worker->spin_limit_ns = limit > SPIN_MIN_NS ? limit : SPIN_MIN_NS;
-    }
+    worker->spin_limit_ns = learn_limit(worker->spin_limit_ns, idle_ns, SPIN_MAX_NS);
+    worker->look_limit_ns = learn_limit(worker->look_limit_ns, idle_ns, LOOK_MAX_NS);
 }
 
 void fol_worker_end_search(fol_worker *worker)
@@ -445,7 +467,7 @@ void fol_worker_end_search(fol_worker *worker)
     fol_team *team = worker->team;
     uint64_t cycles = fol_cycles_now();
     FOL_ASSERT(worker->is_searching);
-    learn_spin_limit(worker);
+    learn_limits(worker);
     fol_number_add(&worker->numbers.idle_cycles, cycles - worker->state_start);
     worker->state_start = cycles;
     worker->is_searching = false;
@@ -467,14 +489,46 @@ static void pause_for_a_round(fol_worker *worker)
     fol_number_add(&worker->numbers.spins, 1);
 }
 
-/* Whether looking on is still worth it: as long as a policy says, else as it was lately. */
-static bool spins_on(fol_worker *worker)
+/* Lets whoever wants the processor go first. False when somebody did, for about as long as a wake
+ * takes: then others have a better use for it. */
+static bool yield_to_others(fol_worker *worker, uint64_t now_ns)
+{
+    fol_number_add(&worker->numbers.yields, 1);
+    sched_yield();
+    return fol_exec_now_ns() - now_ns < SPIN_MAX_NS;
+}
+
+/* A round without work while the source's is under way. False when looking on is not worth it. */
+static bool look_on(fol_worker *worker, uint64_t now_ns)
+{
+    const fol_team *team = worker->team;
+    uint64_t spun_ns = now_ns - worker->spin_start_ns;
+    if (team->source.is_under_way == NULL || spun_ns >= worker->look_limit_ns ||
+        !team->source.is_under_way(team->source.state) ||
+        fol_atomic_load(&team->pool->is_short, memory_order_relaxed)) {
+        return false;
+    }
+    pause_for_a_round(worker);
+    return spun_ns < SPIN_MAX_NS || yield_to_others(worker, now_ns);
+}
+
+/* A round without work: as long as a policy says, else as was worth it lately. */
+static bool spin_on(fol_worker *worker)
 {
     uint32_t chosen = fol_atomic_load(&worker->chosen_spins, memory_order_relaxed);
     if (FOL_UNLIKELY(chosen != FOL_SPINS_LEARNT)) {
-        return worker->rounds++ < chosen;
+        if (worker->rounds++ >= chosen) {
+            return false;
+        }
+        pause_for_a_round(worker);
+        return true;
     }
-    return fol_exec_now_ns() - worker->spin_start_ns < worker->spin_limit_ns;
+    uint64_t now_ns = fol_exec_now_ns();
+    if (now_ns - worker->spin_start_ns >= worker->spin_limit_ns) {
+        return look_on(worker, now_ns);
+    }
+    pause_for_a_round(worker);
+    return true;
 }
 
 bool fol_worker_search_on(fol_worker *worker)
@@ -482,8 +536,7 @@ bool fol_worker_search_on(fol_worker *worker)
     bool looks_again = worker->left_some;
     worker->left_some = false;
     if (worker->may_spin) {
-        if (spins_on(worker)) {
-            pause_for_a_round(worker);
+        if (spin_on(worker)) {
             return true;
         }
         worker->may_spin = false;

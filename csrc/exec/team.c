@@ -12,8 +12,9 @@
 #define DEFAULT_DEQUE_CAPACITY    1024u
 #define DEFAULT_INJECTOR_CAPACITY 1024u
 #define DEFAULT_STEAL_BATCH       8u
-/* Half of the bound: long enough to meet quick successors, and soon unlearnt. */
+/* Half of the bounds: long enough to meet quick successors, and soon unlearnt. */
 #define FIRST_SPIN_LIMIT_NS 25000u
+#define FIRST_LOOK_LIMIT_NS 500000u
 
 static int init_worker(fol_team *team, uint32_t place, const fol_team_config *config)
 {
@@ -28,6 +29,7 @@ static int init_worker(fol_team *team, uint32_t place, const fol_team_config *co
     worker->team = team;
     worker->place = place;
     worker->spin_limit_ns = FIRST_SPIN_LIMIT_NS;
+    worker->look_limit_ns = FIRST_LOOK_LIMIT_NS;
     worker->idle_start_ns = fol_exec_now_ns();
     worker->state_start = fol_cycles_now();
     fol_rng_init(&worker->rng, config->seed + place);

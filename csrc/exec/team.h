@@ -45,6 +45,10 @@ typedef struct fol_team_source {
     /* Whether take would give this worker one: the last look before parking. Called by any thread;
      * worker is the caller's, or stands for any other, so only whether its place is 0 counts. */
     bool (*is_ready)(void *state, fol_worker *worker);
+    /* Whether what is being run will release more: then it is worth looking on for longer, because
+     * a wake takes longer than what is looked for may. A hint, asked by any worker that looks for
+     * work in vain; may be NULL: never. */
+    bool (*is_under_way)(void *state);
 } fol_team_source;
 
 typedef struct fol_team_config {

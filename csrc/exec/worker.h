@@ -67,6 +67,7 @@ struct fol_worker {
     uint8_t yields_left;
     uint32_t pauses; /* of the back-off after lost swaps */
     uint64_t spin_limit_ns;
+    uint64_t look_limit_ns; /* the same while the source's work is under way */
     uint64_t spin_start_ns;
     uint32_t rounds;        /* of looking in vain since then */
     uint32_t search;        /* number of the last one */
@@ -157,6 +158,8 @@ struct fol_pool {
     fol_team_block first_block;
     fol_sleepers parked;
     alignas(FOL_CACHE_LINE) FOL_ATOMIC(uint32_t) seekers;
+    /* A team has a place for a thread and found none parked. */
+    alignas(FOL_CACHE_LINE) FOL_ATOMIC(bool) is_short;
     fol_pool_thread threads[FOL_POOL_MAX_THREADS];
 };
 

@@ -271,6 +271,32 @@ static void test_a_parked_caller_is_woken_for_the_lane(void)
     close_stand(s);
 }
 
+static uint32_t begin_and_ask_the_hub(void *state, uint32_t node, uint32_t worker)
+{
+    stand *s = state;
+    CHECK(fol_dag_hub_source(s->hub).is_under_way(s->hub));
+    return begin(state, node, worker);
+}
+
+static void test_the_hub_tells_workers_while_a_run_is_under_way(void)
+{
+    const uint32_t starts[3] = {0, 1, 1};
+    const uint32_t successors[1] = {1};
+    const uint32_t ends[1] = {2};
+    const fol_dag_graph graph = {2, 1, ends, starts, successors, NULL};
+    stand *s = open_stand(2, &graph);
+    const fol_dag_calls calls = {s, begin_and_ask_the_hub, run_piece, end, count_pause};
+    fol_dag_destroy(s->dag);
+    s->dag = NULL;
+    CHECK_EQ(fol_dag_create(s->team, s->hub, &graph, &calls, &s->dag), 0);
+    fol_dag_set_costs(s->dag, NULL, 0.0);
+    CHECK(!fol_dag_hub_source(s->hub).is_under_way(s->hub));
+    run(s, 0);
+    CHECK_EQ(s->count, 2);
+    CHECK(!fol_dag_hub_source(s->hub).is_under_way(s->hub));
+    close_stand(s);
+}
+
 static void test_the_caller_drains_the_lane_while_others_do_the_rest(void)
 {
     const uint32_t starts[4] = {0};
@@ -433,6 +459,7 @@ int main(void)
     RUN(test_a_node_that_waits_for_another_gets_it_run_elsewhere);
     RUN(test_the_lane_is_drained_elsewhere_while_the_caller_is_busy);
     RUN(test_a_parked_caller_is_woken_for_the_lane);
+    RUN(test_the_hub_tells_workers_while_a_run_is_under_way);
     RUN(test_the_caller_drains_the_lane_while_others_do_the_rest);
     RUN(test_small_nodes_are_not_handed_over);
     RUN(test_small_nodes_do_not_wait_behind_a_large_one);
