@@ -233,7 +233,9 @@ static bool lane_is_ready(void *state, fol_worker *worker)
 
 static void setup_lane(crowd *c, lane *l, uint32_t workers)
 {
-    fol_team_config config = {.workers = workers, .source = {l, take_from_lane, lane_is_ready}};
+    fol_team_config config = {
+        .workers = workers,
+        .source = {.state = l, .take = take_from_lane, .is_ready = lane_is_ready}};
     l->team = NULL;
     atomic_init(&l->ready, NULL);
     setup_with(c, workers - 1, &config);

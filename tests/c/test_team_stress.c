@@ -238,7 +238,7 @@ static void *drive(void *argument)
             .injector_capacity = 1 + fol_rng_below(&rng, 16),
             .steal_batch = fol_rng_below(&rng, 10),
             .seed = fol_rng_next(&rng),
-            .source = {&s, take_lane, lane_is_ready},
+            .source = {.state = &s, .take = take_lane, .is_ready = lane_is_ready},
             .poll = fol_rng_below(&rng, 2) == 0 ? poll_nothing : NULL,
             .poll_ns = 100000,
         };
