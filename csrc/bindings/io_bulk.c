@@ -442,13 +442,19 @@ static bool has_unseen(const bulk_object *self)
     return self->errors != NULL && PyDict_GET_SIZE(self->errors) > 0 && !self->is_seen;
 }
 
-/* While it is in flight the core owns it, so the collector finds it alive. */
-static int bulk_clear(PyObject *object)
+/* Before the collector clears anything: the exceptions may be part of the same garbage. */
+static void bulk_finalize(PyObject *object)
 {
     bulk_object *self = (bulk_object *)object;
     if (has_unseen(self)) {
         report_unseen(self);
     }
+}
+
+/* While it is in flight the core owns it, so the collector finds it alive. */
+static int bulk_clear(PyObject *object)
+{
+    bulk_object *self = (bulk_object *)object;
     Py_CLEAR(self->errors);
     return 0;
 }
@@ -496,6 +502,7 @@ static PyType_Slot bulk_slots[] = {
     {Py_tp_dealloc, bulk_dealloc},
     {Py_tp_traverse, bulk_traverse},
     {Py_tp_clear, bulk_clear},
+    {Py_tp_finalize, bulk_finalize},
     {Py_tp_repr, bulk_repr},
     {Py_sq_length, bulk_length},
     {Py_tp_getset, bulk_getset},

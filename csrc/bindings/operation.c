@@ -56,8 +56,10 @@ static fol_py_operation *take_memory(fol_py_state *state)
 static bool try_keep(fol_py_state *state, fol_py_operation *self)
 {
     uint32_t living = --state->scheduler.operation_count;
-    /* At the end of the module there is no type, and nothing is kept. */
-    bool has_room = state->scheduler.free_operation_count < living &&
+    /* At the end of the module there is no type, and nothing is kept. One that the collector has
+     * finalized would not be finalized again. */
+    bool has_room = !PyObject_GC_IsFinalized((PyObject *)self) &&
+                    state->scheduler.free_operation_count < living &&
                     state->scheduler.free_operation_count < MAX_KEPT &&
                     state->scheduler.operation_type == Py_TYPE(self);
     if (has_room) {
@@ -455,14 +457,21 @@ static int operation_traverse(PyObject *object, visitproc visit, void *arg)
     return 0;
 }
 
+/* A failure that nobody looked at is told here, before the collector clears anything: the exception
+ * may be part of the same garbage. */
+static void operation_finalize(PyObject *object)
+{
+    fol_py_operation *self = (fol_py_operation *)object;
+    if (has_failed(self) && !self->is_seen) {
+        report(self, true);
+    }
+}
+
 /* While it is in flight the core owns it, so the collector finds it alive. */
 static int operation_clear(PyObject *object)
 {
     fol_py_operation *self = (fol_py_operation *)object;
     let_go(self);
-    if (has_failed(self) && !self->is_seen) {
-        report(self, true);
-    }
     Py_CLEAR(self->error);
     return 0;
 }
@@ -544,15 +553,11 @@ PyDoc_STRVAR(
     "puts no system into\nquarantine and shows in FrameResult.errors alone.");
 
 static PyType_Slot operation_slots[] = {
-    {Py_tp_doc, (void *)operation_doc},
-    {Py_tp_dealloc, operation_dealloc},
-    {Py_tp_traverse, operation_traverse},
-    {Py_tp_clear, operation_clear},
-    {Py_tp_repr, operation_repr},
-    {Py_tp_methods, operation_methods},
-    {Py_tp_getset, operation_getset},
-    {Py_tp_members, operation_members},
-    {0, NULL},
+    {Py_tp_doc, (void *)operation_doc},   {Py_tp_dealloc, operation_dealloc},
+    {Py_tp_traverse, operation_traverse}, {Py_tp_clear, operation_clear},
+    {Py_tp_finalize, operation_finalize}, {Py_tp_repr, operation_repr},
+    {Py_tp_methods, operation_methods},   {Py_tp_getset, operation_getset},
+    {Py_tp_members, operation_members},   {0, NULL},
 };
 
 PyType_Spec fol_py_operation_spec = {

@@ -134,6 +134,26 @@ def test_stuck_operations_that_nobody_looks_at_are_told_by_the_hook(tmp_path):
     bounded_child(check)
 
 
+def test_stuck_operation_that_dies_with_its_error_in_one_garbage_is_told_whole(tmp_path):
+    def check():
+        before = census()
+        stuck = StuckFile(tmp_path / "file")
+        kept, told = [], []
+        sys.unraisablehook = lambda unraisable: told.append(str(unraisable.exc_value))
+
+        close_stuck(stuck, lambda ctx: kept.append(ctx.io.read(stuck.path, 5, wait="none")))
+        ring = [kept.pop()]
+        ring.append(ring)
+        del ring
+        gc.collect()
+        assert len(told) == 1
+        assert f"read of {str(stuck.path)!r} was abandoned" in told[0]
+        stuck.let_go()
+        finish_threads(before)
+
+    bounded_child(check)
+
+
 def test_stuck_read_into_the_world_leaves_the_world_as_it_was(tmp_path):
     def check():
         before = census()
