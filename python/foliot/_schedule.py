@@ -8,7 +8,6 @@ import math
 import os
 import sys
 import warnings
-import weakref
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
@@ -20,6 +19,7 @@ from foliot._errors import (
     UnknownPhaseError,
     UnknownSystemError,
 )
+from foliot._known import Known
 from foliot._plan import Plan
 from foliot._system import Query, System, component_name, read_names
 
@@ -173,7 +173,7 @@ class Schedule:
         self._systems: dict[str, System] = {}
         self._orders: list[tuple[str | System, ...]] = []
         self._plan: Plan | None = None
-        self._schedulers: weakref.WeakSet[Scheduler] = weakref.WeakSet()
+        self._schedulers: Known[Scheduler] = Known()
         self.add(*systems)
 
     @property

@@ -9,7 +9,6 @@ import os
 import sys
 import threading
 import traceback
-import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol, TypeAlias, cast, overload
 
@@ -21,6 +20,7 @@ from foliot._errors import CapacityError, ForkedError, UnknownSystemError, World
 from foliot._frame import BackendInfo, Quarantine, RunReport, SchedulerStats, WorkerStats
 from foliot._govern import Accounts, Budgets, Decision, read_decisions
 from foliot._io import IoInfo, read_io
+from foliot._known import Known
 from foliot._plan import Plan, PlanChanges
 from foliot._progress import progress_bar
 from foliot._schedule import Schedule, takes_turns
@@ -58,7 +58,7 @@ class Clock(Protocol):
         """The time in nanoseconds."""
 
 
-_live: weakref.WeakSet[Scheduler] = weakref.WeakSet()
+_live: Known[Scheduler] = Known()
 
 
 def _read_errors(errors: object) -> tuple[int, int]:
@@ -529,7 +529,7 @@ def _close_all() -> None:
     """Stop what still runs before the interpreter goes."""
     _core.begin_exit()
     try:
-        for scheduler in list(_live):
+        for scheduler in _live:
             # One that a daemon thread still drives is left to it.
             with contextlib.suppress(WorldBusyError):
                 scheduler.close()

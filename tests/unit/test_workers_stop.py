@@ -2,6 +2,7 @@
 
 import contextlib
 import signal
+import sys
 import threading
 import traceback
 
@@ -249,6 +250,20 @@ def test_stop_that_comes_too_late_reaches_nobody_else(parallel_backend, meeting)
             # No signal is under way any more: nothing may be stopped now.
             delay = 1e3
             both.frame(parallel_backend)
+
+
+def test_scheduler_that_dies_runs_no_python_code_in_which_a_stop_gets_lost():
+    """The collector may come by in a system that is being stopped."""
+    schedule = fo.Schedule(make("loop"))
+    calls = []
+    for _ in range(20):
+        scheduler = fo.Scheduler(fo.World(), schedule)
+        scheduler.close()
+        sys.setprofile(lambda frame, event, argument: calls.append(event))
+        del scheduler
+        sys.setprofile(None)
+    assert set(calls) == {"c_call"}
+    assert list(schedule._schedulers) == []
 
 
 def test_frames_in_another_thread_leave_signals_to_the_main_one(parallel_backend, meeting):
