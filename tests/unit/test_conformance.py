@@ -1,6 +1,7 @@
 """What every backend keeps, by whichever name it was asked for."""
 
 import os
+import queue
 import signal
 import threading
 
@@ -330,15 +331,16 @@ def test_context_is_refused_after_its_system(world, backend):
 
 
 def test_ctrl_c_stops_frames_and_leaves_the_world(world, backend):
-    begun = threading.Event()
+    # An interrupt in an Event would leave its lock taken; this one has nothing to interrupt.
+    begun = queue.SimpleQueue()
 
     def send():
-        begun.wait()
+        begun.get()
         os.kill(os.getpid(), signal.SIGINT)
 
     thread = threading.Thread(target=send)
     thread.start()
-    systems = [make(f"s{i}", lambda ctx: begun.set(), gil="release") for i in range(3)]
+    systems = [make(f"s{i}", lambda ctx: begun.put(None), gil="release") for i in range(3)]
     with open_scheduler(world, systems, backend) as scheduler:
         with pytest.raises(KeyboardInterrupt):
             scheduler.tick_n(2**31 - 1, 0.1)
