@@ -176,25 +176,34 @@ static PyObject *hand_out(batch_iterator *self, fol_py_query_core *core, const f
                                   self->tick, &batches->chunks[self->position]);
 }
 
+/* AccessError unless this is the loop that goes on. */
+static int check_open(const batch_iterator *self, fol_py_query_core *core)
+{
+    if (fol_py_core_check_live(core, self->stamp) < 0) {
+        return -1;
+    }
+    if (core->batches->loop != self->loop) {
+        return fol_py_raise(core->state, FOL_E_ACCESS,
+                            "this loop over batches of %U ended when another one began",
+                            core->owner_name);
+    }
+    return 0;
+}
+
 static PyObject *next_batch(batch_iterator *self, fol_py_query_core *core)
 {
     if (self->is_done) {
         return NULL;
     }
-    if (!fol_py_core_is_live(core, self->stamp)) {
-        fol_py_core_raise_stale(core, self->stamp);
-        return NULL;
-    }
-    struct fol_py_batches *batches = core->batches;
-    if (batches->loop != self->loop) {
-        fol_py_raise(core->state, FOL_E_ACCESS,
-                     "this loop over batches of %U ended when another one began", core->owner_name);
+    if (check_open(self, core) < 0) {
         return NULL;
     }
     fol_py_batches_close(core);
-    if (!fol_py_core_may_go_on(core)) {
+    /* Asking may have let other threads go on. */
+    if (!fol_py_core_may_go_on(core) || check_open(self, core) < 0) {
         return NULL;
     }
+    struct fol_py_batches *batches = core->batches;
     fol_run run;
     bool is_joined = false;
     int status = fol_gather_next(batches->gather, &self->iterator, &run, &is_joined);

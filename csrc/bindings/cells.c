@@ -49,8 +49,7 @@ void fol_py_cells_restamp(PyObject *cells, uint64_t stamp)
 /* The address of a cell, or NULL with an error. */
 static void *cell_at(cells_object *cells, Py_ssize_t row)
 {
-    if (!fol_py_core_is_live(cells->core, cells->stamp)) {
-        fol_py_core_raise_stale(cells->core, cells->stamp);
+    if (fol_py_core_check_live(cells->core, cells->stamp) < 0) {
         return NULL;
     }
     if (row < 0 || row >= cells->rows) {
@@ -66,8 +65,8 @@ static void *cell_at(cells_object *cells, Py_ssize_t row)
  */
 static int enter(const cells_object *cells)
 {
-    if (!fol_py_core_is_live(cells->core, cells->stamp)) {
-        return fol_py_core_raise_stale(cells->core, cells->stamp);
+    if (fol_py_core_check_live(cells->core, cells->stamp) < 0) {
+        return -1;
     }
     return fol_py_core_enter(cells->core);
 }
@@ -122,6 +121,7 @@ static int store_cell(cells_object *cells, Py_ssize_t row, const fol_source *sou
     return 0;
 }
 
+/* Under the core's lock, which a world takes before it goes. */
 static int check_writable(const cells_object *cells, PyObject *value)
 {
     if (value == NULL) {
@@ -129,8 +129,8 @@ static int check_writable(const cells_object *cells, PyObject *value)
                      fol_component_name(cells->type->component));
         return -1;
     }
-    if (!fol_py_core_is_live(cells->core, cells->stamp)) {
-        return fol_py_core_raise_stale(cells->core, cells->stamp);
+    if (fol_py_core_check_live(cells->core, cells->stamp) < 0) {
+        return -1;
     }
     return cells->is_writable ? 0 : fol_py_raise_read_only(cells->core, cells->type);
 }
@@ -138,13 +138,16 @@ static int check_writable(const cells_object *cells, PyObject *value)
 static int cells_set_item(PyObject *self, Py_ssize_t row, PyObject *value)
 {
     cells_object *cells = (cells_object *)self;
-    if (check_writable(cells, value) < 0) {
+    int status;
+    FOL_PY_BEGIN_CRITICAL((PyObject *)cells->core);
+    status = check_writable(cells, value);
+    FOL_PY_END_CRITICAL();
+    if (status < 0) {
         return -1;
     }
     fol_py_scratch scratch;
     fol_py_scratch_init(&scratch);
     fol_source source;
-    int status = 0;
     if (storage_of(cells) == FOL_STORAGE_OBJECT) {
         source = (fol_source){&value, 0};
     } else {

@@ -139,8 +139,8 @@ static int raise_undeclared(const chunk_object *chunk, PyObject *key)
 static Py_ssize_t find_term(const chunk_object *chunk, PyObject *key)
 {
     const fol_py_query_core *core = chunk->core;
-    if (!fol_py_core_is_live(core, chunk->stamp)) {
-        return fol_py_core_raise_stale(core, chunk->stamp);
+    if (fol_py_core_check_live(core, chunk->stamp) < 0) {
+        return -1;
     }
     if (fol_py_is_component(core->state, key)) {
         const fol_component *component = ((fol_py_component *)key)->component;
@@ -167,9 +167,13 @@ static int mark_written(chunk_object *chunk, fol_component *component)
     if (fol_py_world_enter((PyObject *)core->world) < 0) {
         return -1;
     }
-    fol_query_mark(core->query, &chunk->run, component, chunk->tick);
+    /* Again: from here on nobody moves the rows. */
+    int status = fol_py_core_check_live(core, chunk->stamp);
+    if (status == 0) {
+        fol_query_mark(core->query, &chunk->run, component, chunk->tick);
+    }
     fol_py_world_leave((PyObject *)core->world);
-    return 0;
+    return status;
 }
 
 static PyObject *make_view(chunk_object *chunk, uint32_t term)
@@ -282,8 +286,7 @@ static Py_ssize_t chunk_length(PyObject *self)
 static PyObject *take_entities(chunk_object *chunk)
 {
     fol_py_query_core *core = chunk->core;
-    if (!fol_py_core_is_live(core, chunk->stamp)) {
-        fol_py_core_raise_stale(core, chunk->stamp);
+    if (fol_py_core_check_live(core, chunk->stamp) < 0) {
         return NULL;
     }
     if (chunk->entities == NULL) {

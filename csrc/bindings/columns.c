@@ -174,6 +174,22 @@ static PyObject *take_view(columns_object *columns, uint32_t index)
     return *place;
 }
 
+/* The same under the lock of the core, which a world takes before it goes. New reference. */
+static PyObject *view_if_live(columns_object *columns, uint32_t index, bool is_to_write)
+{
+    PyObject *view = NULL;
+    FOL_PY_BEGIN_CRITICAL((PyObject *)columns->core);
+    if (fol_py_core_check_live(columns->core, columns->stamp) == 0) {
+        if (is_to_write && !columns->is_writable) {
+            fol_py_raise_read_only(columns->core, columns->type);
+        } else {
+            view = Py_XNewRef(take_view(columns, index));
+        }
+    }
+    FOL_PY_END_CRITICAL();
+    return view;
+}
+
 static PyObject *columns_get(PyObject *self, PyObject *name)
 {
     columns_object *columns = (columns_object *)self;
@@ -186,15 +202,7 @@ static PyObject *columns_get(PyObject *self, PyObject *name)
         }
         return found;
     }
-    if (!fol_py_core_is_live(columns->core, columns->stamp)) {
-        fol_py_core_raise_stale(columns->core, columns->stamp);
-        return NULL;
-    }
-    PyObject *view;
-    FOL_PY_BEGIN_CRITICAL((PyObject *)columns->core);
-    view = Py_XNewRef(take_view(columns, (uint32_t)index));
-    FOL_PY_END_CRITICAL();
-    return view;
+    return view_if_live(columns, (uint32_t)index, false);
 }
 
 static int columns_set(PyObject *self, PyObject *name, PyObject *values)
@@ -208,16 +216,7 @@ static int columns_set(PyObject *self, PyObject *name, PyObject *values)
         PyErr_Format(PyExc_TypeError, "column %U cannot be deleted", name);
         return -1;
     }
-    if (!fol_py_core_is_live(columns->core, columns->stamp)) {
-        return fol_py_core_raise_stale(columns->core, columns->stamp);
-    }
-    if (!columns->is_writable) {
-        return fol_py_raise_read_only(columns->core, columns->type);
-    }
-    PyObject *view;
-    FOL_PY_BEGIN_CRITICAL((PyObject *)columns->core);
-    view = Py_XNewRef(take_view(columns, (uint32_t)index));
-    FOL_PY_END_CRITICAL();
+    PyObject *view = view_if_live(columns, (uint32_t)index, true);
     if (view == NULL) {
         return -1;
     }

@@ -66,7 +66,8 @@ static int check_resources(fol_py_context *self)
     Py_ssize_t position = 0;
     while (self->resources != NULL && PyDict_Next(self->resources, &position, &key, &value)) {
         fol_component *component = fol_py_component_of(self->state, key);
-        if (component == NULL) {
+        /* Looking for it may have run Python code, and meanwhile the system may have returned. */
+        if (component == NULL || fol_py_context_check(self) < 0) {
             return -1;
         }
         if (fol_world_resource(self->task->world, component) == NULL) {
@@ -95,13 +96,14 @@ static PyObject *iterate(PyObject *object)
     return fol_py_context_check(self) < 0 ? NULL : chunks_of(self, 0);
 }
 
-/* The index of a query by name, or -1 with an error. */
+/* The index of a query by name, or -1 with an error. Comparing names may run Python code, and
+ * meanwhile the system may return. */
 static Py_ssize_t find_query(fol_py_context *self, PyObject *name)
 {
     for (size_t i = 1; i < self->query_count; i++) {
         int is_same = PyObject_RichCompareBool(self->queries[i].name, name, Py_EQ);
         if (is_same != 0) {
-            return is_same < 0 ? -1 : (Py_ssize_t)i;
+            return is_same < 0 || fol_py_context_check(self) < 0 ? -1 : (Py_ssize_t)i;
         }
     }
     return fol_py_raise(
@@ -188,7 +190,8 @@ static PyObject *subscript(PyObject *object, PyObject *key)
         return refuse_subscript(self, key);
     }
     fol_component *component = fol_py_component_of(self->state, key);
-    if (component == NULL) {
+    /* Hashes and comparisons of classes may be Python code: see check_resources. */
+    if (component == NULL || fol_py_context_check(self) < 0) {
         return NULL;
     }
     if (fol_world_resource(self->task->world, component) == NULL) {

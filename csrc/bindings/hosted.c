@@ -107,13 +107,16 @@ static int finish_stopped(fol_py_context *context)
     if (fol_py_note_error(scheduler, error, context, false) < 0) {
         PyErr_Clear();
     }
-    PyObject *before = reason == NULL ? NULL : PyException_GetContext(reason);
+    /* Several may be stopped at once; the first hangs on it. */
+    PyObject *before;
+    FOL_PY_BEGIN_CRITICAL((PyObject *)scheduler);
+    before = reason == NULL ? NULL : PyException_GetContext(reason);
     if (reason != NULL && before == NULL) {
-        PyException_SetContext(reason, error);
-    } else {
-        Py_XDECREF(before);
-        Py_DECREF(error);
+        PyException_SetContext(reason, Py_NewRef(error));
     }
+    FOL_PY_END_CRITICAL();
+    Py_XDECREF(before);
+    Py_DECREF(error);
     return FOL_E_INTERRUPTED;
 }
 

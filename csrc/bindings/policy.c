@@ -13,22 +13,15 @@ static inline fol_py_bound_policy *as_bound(PyObject *bound)
     return (fol_py_bound_policy *)bound;
 }
 
-/* A function of foliot._policy, loaded when it is first needed: it needs this module itself. */
-static PyObject *load_reader(PyObject **place, const char *name)
+/* What foliot._policy has, loaded when it is first needed: it needs this module itself. */
+static PyObject *load_reader(fol_py_state *state, PyObject **place, const char *name)
 {
-    if (*place == NULL) {
-        PyObject *module = PyImport_ImportModule("foliot._policy");
-        if (module != NULL) {
-            *place = PyObject_GetAttrString(module, name);
-            Py_DECREF(module);
-        }
-    }
-    return *place;
+    return fol_py_load_once(state, place, "foliot._policy", name);
 }
 
 int fol_py_policy_kind_from_name(fol_py_state *state, PyObject *name, fol_policy_kind *out)
 {
-    PyObject *reader = load_reader(&state->policy.read_name, "read_name");
+    PyObject *reader = load_reader(state, &state->policy.read_name, "read_name");
     PyObject *number = reader == NULL ? NULL : PyObject_CallOneArg(reader, name);
     if (number == NULL) {
         return -1;
@@ -114,11 +107,8 @@ static int take_parts(fol_py_bound_policy *bound)
 }
 
 /* The keywords of a call, interned: parameters are found by the address of their names. */
-static int load_keywords(PyObject **place, const char *first, const char *second)
+static int make_keywords(PyObject **place, const char *first, const char *second)
 {
-    if (*place != NULL) {
-        return 0;
-    }
     PyObject *names[2] = {PyUnicode_InternFromString(first),
                           second == NULL ? NULL : PyUnicode_InternFromString(second)};
     if (names[0] != NULL && (second == NULL || names[1] != NULL)) {
@@ -132,13 +122,9 @@ static int load_keywords(PyObject **place, const char *first, const char *second
 static int load_parts(fol_py_state *state)
 {
     struct fol_py_policy_types *types = &state->policy;
-    if (load_reader(&types->read_policy, "read_policy") == NULL ||
-        load_reader(&types->load_class, "PolicyLoad") == NULL ||
-        load_keywords(&types->names_now, "now", NULL) < 0 ||
-        load_keywords(&types->names_cpu_now, "cpu", "now") < 0) {
-        return -1;
-    }
-    return load_keywords(&types->names_workers, "workers", NULL);
+    bool is_there = load_reader(state, &types->read_policy, "read_policy") != NULL &&
+                    load_reader(state, &types->load_class, "PolicyLoad") != NULL;
+    return is_there ? 0 : -1;
 }
 
 PyObject *fol_py_policy_bind(fol_py_state *state, PyObject *policy,
@@ -267,7 +253,10 @@ static int add_names(fol_py_state *state, const char *name, const char *const *t
 int fol_py_add_policy_types(fol_py_state *state)
 {
     struct fol_py_policy_types *types = &state->policy;
-    if (add_names(state, "POLICY_NAMES", fol_policy_names) < 0 ||
+    if (make_keywords(&types->names_now, "now", NULL) < 0 ||
+        make_keywords(&types->names_cpu_now, "cpu", "now") < 0 ||
+        make_keywords(&types->names_workers, "workers", NULL) < 0 ||
+        add_names(state, "POLICY_NAMES", fol_policy_names) < 0 ||
         add_names(state, "SLOT_NAMES", fol_slot_names) < 0 || fol_py_add_policy_views(state) < 0 ||
         fol_py_add_type(state, &bound_spec, NULL, &types->bound_type) < 0) {
         return -1;

@@ -396,10 +396,13 @@ static PyObject *ready_index(PyObject *object, PyObject *item)
 static PyObject *ready_repr(PyObject *object)
 {
     fol_py_ready *self = (fol_py_ready *)object;
-    if (self->list == NULL) {
-        return PyUnicode_FromString("<Ready of a call that is over>");
-    }
-    return PyUnicode_FromFormat("<Ready, %u runnables>", (unsigned)self->list->count);
+    PyObject *text;
+    FOL_PY_BEGIN_CRITICAL(object);
+    text = self->list == NULL
+               ? PyUnicode_FromString("<Ready of a call that is over>")
+               : PyUnicode_FromFormat("<Ready, %u runnables>", (unsigned)self->list->count);
+    FOL_PY_END_CRITICAL();
+    return text;
 }
 
 static void ready_dealloc(PyObject *object)

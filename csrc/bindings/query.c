@@ -269,7 +269,6 @@ static PyObject *begin_loop(PyObject *query_view, fol_py_query_core *core, uint6
         return NULL;
     }
     iterator->view = Py_NewRef(query_view);
-    iterator->tick = tick;
     iterator->rows_counter = rows_counter;
     iterator->is_done = false;
     int status = 0;
@@ -278,6 +277,7 @@ static PyObject *begin_loop(PyObject *query_view, fol_py_query_core *core, uint6
         return NULL;
     }
     iterator->stamp = fol_py_core_stamp(core);
+    iterator->tick = core->takes_lock ? fol_world_tick(core->world->world) : tick;
     status = fol_query_begin(core->query, since, 0, &iterator->iterator);
     if (status < 0) {
         raise_begin(core, status);
@@ -304,21 +304,9 @@ PyObject *fol_py_query_chunks(PyObject *query_view, uint64_t since, uint64_t tic
     return iterator;
 }
 
-static PyObject *next_chunk(iterator_object *iterator, fol_py_query_core *core)
+/* The chunk of the next run, if there is one, while nobody changes the world. */
+static PyObject *take_chunk(iterator_object *iterator, fol_py_query_core *core)
 {
-    if (iterator->is_done) {
-        return NULL;
-    }
-    if (!fol_py_core_is_live(core, iterator->stamp)) {
-        fol_py_core_raise_stale(core, iterator->stamp);
-        return NULL;
-    }
-    if (!fol_py_core_may_go_on(core)) {
-        return NULL;
-    }
-    if (core->takes_lock && fol_py_world_enter((PyObject *)core->world) < 0) {
-        return NULL;
-    }
     fol_run run;
     PyObject *chunk = NULL;
     if (fol_query_next(&iterator->iterator, &run)) {
@@ -328,6 +316,25 @@ static PyObject *next_chunk(iterator_object *iterator, fol_py_query_core *core)
         }
     } else {
         iterator->is_done = true;
+    }
+    return chunk;
+}
+
+static PyObject *next_chunk(iterator_object *iterator, fol_py_query_core *core)
+{
+    if (iterator->is_done) {
+        return NULL;
+    }
+    if (fol_py_core_check_live(core, iterator->stamp) < 0 || !fol_py_core_may_go_on(core)) {
+        return NULL;
+    }
+    if (core->takes_lock && fol_py_world_enter((PyObject *)core->world) < 0) {
+        return NULL;
+    }
+    /* Again: asking may have let other threads go on, and so may have waiting for the world. */
+    PyObject *chunk = NULL;
+    if (fol_py_core_check_live(core, iterator->stamp) == 0) {
+        chunk = take_chunk(iterator, core);
     }
     if (core->takes_lock) {
         fol_py_world_leave((PyObject *)core->world);
@@ -365,8 +372,7 @@ static void iterator_dealloc(PyObject *self)
 /* What `for chunk in world.query(…)` calls; a frame's views are iterated through ctx. */
 static PyObject *view_iterate(PyObject *self)
 {
-    view_object *view = (view_object *)self;
-    return fol_py_query_chunks(self, 0, fol_world_tick(fol_py_world(view->world)), NULL);
+    return fol_py_query_chunks(self, 0, 0, NULL);
 }
 
 static PyObject *view_repr(PyObject *self)

@@ -111,6 +111,11 @@ int fol_py_core_raise_stale(const fol_py_query_core *core, uint64_t stamp);
 /* The same for what lives as long as the system runs. Returns -1. */
 int fol_py_core_raise_returned(const fol_py_query_core *core);
 
+static inline int fol_py_core_check_live(const fol_py_query_core *core, uint64_t stamp)
+{
+    return fol_py_core_is_live(core, stamp) ? 0 : fol_py_core_raise_stale(core, stamp);
+}
+
 /* takes_lock makes a core of world.query(). The new core has no owner yet. */
 PyObject *fol_py_core_new(fol_py_state *state, PyObject *world, fol_query *query, bool is_owned,
                           bool takes_lock, const fol_term *terms, size_t count, PyObject *classes,

@@ -136,9 +136,28 @@ static int write_bytes(resource_object *view, PyObject *value)
     if (PyObject_GetBuffer(value, &buffer, PyBUF_SIMPLE) < 0) {
         return -1;
     }
-    int status = fol_bytes_assign((fol_bytes *)view->memory, buffer.buf, (size_t)buffer.len);
+    int status = check_live(view);
+    if (status == 0) {
+        status = fol_bytes_assign((fol_bytes *)view->memory, buffer.buf, (size_t)buffer.len);
+        status = status < 0 ? fol_py_raise(view->type->state, status, NULL) : 0;
+    }
     PyBuffer_Release(&buffer);
-    return status < 0 ? fol_py_raise(view->type->state, status, NULL) : 0;
+    return status;
+}
+
+static int write_plain(resource_object *view, uint32_t index, PyObject *value)
+{
+    const fol_field *field = fol_component_field(view->type->component, index);
+    fol_py_scratch scratch;
+    fol_py_scratch_init(&scratch);
+    void *element = fol_py_scratch_take(&scratch, field->size);
+    int status = element == NULL ? -1 : fol_py_element_write(view->type, index, value, element);
+    status = status < 0 ? -1 : check_live(view);
+    if (status == 0) {
+        memcpy(view->memory + field->offset, element, field->size);
+    }
+    fol_py_scratch_release(&scratch);
+    return status;
 }
 
 static int write_field(PyObject *self, PyObject *name, PyObject *value)
@@ -158,20 +177,14 @@ static int write_field(PyObject *self, PyObject *name, PyObject *value)
     if (!view->is_writable) {
         return fol_py_raise_read_only(view->core, view->type);
     }
-    if (fol_component_storage(view->type->component) == FOL_STORAGE_BYTES) {
-        if (write_bytes(view, value) < 0) {
-            return -1;
-        }
-    } else {
-        const fol_field *field = fol_component_field(view->type->component, (uint32_t)index);
-        /* Converting may run any code, so the number is made first and stored in one go. */
-        if (fol_py_element_write(view->type, (uint32_t)index, value, view->memory + field->offset) <
-            0) {
-            return -1;
-        }
+    /* Converting may run any code, and meanwhile the system may return: the value is made first,
+     * then stored in one go. */
+    bool is_bytes = fol_component_storage(view->type->component) == FOL_STORAGE_BYTES;
+    int status = is_bytes ? write_bytes(view, value) : write_plain(view, (uint32_t)index, value);
+    if (status == 0) {
+        mark(view);
     }
-    mark(view);
-    return 0;
+    return status;
 }
 
 /* Attributes, and the whole below, are read and written under the core's lock, so that threads of

@@ -84,9 +84,11 @@ static PyObject *scheduler_new(PyTypeObject *type, PyObject *args, PyObject *kwa
     return (PyObject *)self;
 }
 
-/* Hands what a binding made to the scheduler. */
-static void take_binding(fol_py_scheduler *self, fol_py_binding *binding, PyObject *plan)
+/* Hands what a binding made to the scheduler, and takes back for it what the scheduler had; the
+ * plan that it had, or NULL. Runs no Python code. */
+static fol_py_plan *exchange(fol_py_scheduler *self, fol_py_binding *binding, fol_py_plan *plan)
 {
+    fol_py_plan *old_plan = self->plan;
     fol_py_context **old = self->contexts;
     uint32_t old_count = self->context_count;
     for (uint32_t i = 0; i < binding->count; i++) {
@@ -95,9 +97,10 @@ static void take_binding(fol_py_scheduler *self, fol_py_binding *binding, PyObje
     self->contexts = binding->contexts;
     self->context_count = binding->count;
     self->runs_host = binding->runs_host;
-    binding->contexts = NULL;
-    Py_XSETREF(self->plan, (fol_py_plan *)Py_NewRef(plan));
-    fol_py_contexts_release(old, old_count);
+    self->plan = (fol_py_plan *)Py_NewRef((PyObject *)plan);
+    binding->contexts = old;
+    binding->count = old_count;
+    return old_plan;
 }
 
 static uint32_t column_count(const fol_py_bound_query *query)
@@ -242,7 +245,7 @@ static PyObject *scheduler_open(PyObject *object, PyObject *args)
                                       binding.systems, binding.rates, &config, &self->core);
     fol_py_world_leave(self->world);
     if (status == 0) {
-        take_binding(self, &binding, plan);
+        Py_XDECREF(exchange(self, &binding, (fol_py_plan *)plan));
     } else {
         raise_open(self, status, &binding);
     }
@@ -257,13 +260,20 @@ static int replan(fol_py_scheduler *self, fol_py_plan *plan, PyObject *records, 
     if (fol_py_binding_init(&binding, self, plan, records, rates) < 0) {
         return -1;
     }
-    int status = fol_scheduler_replan(self->core, plan->core, binding.systems, binding.rates);
+    fol_py_plan *old_plan = NULL;
+    int status;
+    /* What others ask speaks of the old plan or of the new one. */
+    FOL_PY_BEGIN_CRITICAL((PyObject *)self);
+    status = fol_scheduler_replan(self->core, plan->core, binding.systems, binding.rates);
     if (status == 0) {
-        take_binding(self, &binding, (PyObject *)plan);
-    } else {
+        old_plan = exchange(self, &binding, plan);
+    }
+    FOL_PY_END_CRITICAL();
+    if (status != 0) {
         raise_open(self, status, &binding);
     }
     fol_py_binding_deinit(&binding);
+    Py_XDECREF(old_plan);
     return status == 0 ? 0 : -1;
 }
 

@@ -208,26 +208,36 @@ bool fol_py_budget_may_go_on(void *user)
 {
     fol_py_context *context = user;
     const fol_task *task = context->task;
-    fol_scheduler *core = context->scheduler == NULL ? NULL : context->scheduler->core;
-    if (core == NULL || task == NULL) {
+    fol_py_scheduler *scheduler = context->scheduler;
+    if (scheduler == NULL || scheduler->core == NULL || task == NULL) {
         return true;
     }
-    uint64_t revocations = fol_scheduler_revocations(core);
+    uint64_t revocations = fol_scheduler_revocations(scheduler->core);
     if (revocations == context->revocations) {
         return true;
     }
-    bool is_revoked;
-    Py_BEGIN_ALLOW_THREADS;
-    is_revoked = fol_scheduler_is_revoked(core, task->system);
-    Py_END_ALLOW_THREADS;
+    uint32_t system = task->system;
+    bool is_revoked = false;
+    /* The loop may be one of a thread that its system leaves alone meanwhile. */
+    Py_INCREF(scheduler);
+    Py_INCREF(context);
+    fol_py_scheduler_hold(scheduler);
+    if (scheduler->core != NULL) {
+        Py_BEGIN_ALLOW_THREADS;
+        is_revoked = fol_scheduler_is_revoked(scheduler->core, system);
+        Py_END_ALLOW_THREADS;
+    }
+    fol_py_scheduler_release(scheduler);
+    Py_DECREF(scheduler);
     if (is_revoked) {
         PyObject *error = fol_py_budget_gone_error(context);
         PyErr_SetObject((PyObject *)Py_TYPE(error), error);
         Py_DECREF(error);
-        return false;
+    } else {
+        context->revocations = revocations;
     }
-    context->revocations = revocations;
-    return true;
+    Py_DECREF(context);
+    return !is_revoked;
 }
 
 /* _read_account(kind, id) -> tuple in the order of fol_account, or None */

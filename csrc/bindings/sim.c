@@ -184,11 +184,15 @@ static int look_round(sim_object *self, PyObject *on_progress)
 static PyObject *sim_run(PyObject *object, PyObject *on_progress)
 {
     sim_object *self = (sim_object *)object;
-    if (self->is_running) {
+    bool was_running;
+    FOL_PY_BEGIN_CRITICAL(object);
+    was_running = self->is_running;
+    self->is_running = true;
+    FOL_PY_END_CRITICAL();
+    if (was_running) {
         PyErr_SetString(PyExc_RuntimeError, "the simulation is running");
         return NULL;
     }
-    self->is_running = true;
     int status;
     int failed;
     do {

@@ -4,17 +4,21 @@ Where there is an interpreter lock these say that nothing depends on more than i
 none, that the locks of the objects stand in for it.
 """
 
+import sys
 import threading
 
 import foliot as fo
+import numpy as np
 import pytest
 from support import run_together
 
 Label = fo.component("Label", "i8")
 Text = fo.component("Text", fo.Bytes)
 Note = fo.component("Note", object)
+Amount = fo.resource("Amount", {"one": "f8", "some": ("f8", (2,))})
 THREADS = 4
 ROUNDS = 300
+PATIENCE = 60
 
 
 @fo.resource
@@ -103,6 +107,126 @@ def test_thread_that_outlives_its_system_is_refused():
                 thread.join()
             threads.clear()
     assert len(errors) == 40
+
+
+class Gate:
+    """Holds one thread up, in Python code that foliot asks for something, until it is opened."""
+
+    def __init__(self):
+        self.held = 0
+        self.reached, self.opened = threading.Event(), threading.Event()
+
+    def come_by(self):
+        if threading.get_ident() == self.held:
+            self.reached.set()
+            assert self.opened.wait(PATIENCE)
+
+
+class GatedName(str):
+    __slots__ = ("gate",)
+    __hash__ = str.__hash__
+
+    def __eq__(self, other):
+        self.gate.come_by()
+        return str.__eq__(self, other)
+
+
+class GatedNumber:
+    def __init__(self, gate):
+        self.gate = gate
+
+    def __float__(self):
+        self.gate.come_by()
+        return 5.0
+
+
+class GatedArray(GatedNumber):
+    def __array__(self, dtype=None, copy=None):
+        self.gate.come_by()
+        return np.array([5.0, 6.0])
+
+
+class Plain:
+    """A class that is looked for with the help of Python code."""
+
+
+def gated_at_calls(gate, function):
+    """Held up where the function first calls one that is written in Python."""
+
+    def profile(frame, event, argument):
+        if event == "call" and frame.f_code is not function.__code__:
+            gate.come_by()
+
+    def use():
+        sys.setprofile(profile)
+        try:
+            function()
+        finally:
+            sys.setprofile(None)
+
+    return use
+
+
+def gated_name(gate):
+    name = GatedName("rows")
+    name.gate = gate
+    return name
+
+
+def set_number(ctx, gate):
+    amount = ctx[Amount]
+    return lambda: setattr(amount, "one", GatedNumber(gate))
+
+
+def set_numbers(ctx, gate):
+    amount = ctx[Amount]
+    return lambda: setattr(amount, "some", GatedArray(gate))
+
+
+@pytest.mark.parametrize(
+    "make_use",
+    [
+        lambda ctx, gate: gated_at_calls(gate, lambda: iter(ctx)),
+        lambda ctx, gate: gated_at_calls(gate, lambda: ctx[Plain]),
+        lambda ctx, gate: lambda: ctx.query(gated_name(gate)),
+        lambda ctx, gate: lambda: ctx.batches(gated_name(gate)),
+        set_number,
+        set_numbers,
+    ],
+    ids=["loop", "resource", "query", "batches", "number", "numbers"],
+)
+def test_thread_held_up_until_its_system_has_returned_is_refused(make_use):
+    gate = Gate()
+    errors, threads = [], []
+
+    def leave(ctx):
+        use = make_use(ctx, gate)
+
+        def call():
+            gate.held = threading.get_ident()
+            with pytest.raises(fo.AccessError) as caught:
+                use()
+            errors.append(caught.value)
+
+        threads.append(threading.Thread(target=call))
+        threads[0].start()
+        assert gate.reached.wait(PATIENCE)
+
+    world = fo.World()
+    world.spawn(Label(1))
+    world.insert(Plain())
+    world.insert(Amount(one=1.0, some=[2.0, 3.0]))
+    declared = {
+        "reads": [Label, Plain],
+        "writes": Amount,
+        "queries": {"rows": fo.Query(reads=Label)},
+    }
+    with fo.Scheduler(world, fo.Schedule(make("leave", leave, **declared))) as scheduler:
+        scheduler.tick(0.1)
+        gate.opened.set()
+        threads[0].join()
+    assert len(errors) == 1
+    assert (world[Amount].one, *world[Amount].some) == (1.0, 2.0, 3.0)
 
 
 def test_threads_of_a_system_share_a_resource_of_bytes():
@@ -227,3 +351,59 @@ def test_cells_are_read_while_another_thread_changes_the_world():
                 continue
 
     run_together(change, read, read)
+
+
+def test_loop_that_ends_has_seen_one_world():
+    world = fo.World()
+    world.spawn_many(5, {Label: 1})
+    world.spawn_many(5, {Label: 2, Note: None})
+    is_over = threading.Event()
+    refusals = (fo.WorldBusyError, fo.AccessError)
+    counts = set()
+
+    def change():
+        rounds = 0
+        while rounds < ROUNDS:
+            try:
+                extra = world.spawn_many(3, {Label: 3, Text: b"more"})
+                rounds += 1
+            except fo.WorldBusyError:
+                continue
+            while len(extra) > 0:
+                try:
+                    world.despawn_many(extra)
+                    extra = []
+                except fo.WorldBusyError:
+                    continue
+        is_over.set()
+
+    def count():
+        while not is_over.is_set():
+            try:
+                counts.add(sum(len(chunk[Label]) for chunk in world.query(writes=Label)))
+            except refusals:
+                continue
+
+    run_together(change, count, count)
+    assert counts <= {10, 13}
+
+
+def test_plan_is_asked_for_while_another_thread_changes_it():
+    schedule = fo.Schedule(make("first", lambda ctx: None))
+    is_over = threading.Event()
+
+    def change():
+        try:
+            for number in range(ROUNDS // 3):
+                schedule.add(make(f"more {number}", lambda ctx: None))
+                scheduler.tick(0.1)
+                schedule.remove(f"more {number}")
+        finally:
+            is_over.set()
+
+    def ask():
+        while not is_over.is_set():
+            assert scheduler.plan.systems[0].name == "first"
+
+    with fo.Scheduler(fo.World(), schedule) as scheduler:
+        run_together(change, ask, ask)
