@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Handlers that change the wakeup fd themselves, each time they are run. */
@@ -21,16 +22,28 @@
 
 /* Never closed, but in a forked child; who waits may have registered it. */
 static int ends[2] = {-1, -1};
+static struct stat made;
 static pthread_mutex_t making = PTHREAD_MUTEX_INITIALIZER;
 
 /* Ours is the wakeup fd, and this the program's own, or -1. */
 static bool is_in_place;
 static int replaced = -1;
 
+static bool is_ours(int descriptor)
+{
+    struct stat now;
+    return fstat(descriptor, &now) == 0 && now.st_dev == made.st_dev && now.st_ino == made.st_ino;
+}
+
+/* Ends that somebody else has closed, and whose numbers may be another file's by now, are
+ * replaced. */
 static bool make_pipe(void)
 {
     pthread_mutex_lock(&making);
-    bool has_pipe = ends[0] >= 0 || pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0;
+    bool has_pipe = ends[0] >= 0 && is_ours(ends[0]) && is_ours(ends[1]);
+    if (!has_pipe) {
+        has_pipe = pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0 && fstat(ends[0], &made) == 0;
+    }
     pthread_mutex_unlock(&making);
     return has_pipe;
 }
@@ -144,8 +157,11 @@ void fol_py_forget_signals(void)
         (void)put_back();
     }
     if (ends[0] >= 0) {
-        close(ends[0]);
-        close(ends[1]);
+        for (int end = 0; end < 2; end++) {
+            if (is_ours(ends[end])) {
+                close(ends[end]);
+            }
+        }
         ends[0] = -1;
         ends[1] = -1;
     }

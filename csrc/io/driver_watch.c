@@ -8,6 +8,7 @@
  */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -42,9 +43,10 @@ int fol_io_watch_sleep(fol_io *io, uint64_t timeout_ns)
     int ready = fol_poll_wait(both, 2, timeout_ns);
     if (ready > 0 && both[0].revents != 0) {
         uint64_t count = 0;
-        /* Only this thread reads, so what was ready is there. */
+        /* Only this thread reads, so what was ready is there; but for a descriptor that somebody
+         * else has closed, which is replaced before the next sleep. */
         ssize_t got = read(io->word_fd, &count, sizeof(count));
-        FOL_ASSERT(got == sizeof(count));
+        FOL_ASSERT(got == sizeof(count) || got < 0);
     }
     /* What poll refuses is for whoever asked to find out. */
     return ready < 0 || both[1].revents != 0 ? -EINTR : FOL_OK;
@@ -52,7 +54,8 @@ int fol_io_watch_sleep(fol_io *io, uint64_t timeout_ns)
 
 bool fol_io_watch_word(fol_io *io)
 {
-    if (io->word_fd < 0) {
+    /* Somebody may have closed it who closes all numbers he does not know. */
+    if (io->word_fd < 0 || fcntl(io->word_fd, F_GETFD) < 0) {
         io->word_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     }
     return io->word_fd >= 0;
@@ -62,7 +65,7 @@ void fol_io_watch_wake(fol_io *io)
 {
     const uint64_t one = 1;
     ssize_t written = write(io->word_fd, &one, sizeof(one));
-    FOL_ASSERT(written == sizeof(one));
+    FOL_ASSERT(written == sizeof(one) || errno == EBADF);
 }
 
 void fol_io_watch_deinit(fol_io *io)

@@ -263,11 +263,11 @@ static void look(fol_io_pool *pool)
     }
 }
 
-/* Waits for events, and goes on with what they are about; what fol_io_readiness_wait says. */
+/* Waits for events, and goes on with what they are about; what fol_io_pool_wait says. */
 static int harvest(fol_io_pool *pool, uint64_t timeout_ns)
 {
     struct epoll_event events[EVENTS];
-    int count = fol_io_readiness_wait(&pool->readiness, events, EVENTS, timeout_ns);
+    int count = fol_io_pool_wait(pool, events, EVENTS, timeout_ns);
     for (int i = 0; i < count; i++) {
         if (events[i].data.u64 == FOL_IO_READINESS_NOTICE) {
             look(pool);
@@ -560,12 +560,7 @@ int fol_io_pool_create(const fol_io_pool_config *config, fol_io_engine **out)
     if (status != 0) {
         goto fail_crew;
     }
-    status =
-        fol_io_readiness_watch(&pool->readiness, pool->crew.notice_fd, FOL_IO_READINESS_NOTICE);
-    if (status == 0) {
-        status =
-            fol_io_readiness_watch(&pool->readiness, pool->crew.alarm_fd, FOL_IO_READINESS_TIMER);
-    }
+    status = fol_io_pool_join_set(pool);
     if (status != 0) {
         goto fail_watch;
     }

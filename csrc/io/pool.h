@@ -89,6 +89,21 @@ void fol_io_pool_run(fol_io_pool *pool, fol_io_job *job);
 /* Goes on with those who stand where an event came. */
 void fol_io_pool_go_on(fol_io_pool *pool, const struct epoll_event *event);
 
+/* Of pool_mend.c: when descriptors of the pool's own have been closed by somebody else. */
+
+/* Whether a wait or a registration that failed so did because the set is not there any more. */
+bool fol_io_pool_has_lost_its_set(const fol_io_pool *pool, int status);
+/* Puts the crew's descriptors into the set, new ones in place of those that are gone. A negative
+ * errno: the system has none to give; then the crew is lost. */
+int fol_io_pool_join_set(fol_io_pool *pool);
+/* Has a new set; what stood is tried again, then the job, which is in no list, if it is not NULL,
+ * and then what is fresh. The crew is lost until it is mended. A negative errno: the system has
+ * none to give, and nothing has changed. */
+int fol_io_pool_renew_set(fol_io_pool *pool, fol_io_job *job);
+/* As fol_io_readiness_wait, after mending what has to be; a negative errno also when the system has
+ * no descriptors to give. */
+int fol_io_pool_wait(fol_io_pool *pool, struct epoll_event *out, int room, uint64_t timeout_ns);
+
 /* Of pool.c. */
 
 /* The job, which is in no list or stands, is over. */

@@ -123,7 +123,9 @@ static void put_notice_up(fol_io_crew *crew)
     }
     crew->is_signalled = true;
     ssize_t written = write(crew->notice_fd, &one, sizeof(one));
-    FOL_ASSERT(written == sizeof(one) || crew->is_stopping);
+    if (FOL_UNLIKELY(written != sizeof(one)) && !crew->is_stopping) {
+        fol_io_crew_mend(crew);
+    }
 }
 
 /* With the mutex: after jobs have ended. */
@@ -349,6 +351,9 @@ static void set_alarm(fol_io_crew *crew)
     }
     crew->begun_at_alarm = count_begun(crew);
     crew->is_alarmed = timerfd_settime(crew->alarm_fd, 0, &once, NULL) == 0;
+    if (FOL_UNLIKELY(!crew->is_alarmed)) {
+        fol_io_crew_mend(crew);
+    }
 }
 
 /* With the mutex: nothing waits, so nobody has to be told that it does. */
@@ -357,9 +362,10 @@ static void stop_alarm(fol_io_crew *crew)
     const struct itimerspec never = {0};
     if (crew->is_alarmed && count_waiting(crew) == 0) {
         /* One that went off already is taken back too. */
-        int status = timerfd_settime(crew->alarm_fd, 0, &never, NULL);
-        FOL_ASSERT(status == 0);
         crew->is_alarmed = false;
+        if (timerfd_settime(crew->alarm_fd, 0, &never, NULL) != 0) {
+            fol_io_crew_mend(crew);
+        }
     }
 }
 
@@ -480,9 +486,10 @@ void fol_io_crew_look(fol_io_crew *crew, fol_io_jobs *out, bool *was_woken)
         fol_io_jobs_append(out, job, FOL_IO_PLACE_ENDED);
     }
     if (crew->is_signalled) {
-        ssize_t got = read(crew->notice_fd, &count, sizeof(count));
-        FOL_ASSERT(got == sizeof(count));
         crew->is_signalled = false;
+        if (read(crew->notice_fd, &count, sizeof(count)) != sizeof(count)) {
+            fol_io_crew_mend(crew);
+        }
     }
     crew->wanted = crew->wanted == UINT32_MAX ? UINT32_MAX : 1;
     *was_woken = crew->is_woken;

@@ -91,7 +91,9 @@ struct fol_io_crew {
     uint64_t given;  /* jobs, ever, that ended or that the driving thread took */
     uint64_t begun_at_alarm;
     int notice_fd;
-    int alarm_fd; /* a timerfd: work has waited for long */
+    int alarm_fd;             /* a timerfd: work has waited for long */
+    int set_fd;               /* the epoll set in which both are */
+    FOL_ATOMIC(bool) is_lost; /* one of the three is not there any more */
     bool is_signalled;
     bool is_woken;
     bool is_stopping;
@@ -129,5 +131,9 @@ void fol_io_crew_look(fol_io_crew *crew, fol_io_jobs *out, bool *was_woken);
 void fol_io_crew_signal(fol_io_crew *crew, bool is_wake);
 /* The alarm went off. */
 void fol_io_crew_answer_alarm(fol_io_crew *crew);
+/* With the mutex, of pool_mend.c: has new descriptors in place of those that somebody else has
+ * closed, and sees that they are in the set. A negative errno: the system has none to give, or the
+ * set is not there; then the crew is lost until the driving thread has mended it. */
+int fol_io_crew_mend(fol_io_crew *crew);
 
 #endif

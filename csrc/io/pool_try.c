@@ -186,6 +186,12 @@ static void stand(fol_io_pool *pool, fol_io_job *job)
 {
     bool is_file = is_transfer(job->request) && is_of_file(pool, job->request);
     int status = is_file ? -EPERM : fol_io_readiness_stand(&pool->readiness, job);
+    if (FOL_UNLIKELY(status < 0) && fol_io_pool_has_lost_its_set(pool, status)) {
+        status = fol_io_pool_renew_set(pool, job);
+        if (status == 0) {
+            return;
+        }
+    }
     if (status == -EPERM && (job->request->flags & FOL_IO_MANY) == 0) {
         /* It was tried, and is not in memory. */
         job->is_slow = true;

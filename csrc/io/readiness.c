@@ -37,6 +37,34 @@ int fol_io_readiness_init(fol_io_readiness *readiness)
     return readiness->epoll_fd < 0 ? -errno : 0;
 }
 
+int fol_io_readiness_reopen(fol_io_readiness *readiness)
+{
+    int fd = epoll_create1(EPOLL_CLOEXEC);
+    if (fd < 0) {
+        return -errno;
+    }
+    readiness->epoll_fd = fd;
+    for (uint32_t i = 0; i < readiness->chunk_count; i++) {
+        for (uint32_t k = 0; readiness->chunks[i] != NULL && k < CHUNK_WATCHES; k++) {
+            readiness->chunks[i]->watches[k].events = 0;
+        }
+    }
+    return 0;
+}
+
+fol_io_job *fol_io_readiness_take(fol_io_readiness *readiness, uint64_t *cursor)
+{
+    /* Over all descriptors that were ever watched. */
+    for (; *cursor / CHUNK_WATCHES < readiness->chunk_count; *cursor += 1) {
+        fol_io_watch_chunk *chunk = readiness->chunks[*cursor / CHUNK_WATCHES];
+        fol_io_watch *watch = chunk != NULL ? &chunk->watches[*cursor % CHUNK_WATCHES] : NULL;
+        if (watch != NULL && watch->jobs.first != NULL) {
+            return fol_io_jobs_pop(&watch->jobs);
+        }
+    }
+    return NULL;
+}
+
 void fol_io_readiness_deinit(fol_io_readiness *readiness)
 {
     for (uint32_t i = 0; i < readiness->chunk_count; i++) {
@@ -54,11 +82,6 @@ static int control(fol_io_readiness *readiness, int operation, int fd, uint32_t 
     struct epoll_event event = {.events = events, .data.u64 = data};
     readiness->system_calls += 1;
     return epoll_ctl(readiness->epoll_fd, operation, fd, &event) == 0 ? 0 : -errno;
-}
-
-int fol_io_readiness_watch(fol_io_readiness *readiness, int fd, uint64_t data)
-{
-    return control(readiness, EPOLL_CTL_ADD, fd, EPOLLIN, data);
 }
 
 static fol_io_watch *watch_of(const fol_io_readiness *readiness, int fd)

@@ -46,11 +46,14 @@ typedef struct fol_io_readiness {
 
 /* A negative errno when the system has no epoll set to give. */
 int fol_io_readiness_init(fol_io_readiness *readiness);
+/* Somebody else has closed the set: a new one, with nothing registered. Jobs stand as before, for
+ * what will tell nobody. A negative errno: nothing has changed. */
+int fol_io_readiness_reopen(fol_io_readiness *readiness);
+/* Takes out a job that stands; NULL: none does. *cursor is 0 at first, and jobs that stand for one
+ * descriptor come in their order. */
+fol_io_job *fol_io_readiness_take(fol_io_readiness *readiness, uint64_t *cursor);
 /* Jobs that stand are their owner's. In a forked child too: it only closes its own descriptor. */
 void fol_io_readiness_deinit(fol_io_readiness *readiness);
-
-/* Watches a descriptor for itself, as long as it is readable. */
-int fol_io_readiness_watch(fol_io_readiness *readiness, int fd, uint64_t data);
 
 /* The job is in no list; its events say for what it stands. -EPERM: this file is always ready, so
  * nobody can stand for it; -ENOMEM, or what epoll_ctl refused: then it is in no list either. */
