@@ -68,7 +68,7 @@ def read_native(depth: int, backend: str, io: str, sampler: Sampler) -> Measurem
     reads = io_kernels.Reads(depth)
     frames = max(1, READS // depth)
     with open_scheduler(world_of_one(), [read_system(reads)], backend, io) as scheduler:
-        measurement = sampler.time(lambda: scheduler.tick_n(frames, STEP))
+        measurement = sampler.time_batch(lambda count: scheduler.tick_n(count * frames, STEP))
     return per(depth * frames, measurement, reads.wrong())
 
 

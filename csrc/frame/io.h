@@ -41,17 +41,17 @@ typedef enum fol_io_slot_state {
     FOL_IO_SLOT_LET_GO = 6,
 } fol_io_slot_state;
 
-/* An intent without its request, which is the operation's. */
+/* Who gets the results of an intent. */
 typedef struct fol_io_target {
-    fol_io_until until;
-    uint64_t entity;
     fol_component *component;
     fol_io_result *result;
     const fol_io_receiver *receiver;
     void *user;
 } fol_io_target;
 
-/* What all need stands at the end of the operation, and right behind it. */
+/* What all need is in one cache line. Of a simple one that is all there is to it: its request is
+ * plain, it is finished before any later stage begins, and nobody is told of it but a place for its
+ * result. */
 typedef struct fol_io_slot fol_io_slot;
 struct fol_io_slot {
     fol_io_op op; /* first: the driver's operation is the slot */
@@ -62,15 +62,21 @@ struct fol_io_slot {
     uint32_t generation;
     uint32_t system; /* in the running plan; UINT32_MAX: of a plan that was replaced */
     uint8_t worker;
-    uint8_t state;                /* fol_io_slot_state */
-    bool has_come;                /* in the list of what the next frame delivers */
-    bool was_stopped;             /* or ended as cancelled: the frame was interrupted */
-    fol_bytes blob;               /* what is read into, until the world has it */
+    uint8_t state; /* fol_io_slot_state */
+    uint8_t until; /* fol_io_until */
+    bool is_simple : 1;
+    bool has_come : 1;    /* in the list of what the next frame delivers */
+    bool was_stopped : 1; /* or ended as cancelled: the frame was interrupted */
+    uint64_t entity;      /* of target.component */
+    fol_bytes blob;       /* what is read into, until the world has it; none in a free one */
     fol_io_slot *next_unresolved; /* provisional entities, until the merge */
 };
 
 static_assert(offsetof(fol_io_slot, op) == 0, "an operation is a slot");
 static_assert(sizeof(fol_io_slot) == 512, "eight in a page");
+static_assert(offsetof(fol_io_slot, key) % FOL_CACHE_LINE == 0 &&
+                  offsetof(fol_io_slot, entity) == offsetof(fol_io_slot, key) + FOL_CACHE_LINE,
+              "what all need is in one cache line");
 
 typedef struct fol_io_list {
     fol_io_slot *first;
@@ -85,6 +91,8 @@ struct fol_io_queue {
     uint32_t room;
     uint64_t stamp; /* of what is queued next: system order, then chunk */
     uint8_t worker;
+    bool has_others; /* than simple ones in `queued` */
+    bool is_mixed;   /* `queued` may not be in the order of stamps */
 };
 
 struct fol_frame_io {
@@ -96,6 +104,8 @@ struct fol_frame_io {
     fol_io_op **batch;
     fol_io_op **spare;
     uint32_t batch_count;
+    uint32_t early_count;  /* the first of the batch, which were delivered when they came */
+    bool may_be_early;     /* nothing that was sent before is to be delivered before the batch */
     uint32_t failed_count; /* finished, not delivered, and failed */
     fol_io_list in_phase;  /* sent, delivered at the phase's end; in order */
     fol_io_list came;      /* for the next frame's start; in no order */
@@ -128,14 +138,23 @@ static inline fol_io_slot *fol_io_slot_of(fol_io_op *op)
     return (fol_io_slot *)op;
 }
 
-/* Ahead of a walk through a batch: `count` operations of it, of which `index` is at work. */
-static inline void fol_io_prefetch(fol_io_op *const *ops, uint32_t index, uint32_t count)
+/* Operations of a batch that the processor's nearest cache holds with all else of a frame: to fetch
+ * those ahead costs more than it gives. */
+#define FOL_IO_FEW 64u
+
+/* Up to which of a batch of so many one is fetched ahead of a walk through it. */
+static inline uint32_t fol_io_ahead(uint32_t count)
 {
-    if (index + 4 < count) {
+    return count > FOL_IO_FEW ? count - 4 : 0;
+}
+
+/* Ahead of a walk through a batch, of which `index` is at work. */
+static inline void fol_io_prefetch(fol_io_op *const *ops, uint32_t index, uint32_t ahead)
+{
+    if (index < ahead) {
         const char *slot = (const char *)ops[index + 4];
         __builtin_prefetch(slot + offsetof(fol_io_slot, op.value));
         __builtin_prefetch(slot + offsetof(fol_io_slot, key));
-        __builtin_prefetch(slot + offsetof(fol_io_slot, target.user));
     }
 }
 
@@ -170,6 +189,15 @@ void fol_io_slot_free(fol_frame_io *io, fol_io_slot *slot);
 fol_io_slot *fol_io_slot_find(const fol_frame_io *io, fol_io_handle handle);
 /* Takes what all workers queued into the batch, in the order of stamps. */
 void fol_io_gather(fol_frame_io *io);
+/* The queue that has all that is queued, if that is simple and in the order of stamps; or NULL. */
+fol_io_queue *fol_io_only_simple(fol_frame_io *io);
+/* All of it was taken. */
+static inline void fol_io_queue_clear(fol_io_queue *queue)
+{
+    queue->queued = (fol_io_list){NULL, NULL};
+    queue->has_others = false;
+    queue->is_mixed = false;
+}
 /* Puts the batch in the order of keys. */
 void fol_io_sort(fol_frame_io *io);
 

@@ -16,13 +16,13 @@
 void fol_io_abandon(fol_frame_io *io, fol_io_slot *slot)
 {
     FOL_ASSERT(slot->state == FOL_IO_SLOT_SENT);
-    FOL_ASSERT(slot->target.until != FOL_IO_LATER);
+    FOL_ASSERT(slot->until != FOL_IO_LATER);
     slot->state = FOL_IO_SLOT_ABANDONED;
     io->abandoned++;
     io->failed_count++;
     fol_count(&io->completed, 1);
     fol_count(&io->failed, 1);
-    if (slot->target.until == FOL_IO_STAGE) {
+    if (slot->until == FOL_IO_STAGE) {
         io->awaited_at_stage--;
     } else {
         io->awaited_at_phase--;

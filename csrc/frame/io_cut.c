@@ -50,7 +50,7 @@ static bool prepare_op(fol_io_slot *slot)
 
 static void count_awaited(fol_frame_io *io, fol_io_slot *slot)
 {
-    switch (slot->target.until) {
+    switch (slot->until) {
     case FOL_IO_STAGE:
         io->awaited_at_stage++;
         break;
@@ -62,8 +62,8 @@ static void count_awaited(fol_frame_io *io, fol_io_slot *slot)
         io->later++;
         break;
     }
-    if (slot->target.component != NULL && slot->target.until != FOL_IO_STAGE &&
-        fol_entity_is_provisional(slot->target.entity)) {
+    if (slot->target.component != NULL && slot->until != FOL_IO_STAGE &&
+        fol_entity_is_provisional(slot->entity)) {
         slot->next_unresolved = io->unresolved;
         io->unresolved = slot;
     }
@@ -76,7 +76,7 @@ static void end_unsent(fol_frame_io *io, fol_io_slot *slot)
     fol_count(&io->completed, 1);
     fol_count(&io->failed, 1);
     io->failed_count++;
-    switch (slot->target.until) {
+    switch (slot->until) {
     case FOL_IO_STAGE:
         io->awaited_at_stage--;
         break;
@@ -91,26 +91,87 @@ static void end_unsent(fol_frame_io *io, fol_io_slot *slot)
     }
 }
 
-/* All but what is not to be sent: of systems that failed, and all of an interrupted frame. */
+/* Those of one system stand one behind the other in what is sent. */
+typedef struct asker {
+    uint64_t order; /* UINT64_MAX: none yet */
+    uint32_t system;
+    bool is_dropped; /* of a system that failed, or of an interrupted frame: not to be sent */
+} asker;
+
+static inline void follow(const fol_scheduler *scheduler, const fol_io_slot *slot, asker *of)
+{
+    if (FOL_UNLIKELY(slot->key >> 32 != of->order)) {
+        const fol_node *node = node_of(scheduler, slot);
+        *of = (asker){.order = slot->key >> 32,
+                      .system = node->system,
+                      .is_dropped = fol_is_interrupted(scheduler) || node->must_drop_io};
+    }
+}
+
+/* The batch has so many that were or are to be sent. */
+static void count_sent(fol_frame_io *io, uint32_t count)
+{
+    io->next_key += count;
+    io->batch_count = count;
+    io->early_count = 0;
+    io->started_count = count;
+    io->operations += count;
+    fol_count(&io->submitted, count);
+}
+
+/* What is simple and in one queue, which is in order, needs no more than this. */
+static void send_simple(fol_frame_io *io, fol_io_queue *queue)
+{
+    const fol_scheduler *scheduler = io->scheduler;
+    asker of = {.order = UINT64_MAX};
+    uint64_t key = io->next_key;
+    uint32_t kept = 0;
+    fol_io_slot *next = queue->queued.first;
+    fol_io_queue_clear(queue);
+    /* Bounded by the slots of the queue. */
+    while (next != NULL) {
+        fol_io_slot *slot = next;
+        next = slot->next;
+        FOL_ASSERT_HOT(slot->state == FOL_IO_SLOT_QUEUED && slot->is_simple);
+        follow(scheduler, slot, &of);
+        if (FOL_UNLIKELY(of.is_dropped)) {
+            fol_io_drop(io, slot);
+            continue;
+        }
+        io->batch[kept] = &slot->op;
+        slot->system = of.system;
+        slot->key = key + kept;
+        slot->state = FOL_IO_SLOT_SENT;
+        kept++;
+    }
+    io->awaited_at_stage += kept;
+    count_sent(io, kept);
+    if (kept > 0) {
+        fol_io_submit_plain(io->driver, io->batch, kept);
+    }
+}
+
 static void send_batch(fol_frame_io *io)
 {
-    fol_scheduler *scheduler = io->scheduler;
-    bool is_interrupted = fol_is_interrupted(scheduler);
+    const fol_scheduler *scheduler = io->scheduler;
+    uint32_t ahead = fol_io_ahead(io->batch_count);
+    asker of = {.order = UINT64_MAX};
     uint32_t sent = 0;
     uint32_t kept = 0;
     for (uint32_t i = 0; i < io->batch_count; i++) {
         fol_io_slot *slot = fol_io_slot_of(io->batch[i]);
-        const fol_node *node = node_of(scheduler, slot);
-        fol_io_prefetch(io->batch, i, io->batch_count);
+        fol_io_prefetch(io->batch, i, ahead);
         FOL_ASSERT_HOT(slot->state == FOL_IO_SLOT_QUEUED);
-        if (FOL_UNLIKELY(is_interrupted || node->must_drop_io)) {
+        follow(scheduler, slot, &of);
+        if (FOL_UNLIKELY(of.is_dropped)) {
             fol_io_drop(io, slot);
             continue;
         }
-        io->batch[kept++] = io->batch[i];
-        slot->system = node->system;
-        slot->key = io->next_key++;
+        io->batch[kept] = &slot->op;
+        slot->system = of.system;
+        slot->key = io->next_key + kept;
         slot->state = FOL_IO_SLOT_SENT;
+        kept++;
         count_awaited(io, slot);
         if (prepare_op(slot)) {
             io->spare[sent++] = &slot->op;
@@ -118,25 +179,23 @@ static void send_batch(fol_frame_io *io)
             end_unsent(io, slot);
         }
     }
-    io->batch_count = kept;
-    io->started_count = io->batch_count;
-    io->operations += io->batch_count;
-    fol_count(&io->submitted, io->batch_count);
+    count_sent(io, kept);
     if (sent > 0) {
         fol_io_submit(io->driver, io->spare, sent);
     }
 }
 
-/* Makes of the batch what is delivered at this cut. */
+/* Makes of the batch what is still to be delivered at this cut. */
 static void choose_deliveries(fol_frame_io *io, bool is_phase_end)
 {
     uint32_t kept = 0;
-    for (uint32_t i = 0; i < io->batch_count; i++) {
-        if (fol_io_slot_of(io->batch[i])->target.until == FOL_IO_STAGE) {
+    for (uint32_t i = io->early_count; i < io->batch_count; i++) {
+        if (fol_io_slot_of(io->batch[i])->until == FOL_IO_STAGE) {
             io->batch[kept++] = io->batch[i];
         }
     }
     io->batch_count = kept;
+    io->early_count = 0;
     if (is_phase_end && io->in_phase.first != NULL) {
         for (fol_io_slot *slot = io->in_phase.first; slot != NULL; slot = slot->next) {
             io->batch[io->batch_count++] = &slot->op;
@@ -167,8 +226,14 @@ bool fol_io_begin_cut(fol_frame_io *io, uint32_t segment)
     uint32_t end = scheduler->phase->segment_ends[segment];
     io->started_cycles = runner->stamp;
     scheduler->io_place = (fol_place){scheduler->run_number, 2 * end};
-    fol_io_gather(io);
-    send_batch(io);
+    io->may_be_early = io->in_phase.first == NULL;
+    fol_io_queue *simple = fol_io_only_simple(io);
+    if (simple != NULL) {
+        send_simple(io, simple);
+    } else {
+        fol_io_gather(io);
+        send_batch(io);
+    }
     fol_io_await(io, is_phase_end);
     choose_deliveries(io, is_phase_end);
     fol_io_judge(io, segment);
@@ -184,7 +249,7 @@ static void resolve_entities(fol_frame_io *io)
 {
     const fol_commands *any = io->scheduler->buffers[0];
     for (fol_io_slot *slot = io->unresolved; slot != NULL; slot = slot->next_unresolved) {
-        slot->target.entity = fol_commands_resolve(any, slot->target.entity);
+        slot->entity = fol_commands_resolve(any, slot->entity);
     }
     io->unresolved = NULL;
 }

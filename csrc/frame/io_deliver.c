@@ -39,24 +39,65 @@ static void finish(fol_frame_io *io, fol_io_slot *slot)
         /* The frame may have been interrupted within the operation's own call. */
         slot->was_stopped = slot->was_stopped || fol_is_interrupted(io->scheduler);
     }
-    if (slot->target.until == FOL_IO_STAGE) {
+    if (slot->until == FOL_IO_STAGE) {
         io->awaited_at_stage--;
-    } else if (slot->target.until == FOL_IO_PHASE) {
+    } else if (slot->until == FOL_IO_PHASE) {
         io->awaited_at_phase--;
     }
+}
+
+/* A success without bytes or descriptor, that nobody is told of but a place for its result: what
+ * deliver_slot comes to then. */
+static inline bool ended_simply(const fol_io_slot *slot)
+{
+    return fol_io_ended_well_and_plain(&slot->op) && slot->target.component == NULL &&
+           slot->target.receiver == NULL;
+}
+
+static inline void put_simple(fol_frame_io *io, fol_io_slot *slot)
+{
+    FOL_ASSERT_HOT(slot->op.value >= 0);
+    if (slot->target.result != NULL) {
+        *slot->target.result = (fol_io_result){.value = slot->op.value};
+    }
+    fol_io_slot_give_back(io, slot);
+}
+
+/* Where all that is to be delivered before was, the next of the batch are delivered when they come,
+ * if they are simple: nothing that happens until the others' turn can tell. The first operation
+ * that is left. */
+static fol_io_op *deliver_early(fol_frame_io *io, fol_io_op *op)
+{
+    uint32_t index = io->early_count;
+    uint32_t end = io->may_be_early ? io->batch_count : 0;
+    while (index < end && op != NULL && io->batch[index] == op) {
+        fol_io_slot *slot = fol_io_slot_of(op);
+        if (!slot->is_simple || !fol_io_ended_well_and_plain(op)) {
+            break;
+        }
+        FOL_ASSERT_HOT(slot->state == FOL_IO_SLOT_SENT);
+        op = op->next;
+        put_simple(io, slot);
+        index++;
+    }
+    uint32_t count = index - io->early_count;
+    io->early_count = index;
+    io->awaited_at_stage -= count;
+    fol_count(&io->completed, count);
+    return op;
 }
 
 bool fol_io_collect(fol_frame_io *io)
 {
     fol_io_op *op = fol_io_take(io->driver);
     bool has_any = op != NULL;
+    op = deliver_early(io, op);
     uint64_t finished = 0;
     while (op != NULL) {
         fol_io_op *next = op->next;
         fol_io_slot *slot = fol_io_slot_of(op);
         if (next != NULL) {
-            __builtin_prefetch(&fol_io_slot_of(next)->target);
-            __builtin_prefetch(&fol_io_slot_of(next)->state);
+            __builtin_prefetch(&fol_io_slot_of(next)->key);
         }
         if (FOL_UNLIKELY(slot->state == FOL_IO_SLOT_ABANDONED)) {
             collect_abandoned(io, slot);
@@ -67,7 +108,7 @@ bool fol_io_collect(fol_frame_io *io)
             finish(io, slot);
             finished++;
         }
-        if (slot->target.until == FOL_IO_LATER && !slot->has_come) {
+        if (slot->until == FOL_IO_LATER && !slot->has_come) {
             slot->has_come = true;
             fol_io_list_append(&io->came, slot);
             io->came_count++;
@@ -122,7 +163,7 @@ static void fail_system(fol_frame_io *io, fol_io_slot *slot, int64_t value)
         return;
     }
     fol_node *node = &scheduler->program->nodes[scheduler->program->node_of_system[slot->system]];
-    bool is_later = slot->target.until == FOL_IO_LATER;
+    bool is_later = slot->until == FOL_IO_LATER;
     if (is_later ? node->io_failed_mark == scheduler->frame_mark
                  : node->frame.state == FOL_RUN_FAILED) {
         return;
@@ -179,7 +220,7 @@ static int put_into_world(fol_frame_io *io, fol_io_slot *slot, const fol_io_resu
             return status;
         }
     }
-    fol_entity entity = fol_commands_resolve(scheduler->buffers[0], target->entity);
+    fol_entity entity = fol_commands_resolve(scheduler->buffers[0], slot->entity);
     int status = fol_world_take_bytes(scheduler->world, entity, target->component, value);
     if (status != FOL_OK) {
         fol_bytes_release(&value);
@@ -259,32 +300,22 @@ static void deliver_slot(fol_frame_io *io, fol_io_slot *slot, bool was_judged)
     }
     fol_io_release(io->driver, &slot->op);
     if (slot->state == FOL_IO_SLOT_FINISHED) {
-        io->later -= slot->target.until == FOL_IO_LATER;
+        io->later -= slot->until == FOL_IO_LATER;
         io->failed_count -= slot->op.value < 0;
         fol_io_slot_free(io, slot);
     }
 }
 
-/* A success without bytes or descriptor, that nobody is told of but a place for its result: what
- * deliver_slot comes to then. */
-static inline void deliver_plain(fol_frame_io *io, fol_io_slot *slot)
-{
-    FOL_ASSERT_HOT(slot->state == FOL_IO_SLOT_FINISHED && slot->op.value >= 0);
-    if (slot->target.result != NULL) {
-        *slot->target.result = (fol_io_result){.value = slot->op.value};
-    }
-    io->later -= slot->target.until == FOL_IO_LATER;
-    fol_io_slot_give_back(io, slot);
-}
-
 void fol_io_deliver(fol_frame_io *io, bool was_judged)
 {
+    uint32_t ahead = fol_io_ahead(io->batch_count);
     for (uint32_t i = 0; i < io->batch_count; i++) {
         fol_io_slot *slot = fol_io_slot_of(io->batch[i]);
-        fol_io_prefetch(io->batch, i, io->batch_count);
-        if (fol_io_ended_well_and_plain(&slot->op) && slot->target.component == NULL &&
-            slot->target.receiver == NULL) {
-            deliver_plain(io, slot);
+        fol_io_prefetch(io->batch, i, ahead);
+        if (ended_simply(slot)) {
+            FOL_ASSERT_HOT(slot->state == FOL_IO_SLOT_FINISHED);
+            io->later -= slot->until == FOL_IO_LATER;
+            put_simple(io, slot);
         } else {
             deliver_slot(io, slot, was_judged);
         }

@@ -28,7 +28,9 @@ void fol_io_queue_deinit(fol_io_queue *queue)
 
 void fol_io_queue_begin(fol_io_queue *queue, uint32_t system_order, uint32_t chunk)
 {
-    queue->stamp = (uint64_t)system_order << 32 | chunk;
+    uint64_t stamp = (uint64_t)system_order << 32 | chunk;
+    queue->is_mixed = queue->queued.first != NULL && (queue->is_mixed || stamp < queue->stamp);
+    queue->stamp = stamp;
 }
 
 static fol_io_slot *take_slot(fol_io_queue *queue)
@@ -90,15 +92,45 @@ static inline void copy_intent(fol_io_slot *slot, const volatile fol_io_intent *
     request->offset = asked->offset;
     request->timeout_ns = asked->timeout_ns;
     request->handle = asked->handle;
-    target->until = intent->until;
-    target->entity = intent->entity;
+    slot->until = (uint8_t)intent->until;
+    slot->entity = intent->entity;
     target->component = intent->component;
     target->result = intent->result;
     target->receiver = intent->receiver;
     target->user = intent->user;
 }
 
-int fol_io_queue_submit(fol_io_queue *queue, const fol_io_intent *intent, fol_io_handle *out)
+static inline bool is_simple(const fol_io_intent *intent)
+{
+    return intent->until == FOL_IO_STAGE && intent->component == NULL && intent->receiver == NULL &&
+           fol_io_request_is_plain(&intent->request);
+}
+
+/* The same for a simple one: what it does not have is not looked at again. */
+static inline void copy_simple(fol_io_slot *slot, const volatile fol_io_intent *intent)
+{
+    const volatile fol_io_request *asked = &intent->request;
+    fol_io_request *request = &slot->op.request;
+    request->kind = asked->kind;
+    request->flags = 0;
+    request->fd = asked->fd;
+    request->options = 0;
+    request->mode = 0;
+    request->path = NULL;
+    request->path2 = NULL;
+    request->buffer = asked->buffer;
+    request->size = asked->size;
+    request->offset = asked->offset;
+    request->timeout_ns = 0;
+    request->handle = 0;
+    slot->target.component = NULL;
+    slot->target.result = intent->result;
+    slot->target.receiver = NULL;
+}
+
+/* Any intent. */
+static __attribute__((noinline)) int submit_any(fol_io_queue *queue, const fol_io_intent *intent,
+                                                fol_io_handle *out)
 {
     const char *what;
     if (!target_makes_sense(intent) || (!fol_io_request_is_plain(&intent->request) &&
@@ -113,12 +145,36 @@ int fol_io_queue_submit(fol_io_queue *queue, const fol_io_intent *intent, fol_io
     slot->state = FOL_IO_SLOT_QUEUED;
     copy_intent(slot, intent);
     slot->key = queue->stamp;
-    slot->blob = (fol_bytes){NULL, 0};
+    slot->is_simple = is_simple(intent);
     slot->has_come = false;
     slot->was_stopped = false;
+    queue->has_others = queue->has_others || !slot->is_simple;
     if (slot->target.component != NULL) {
         fol_component_retain(slot->target.component);
     }
+    fol_io_list_append(&queue->queued, slot);
+    if (out != NULL) {
+        *out = handle_of(slot);
+    }
+    return FOL_OK;
+}
+
+int fol_io_queue_submit(fol_io_queue *queue, const fol_io_intent *intent, fol_io_handle *out)
+{
+    fol_io_slot *slot = queue->free;
+    if (FOL_UNLIKELY(slot == NULL || !is_simple(intent))) {
+        return submit_any(queue, intent, out);
+    }
+    queue->free = slot->next;
+    FOL_ASSERT(slot->state == FOL_IO_SLOT_FREE);
+    copy_simple(slot, intent);
+    slot->key = queue->stamp;
+    slot->worker = queue->worker;
+    slot->state = FOL_IO_SLOT_QUEUED;
+    slot->until = FOL_IO_STAGE;
+    slot->is_simple = true;
+    slot->has_come = false;
+    slot->was_stopped = false;
     fol_io_list_append(&queue->queued, slot);
     if (out != NULL) {
         *out = handle_of(slot);
@@ -133,6 +189,7 @@ void fol_io_slot_free(fol_frame_io *io, fol_io_slot *slot)
     }
     if (slot->blob.data != NULL) {
         fol_bytes_release(&slot->blob);
+        slot->blob = (fol_bytes){NULL, 0};
     }
     fol_io_slot_give_back(io, slot);
 }
@@ -157,6 +214,22 @@ static void prefetch_beyond(const fol_io_slot *slot)
     __builtin_prefetch((const void *)(at + 4 * step));
 }
 
+fol_io_queue *fol_io_only_simple(fol_frame_io *io)
+{
+    fol_io_queue *only = NULL;
+    for (uint32_t i = 0; i < io->queue_count; i++) {
+        fol_io_queue *queue = &io->queues[i];
+        if (queue->queued.first == NULL) {
+            continue;
+        }
+        if (only != NULL || queue->has_others || queue->is_mixed) {
+            return NULL;
+        }
+        only = queue;
+    }
+    return only;
+}
+
 void fol_io_gather(fol_frame_io *io)
 {
     uint64_t last = 0;
@@ -170,7 +243,7 @@ void fol_io_gather(fol_frame_io *io)
             last = slot->key;
             io->batch[io->batch_count++] = &slot->op;
         }
-        queue->queued = (fol_io_list){NULL, NULL};
+        fol_io_queue_clear(queue);
     }
     if (!is_in_order) {
         /* One stamp is one worker's, so a stable sort keeps the order of recording. */

@@ -161,9 +161,9 @@ static void abandon_slot(fol_frame_io *io, fol_io_slot *slot)
 static void visit_awaited(fol_frame_io *io, bool is_phase_end,
                           void (*visit)(fol_frame_io *io, fol_io_slot *slot))
 {
-    for (uint32_t i = 0; i < io->batch_count; i++) {
+    for (uint32_t i = io->early_count; i < io->batch_count; i++) {
         fol_io_slot *slot = fol_io_slot_of(io->batch[i]);
-        if (slot->target.until == FOL_IO_STAGE) {
+        if (slot->until == FOL_IO_STAGE) {
             visit(io, slot);
         }
     }

@@ -214,6 +214,24 @@ void fol_io_submit(fol_io *io, fol_io_op *const *ops, size_t count)
     FOL_CHECK_INVARIANTS(fol_io_invariants(io));
 }
 
+void fol_io_submit_plain(fol_io *io, fol_io_op *const *ops, size_t count)
+{
+    size_t index = 0;
+    size_t straight = 1;
+    FOL_ASSERT(!io->is_ending);
+    /* Each turn takes one at least. */
+    while (index < count && straight > 0) {
+        straight = fol_io_begin_known(io, ops + index, count - index);
+        index += straight;
+    }
+    io->pending += (uint32_t)index;
+    fol_io_count(&io->counts.submitted, index);
+    if (index < count) {
+        fol_io_submit(io, ops + index, count - index);
+    }
+    FOL_CHECK_INVARIANTS(fol_io_invariants(io));
+}
+
 bool fol_io_cancel(fol_io *io, fol_io_op *op)
 {
     if (op->state == FOL_IO_AWAY || op->state == FOL_IO_ENDED) {

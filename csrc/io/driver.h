@@ -143,6 +143,8 @@ void fol_io_route(fol_io *io, bool to_ring);
 /* Takes operations, in the order given; they are sent at the next flush, poll or wait. One that
  * cannot even begin comes back as failed. */
 void fol_io_submit(fol_io *io, fol_io_op *const *ops, size_t count);
+/* The same of operations whose requests are all plain: see fol_io_request_is_plain. */
+void fol_io_submit_plain(fol_io *io, fol_io_op *const *ops, size_t count);
 /* Ends the operation soon, with -ECANCELED unless it ends otherwise before; false when it is
  * finished already. It still comes back. A success that gives a descriptor is closed and becomes
  * -ECANCELED. */

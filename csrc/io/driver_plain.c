@@ -125,7 +125,8 @@ static bool goes_straight(const fol_io *io, const fol_io_lane *lane)
            fol_fork_generation() == io->fork_generation;
 }
 
-size_t fol_io_begin_straight(fol_io *io, fol_io_op *const *ops, size_t count)
+static inline __attribute__((always_inline)) size_t begin_some(fol_io *io, fol_io_op *const *ops,
+                                                               size_t count, bool is_known)
 {
     fol_io_lane *lane = &io->lanes[FOL_IO_LANE_RING];
     if (!goes_straight(io, lane)) {
@@ -138,9 +139,13 @@ size_t fol_io_begin_straight(fol_io *io, fol_io_op *const *ops, size_t count)
     room = room < START_ROOM ? room : START_ROOM;
     room = room < count ? room : count;
     size_t ready = 0;
-    for (; ready < room && fol_io_request_is_plain(&ops[ready]->request); ready++) {
+    for (; ready < room; ready++) {
         fol_io_op *op = ops[ready];
-        if (ready + AHEAD < count) {
+        if (!is_known && !fol_io_request_is_plain(&op->request)) {
+            break;
+        }
+        FOL_ASSERT_HOT(fol_io_request_is_plain(&op->request));
+        if (!is_known && ready + AHEAD < count) {
             __builtin_prefetch(ops[ready + AHEAD], 1);
             __builtin_prefetch(&ops[ready + AHEAD]->request.buffer, 1);
         }
@@ -160,6 +165,16 @@ size_t fol_io_begin_straight(fol_io *io, fol_io_op *const *ops, size_t count)
     lane->unsent += (uint32_t)started;
     fol_io_count(&io->counts.in_flight, started);
     return started;
+}
+
+size_t fol_io_begin_straight(fol_io *io, fol_io_op *const *ops, size_t count)
+{
+    return begin_some(io, ops, count, false);
+}
+
+size_t fol_io_begin_known(fol_io *io, fol_io_op *const *ops, size_t count)
+{
+    return begin_some(io, ops, count, true);
 }
 
 void fol_io_take_back(fol_io *io, fol_io_lane *lane)

@@ -380,6 +380,8 @@ static inline void fol_io_note_plain(fol_io *io, fol_io_lane *lane, uint32_t cou
 /* Begins what is plain of these, from the first on, as far as it can go straight into the ring; how
  * many. */
 size_t fol_io_begin_straight(fol_io *io, fol_io_op *const *ops, size_t count);
+/* The same of those that are known to be plain. */
+size_t fol_io_begin_known(fol_io *io, fol_io_op *const *ops, size_t count);
 /* Begins a plain one. */
 void fol_io_begin_plain(fol_io *io, fol_io_op *op);
 /* Before anything looks at a plain operation as at others. */
