@@ -29,6 +29,11 @@ static void make_ops(uint32_t count, fol_io_request request)
 static const fol_io_request nop = {.kind = FOL_IO_NOP};
 static const fol_io_request read_of_7 = {.kind = FOL_IO_READ, .fd = 7};
 
+/* Both ways to submit what is plain do the same; the running one. */
+static void (*const ways[])(fol_io *io, fol_io_op *const *ops,
+                            size_t count) = {fol_io_submit, fol_io_submit_plain};
+static void (*submit)(fol_io *io, fol_io_op *const *ops, size_t count);
+
 /* With a ring that has plain requests, and that this thread has used already. */
 static fol_io *open_used(uint32_t max_operations)
 {
@@ -77,7 +82,7 @@ static void test_they_are_queued_when_they_are_submitted_and_sent_at_the_next_po
 {
     fol_io *io = open_used(0);
     make_ops(100, read_of_7);
-    fol_io_submit(io, pointers, 100);
+    submit(io, pointers, 100);
     CHECK_EQ(fake_ring.starts, 100);
     CHECK_EQ(fake_ring.flushes, 0);
     fol_io_poll(io);
@@ -98,7 +103,7 @@ static void test_they_come_back_in_the_order_in_which_they_completed(void)
     static const uint32_t order[] = {2, 0, 3, 0, 0, 0};
     fol_io *io = open_used(0);
     make_ops(6, nop);
-    fol_io_submit(io, pointers, 6);
+    submit(io, pointers, 6);
     fol_io_poll(io);
     fol_io_op *expected[6];
     for (uint32_t i = 0; i < 6; i++) {
@@ -119,7 +124,7 @@ static void test_one_that_is_cancelled_before_it_was_sent_never_is(void)
 {
     fol_io *io = open_used(0);
     make_ops(3, read_of_7);
-    fol_io_submit(io, pointers, 3);
+    submit(io, pointers, 3);
     CHECK(fol_io_cancel(io, &ops[1]));
     CHECK(fake_take_one(io, -ECANCELED) == &ops[1]);
     fol_io_poll(io);
@@ -137,7 +142,7 @@ static void test_one_that_is_cancelled_after_it_was_sent_ends_with_its_completio
 {
     fol_io *io = open_used(0);
     make_ops(3, read_of_7);
-    fol_io_submit(io, pointers, 3);
+    submit(io, pointers, 3);
     fol_io_poll(io);
     CHECK(fol_io_cancel(io, &ops[1]));
     CHECK_EQ(fake_ring.cancels, 1);
@@ -156,7 +161,7 @@ static void test_one_that_succeeds_though_it_was_cancelled_says_so(void)
 {
     fol_io *io = open_used(0);
     make_ops(1, read_of_7);
-    fol_io_submit(io, pointers, 1);
+    submit(io, pointers, 1);
     fol_io_poll(io);
     CHECK(fol_io_cancel(io, &ops[0]));
     fake_end(&fake_ring, 0, sizeof buffers[0]);
@@ -170,7 +175,7 @@ static void test_a_short_result_goes_on_with_the_rest(void)
 {
     fol_io *io = open_used(0);
     make_ops(1, read_of_7);
-    fol_io_submit(io, pointers, 1);
+    submit(io, pointers, 1);
     fol_io_poll(io);
     fake_end(&fake_ring, 0, 3);
     fol_io_poll(io);
@@ -213,7 +218,7 @@ static void test_to_close_a_descriptor_waits_for_what_was_sent(void)
 {
     fol_io *io = open_used(0);
     make_ops(2, read_of_7);
-    fol_io_submit(io, pointers, 1);
+    submit(io, pointers, 1);
     fol_io_poll(io);
     fake_submit(io, &ops[1], (fol_io_request){.kind = FOL_IO_CLOSE, .fd = 7});
     CHECK_EQ(fake_ring.count, 1);
@@ -231,7 +236,7 @@ static void test_what_finds_the_ring_full_waits_in_line_and_follows_in_order(voi
     /* Some of it is kept for the driver itself. */
     fake_ring.base.in_flight_bound = 70 + FOL_IO_ROOM_FOR_LOOKS;
     make_ops(100, nop);
-    fol_io_submit(io, pointers, 100);
+    submit(io, pointers, 100);
     CHECK_EQ(fake_ring.count, 70);
     fol_io_poll(io);
     CHECK_EQ(fake_ring.count, 70);
@@ -250,7 +255,7 @@ static void test_what_the_engine_does_not_take_goes_the_other_way(void)
     make_ops(3, nop);
     fake_ring.start_error = -EOPNOTSUPP;
     fake_ring.start_errors = 1;
-    fol_io_submit(io, pointers, 3);
+    submit(io, pointers, 3);
     CHECK_EQ(fake_ring.starts, 0);
     fol_io_poll(io);
     CHECK_EQ(fake_pool.count, 1);
@@ -288,12 +293,12 @@ static void test_more_than_there_may_be_come_back_at_once(void)
 {
     fol_io *io = open_used(10);
     make_ops(12, nop);
-    fol_io_submit(io, pointers, 12);
+    submit(io, pointers, 12);
     CHECK_EQ(fake_ring.count, 10);
     CHECK_EQ(take_all(io, FOL_E_CAPACITY), 2);
     CHECK(fol_io_cancel(io, &ops[4]));
     CHECK_EQ(take_all(io, -ECANCELED), 1);
-    fol_io_submit(io, &pointers[4], 1);
+    submit(io, &pointers[4], 1);
     fol_io_poll(io);
     CHECK_EQ(fake_ring.count, 10);
     end_all(&fake_ring, 0);
@@ -306,12 +311,12 @@ static void test_the_pool_does_them_when_the_ring_dies_with_them_in_its_queue(vo
 {
     fol_io *io = open_used(0);
     make_ops(5, read_of_7);
-    fol_io_submit(io, pointers, 3);
+    submit(io, pointers, 3);
     CHECK_EQ(fake_ring.count, 3);
     fake_ring.flush_error = -EBADF;
     fol_io_flush(io);
     end_all(&fake_ring, -ECANCELED);
-    fol_io_submit(io, pointers + 3, 2);
+    submit(io, pointers + 3, 2);
     fol_io_poll(io);
     CHECK_EQ(fake_ring.count, 0);
     CHECK_EQ(fake_pool.count, 5);
@@ -326,10 +331,10 @@ static void test_each_is_dropped_once_when_the_driver_ends(void)
     fol_io *io = open_used(0);
     make_ops(6, read_of_7);
     fake_ring.base.in_flight_bound = 4 + FOL_IO_ROOM_FOR_LOOKS;
-    fol_io_submit(io, pointers, 2);
+    submit(io, pointers, 2);
     fol_io_poll(io);
     /* Two more in the ring's queue, and two in line. */
-    fol_io_submit(io, pointers + 2, 4);
+    submit(io, pointers + 2, 4);
     CHECK_EQ(fake_ring.count, 4);
     fake_ring.lets_go = true;
     CHECK_EQ(fake_close(io), 6);
@@ -351,7 +356,7 @@ static void test_another_thread_sends_what_was_not_sent(void)
     shared = open_driver();
     CHECK_EQ(do_one(shared, &ops[OPS - 1], nop), 0);
     make_ops(count, nop);
-    fol_io_submit(shared, pointers, count);
+    submit(shared, pointers, count);
     fol_io_engine *engine = fol_io_lane_engine(&shared->lanes[FOL_IO_LANE_RING]);
     CHECK_EQ(engine->in_flight, count);
     CHECK_EQ(pthread_create(&thread, NULL, wait_here, &count), 0);
@@ -367,7 +372,7 @@ static void *submit_and_leave(void *argument)
 {
     uint32_t count = *(uint32_t *)argument;
     CHECK_EQ(do_one(shared, &ops[OPS - 1], nop), 0);
-    fol_io_submit(shared, pointers, count);
+    submit(shared, pointers, count);
     return NULL;
 }
 
@@ -395,11 +400,11 @@ static void test_a_child_of_fork_leaves_what_is_in_the_rings_queue_to_its_parent
     fol_io *io = open_driver();
     CHECK_EQ(do_one(io, &ops[OPS - 1], nop), 0);
     make_ops(COUNT + 3, nop);
-    fol_io_submit(io, pointers, COUNT);
+    submit(io, pointers, COUNT);
     pid_t child = fork();
     if (child == 0) {
         uint32_t dropped = 0;
-        fol_io_submit(io, pointers + COUNT, 3);
+        submit(io, pointers + COUNT, 3);
         bool was_there = fol_io_cancel(io, &ops[COUNT]);
         bool is_free = fol_io_destroy(io, count_dropped, &dropped);
         _exit(was_there && is_free && dropped == COUNT + 3 ? 0 : 1);
@@ -455,23 +460,26 @@ static void test_reads_of_a_file_bring_its_bytes_in_any_mixture(void)
 
 int main(void)
 {
-    RUN(test_they_are_queued_when_they_are_submitted_and_sent_at_the_next_poll);
-    RUN(test_they_come_back_in_the_order_in_which_they_completed);
-    RUN(test_one_that_is_cancelled_before_it_was_sent_never_is);
-    RUN(test_one_that_is_cancelled_after_it_was_sent_ends_with_its_completion);
-    RUN(test_one_that_succeeds_though_it_was_cancelled_says_so);
-    RUN(test_a_short_result_goes_on_with_the_rest);
+    for (size_t way = 0; way < 2; way++) {
+        submit = ways[way];
+        RUN(test_they_are_queued_when_they_are_submitted_and_sent_at_the_next_poll);
+        RUN(test_they_come_back_in_the_order_in_which_they_completed);
+        RUN(test_one_that_is_cancelled_before_it_was_sent_never_is);
+        RUN(test_one_that_is_cancelled_after_it_was_sent_ends_with_its_completion);
+        RUN(test_one_that_succeeds_though_it_was_cancelled_says_so);
+        RUN(test_a_short_result_goes_on_with_the_rest);
+        RUN(test_to_close_a_descriptor_waits_for_what_was_sent);
+        RUN(test_what_finds_the_ring_full_waits_in_line_and_follows_in_order);
+        RUN(test_what_the_engine_does_not_take_goes_the_other_way);
+        RUN(test_more_than_there_may_be_come_back_at_once);
+        RUN(test_the_pool_does_them_when_the_ring_dies_with_them_in_its_queue);
+        RUN(test_each_is_dropped_once_when_the_driver_ends);
+        RUN(test_another_thread_sends_what_was_not_sent);
+        RUN(test_what_a_thread_left_unsent_when_it_ended_is_sent_by_the_next);
+        RUN(test_a_child_of_fork_leaves_what_is_in_the_rings_queue_to_its_parent);
+    }
     RUN(test_to_close_a_descriptor_takes_back_what_is_on_it_and_leaves_the_rest);
-    RUN(test_to_close_a_descriptor_waits_for_what_was_sent);
-    RUN(test_what_finds_the_ring_full_waits_in_line_and_follows_in_order);
-    RUN(test_what_the_engine_does_not_take_goes_the_other_way);
     RUN(test_none_passes_what_stands_in_line);
-    RUN(test_more_than_there_may_be_come_back_at_once);
-    RUN(test_the_pool_does_them_when_the_ring_dies_with_them_in_its_queue);
-    RUN(test_each_is_dropped_once_when_the_driver_ends);
-    RUN(test_another_thread_sends_what_was_not_sent);
-    RUN(test_what_a_thread_left_unsent_when_it_ended_is_sent_by_the_next);
-    RUN(test_a_child_of_fork_leaves_what_is_in_the_rings_queue_to_its_parent);
     RUN(test_reads_of_a_file_bring_its_bytes_in_any_mixture);
     CHECK_MAIN_END();
 }

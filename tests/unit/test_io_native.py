@@ -111,7 +111,7 @@ def record(key):
 def file(tmp_path):
     path = tmp_path / "records"
     path.write_bytes(b"".join(map(record, range(ROWS))))
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = os.open(path, os.O_RDWR)
     yield descriptor
     os.close(descriptor)
 
@@ -147,6 +147,23 @@ def test_native_kernel_gets_results_in_its_own_structs(engine, kernels, wanted):
         assert scheduler.stats.io_completed == ROWS
     assert [result.value for result in results] == [SIZE] * ROWS
     assert bytes(kernels.ffi.buffer(buffers)) == b"".join(map(record, range(ROWS)))
+
+
+def test_every_frame_of_a_batch_gives_the_struct_results_anew(engine, kernels, wanted):
+    made, buffers, results = wanted
+    world, _ = keyed_world()
+    read = system_of(kernels, "read_into_structs", wanted, reads=Key)
+    with engine.scheduler(read, world=world) as scheduler:
+        scheduler.tick_n(3, 0.1)
+        assert [result.value for result in results] == [SIZE] * ROWS
+        # From here on the file ends in the middle of the record behind the first ten.
+        os.ftruncate(made.fd, 10 * SIZE + 5)
+        kernels.ffi.memmove(buffers, bytes(ROWS * SIZE), ROWS * SIZE)
+        scheduler.tick_n(3, 0.1)
+        assert scheduler.stats.io_completed == 6 * ROWS
+    assert [result.value for result in results] == [SIZE] * 10 + [5] + [0] * (ROWS - 11)
+    kept = b"".join(map(record, range(11)))[: 10 * SIZE + 5]
+    assert bytes(kernels.ffi.buffer(buffers)) == kept.ljust(ROWS * SIZE, b"\0")
 
 
 def test_native_kernel_has_bytes_components_filled(engine, kernels, wanted):
