@@ -35,6 +35,7 @@ int fol_io_create_from(const fol_io_config *config, const fol_io_makers *makers,
     if (status != FOL_OK) {
         return status;
     }
+    fol_io_ring_close_late();
     fol_io *io = fol_alloc_zeroed(1, sizeof *io);
     if (io == NULL) {
         return -ENOMEM;

@@ -121,6 +121,7 @@ static void drop_all(fol_io *io, const bool *has_let_go, fol_io_dropped *dropped
 bool fol_io_destroy(fol_io *io, fol_io_dropped *dropped, void *argument)
 {
     bool is_at_home = fol_fork_generation() == io->fork_generation;
+    fol_io_ring_close_late();
     io->is_ending = true;
     /* From here on the slots have all but timers. */
     fol_io_make_all_whole(io);

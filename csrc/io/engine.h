@@ -178,6 +178,10 @@ struct fol_io_report;
 int fol_io_ring_create(const fol_io_ring_config *config, struct fol_io_report *report,
                        fol_io_engine **out);
 
+/* Closes descriptors that rings gave after their engines were destroyed, as far as the calling
+ * thread can learn of them, and rings from which no more can come. Any thread, at any time. */
+void fol_io_ring_close_late(void);
+
 /* For fault tests: the n-th system call of rings from now (1 is the next one) fails with `error`, a
  * positive errno, once; 0 switches it off. Process-wide. */
 void fol_io_ring_fail_nth(uint64_t n, int error);

@@ -166,6 +166,8 @@ typedef struct fol_io_ring {
     bool memory_is_registered;
     fol_ring_buffers buffers;
 
+    struct fol_io_ring *next_kept; /* see ring_late.c */
+
     pthread_mutex_t wake_lock; /* holds wake_fd still */
     int wake_fd;
     _Atomic bool wake_is_due;
@@ -346,5 +348,14 @@ void fol_ring_break(fol_io_ring *ring, int status);
 /* Looks whether the kernel has let go meanwhile. */
 void fol_ring_check_orphan(fol_io_ring *ring);
 bool fol_ring_destroy(fol_io_engine *engine);
+/* In a forked child: the end of all that is the child's own. */
+void fol_ring_leave_to_parent(fol_io_ring *ring);
+
+/* ring_late.c */
+/* Whether the kernel holds a request that may still give a descriptor, which the calling thread
+ * could learn of. */
+bool fol_ring_may_open_late(const fol_io_ring *ring);
+/* Takes over a ring that is ending, which stays open. */
+void fol_ring_keep_open(fol_io_ring *ring);
 
 #endif

@@ -7,7 +7,8 @@
  *
  * All waits are bounded. A request that outlasts them (a disk that does not answer) makes the ring
  * an orphan: its requests end when the kernel lets go, and the memory they point at is the
- * kernel's until then.
+ * kernel's until then. One that may yet open a file is not closed at all when its engine goes: see
+ * ring_late.c.
  */
 
 #include <errno.h>
@@ -102,10 +103,10 @@ static void settle_for_dead(fol_io_ring *ring)
     } while (fol_ring_held(ring) > 0 && fol_ring_held(ring) < before && now_ms() < end);
 }
 
-bool fol_ring_end(fol_io_ring *ring)
+/* From here on nothing breaks it: it ends. */
+static void end_requests(fol_io_ring *ring)
 {
     FOL_ASSERT(ring->is_open);
-    /* From here on nothing breaks it: it ends. */
     if (ring->is_ready) {
         bool is_dead = fol_ring_owner_has_ended(ring->owner);
         fol_ring_unsend(ring);
@@ -116,6 +117,10 @@ bool fol_ring_end(fol_io_ring *ring)
             settle_for_dead(ring);
         }
     }
+}
+
+static bool close_ended(fol_io_ring *ring)
+{
     bool is_held = fol_ring_held(ring) > 0;
     if (ring->owner != NULL) {
         fol_ring_owner_drop(ring->owner);
@@ -131,6 +136,12 @@ bool fol_ring_end(fol_io_ring *ring)
         ring->release_fd = -1;
     }
     return true;
+}
+
+bool fol_ring_end(fol_io_ring *ring)
+{
+    end_requests(ring);
+    return close_ended(ring);
 }
 
 void fol_ring_check_orphan(fol_io_ring *ring)
@@ -157,7 +168,7 @@ void fol_ring_break(fol_io_ring *ring, int status)
 }
 
 /* The kernel's objects belong to the parent too: the child only closes its descriptors. */
-static void leave_to_parent(fol_io_ring *ring)
+void fol_ring_leave_to_parent(fol_io_ring *ring)
 {
     if (ring->is_open) {
         close(ring->ring.ring_fd);
@@ -175,7 +186,7 @@ bool fol_ring_destroy(fol_io_engine *engine)
 {
     fol_io_ring *ring = fol_ring_of(engine);
     if (fol_fork_generation() != ring->generation) {
-        leave_to_parent(ring);
+        fol_ring_leave_to_parent(ring);
         return true;
     }
     ring->is_ending = true;
@@ -191,7 +202,12 @@ bool fol_ring_destroy(fol_io_engine *engine)
     if (ring->is_orphan) {
         is_free = fol_ring_files_released(ring, RELEASE_MS);
     } else if (ring->is_open) {
-        is_free = fol_ring_end(ring);
+        end_requests(ring);
+        if (fol_ring_may_open_late(ring)) {
+            fol_ring_keep_open(ring);
+            return false;
+        }
+        is_free = close_ended(ring);
     }
     if (ring->release_fd >= 0) {
         close(ring->release_fd);

@@ -1,6 +1,10 @@
 /* Operations that the kernel, or a thread inside of a call, does not let go of while the driver
  * ends: they are reported as held, once, and what completes later touches nothing that has gone. */
 
+#include <pthread.h>
+#include <sys/wait.h>
+
+#include "guarded_file.h"
 #include "io/ring.h"
 #include "io_driver_support.h"
 #include "stress.h"
@@ -23,10 +27,10 @@ static void note_fate(void *argument, fol_io_op *op, bool is_held)
 }
 
 /* Their memory is the kernel's in the end, so it is nobody's here. */
-static fol_io_op ops[2][OPERATIONS];
+static fol_io_op ops[5][OPERATIONS];
 static char buffers[2][16];
 /* Only kept: those that were not freed have to be found. */
-static fol_io *volatile drivers[2];
+static fol_io *volatile drivers[5];
 
 /* The pool: one that a thread is inside of, a pipe that stands, and a timer. */
 static void test_a_thread_that_is_stuck_holds_its_operation_and_no_other(void)
@@ -117,6 +121,86 @@ static void test_a_ring_that_does_not_let_go_holds_what_it_has_in_flight(void)
     CHECK_EQ(open_descriptors(), files);
 }
 
+/* A driver that ends while a thread of the kernel is inside of opening the guarded file, which
+ * takes no signal there: O_CREAT keeps the calling thread out of it. */
+static void end_while_opening(guarded_file *guarded, fates *all, uint32_t place)
+{
+    choice = FOL_IO_CHOICE_RING;
+    fol_io *io = open_driver();
+    drivers[place] = io;
+    fol_io_op *op = &all->ops[0];
+    op->request = (fol_io_request){
+        .kind = FOL_IO_OPEN, .fd = AT_FDCWD, .path = guarded->path, .options = O_CREAT | O_RDWR};
+    fol_io_submit(io, &op, 1);
+    fol_io_poll(io);
+    guarded_file_await_visitor(guarded);
+    CHECK(!fol_io_destroy(io, note_fate, all));
+    CHECK_EQ(all->told[0], 1);
+    CHECK(all->is_held[0]);
+}
+
+static void test_a_file_that_a_ring_opens_after_its_end_is_closed(void)
+{
+    uint32_t files = open_descriptors();
+    fates all = {.ops = ops[2]};
+    guarded_file guarded = guarded_file_make();
+    end_while_opening(&guarded, &all, 2);
+    guarded_file_release(&guarded);
+    while (open_descriptors() != files) {
+        /* Whoever makes a driver looks; the completion comes when the kernel's thread runs. */
+        close_driver(open_driver(), 0);
+    }
+    CHECK_EQ(all.told[0], 1);
+}
+
+typedef struct visit {
+    guarded_file guarded;
+    fates all;
+} visit;
+
+static void *end_on_a_thread(void *argument)
+{
+    visit *visited = argument;
+    end_while_opening(&visited->guarded, &visited->all, 4);
+    guarded_file_release(&visited->guarded);
+    return NULL;
+}
+
+static void
+test_a_ring_of_a_thread_that_has_ended_is_closed_and_what_it_did_not_tell_stays_open(void)
+{
+    uint32_t files = open_descriptors();
+    visit visited = {.guarded = guarded_file_make(), .all = {.ops = ops[4]}};
+    pthread_t thread;
+    CHECK_EQ(pthread_create(&thread, NULL, end_on_a_thread, &visited), 0);
+    CHECK_EQ(pthread_join(thread, NULL), 0);
+    close_driver(open_driver(), 0);
+    /* The completion was for the thread, which did not come for it. */
+    CHECK_EQ(open_descriptors(), files + 1);
+}
+
+static void test_a_child_of_fork_closes_its_copies_of_a_ring_that_is_kept_open(void)
+{
+    uint32_t files = open_descriptors();
+    fates all = {.ops = ops[3]};
+    guarded_file guarded = guarded_file_make();
+    end_while_opening(&guarded, &all, 3);
+    pid_t child = fork();
+    if (child == 0) {
+        uint32_t before = open_descriptors();
+        choice = FOL_IO_CHOICE_POOL;
+        close_driver(open_driver(), 0);
+        _exit(open_descriptors() < before ? 0 : 1);
+    }
+    int status = 1;
+    CHECK_EQ(waitpid(child, &status, 0), child);
+    CHECK_EQ(status, 0);
+    guarded_file_release(&guarded);
+    while (open_descriptors() != files) {
+        close_driver(open_driver(), 0);
+    }
+}
+
 int main(void)
 {
     fol_io_report report;
@@ -124,6 +208,9 @@ int main(void)
     RUN(test_a_thread_that_is_stuck_holds_its_operation_and_no_other);
     if (fol_io_probe(&report) == 0 && report.available != 0) {
         RUN(test_a_ring_that_does_not_let_go_holds_what_it_has_in_flight);
+        RUN(test_a_file_that_a_ring_opens_after_its_end_is_closed);
+        RUN(test_a_ring_of_a_thread_that_has_ended_is_closed_and_what_it_did_not_tell_stays_open);
+        RUN(test_a_child_of_fork_closes_its_copies_of_a_ring_that_is_kept_open);
     }
     CHECK_MAIN_END();
 }

@@ -6,10 +6,12 @@ ring can cancel it. The signal handler interrupts only once somebody waits there
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
+import struct
 import sys
 import threading
-from contextlib import contextmanager
 
 import foliot as fo
 import pytest
@@ -17,13 +19,15 @@ from faults.io_tools import Text, bounded_child, census, nothing_left, open_sche
 from faults.test_io_abandoned import StuckFile
 from support import alarm, interrupt
 
+_libc = ctypes.CDLL(None, use_errno=True)
+
 pytestmark = pytest.mark.faults
 
 POOLS = [(backend, "pool") for backend in fo.BACKENDS]
 RINGS = [(backend, "uring") for backend in fo.BACKENDS]
 
 
-@contextmanager
+@contextlib.contextmanager
 def stuck_files(*paths):
     """Stuck files that are let go of in the block, which leaves nothing behind."""
     with nothing_left():
@@ -337,5 +341,54 @@ def test_signals_whose_handlers_raise_nothing_do_not_end_a_call_of_the_calling_t
                     scheduler.tick(0.1)
                 os.close(kept[0].result)
             assert len(handled) >= 5
+
+    bounded_child(check)
+
+
+class GuardedFile:
+    """A file that nobody can open until a listener of fanotify says so.
+
+    Who waits there takes no notice of signals, nor of being cancelled.
+    """
+
+    def __init__(self, path):
+        path.write_bytes(b"guarded")
+        content, cloexec_nonblock, open_permission, here = 0x04, 0x03, 0x00010000, -100
+        self.path = path
+        self.visitor = -1
+        self.listener = _libc.fanotify_init(content | cloexec_nonblock, os.O_RDONLY | os.O_CLOEXEC)
+        assert self.listener >= 0, os.strerror(ctypes.get_errno())
+        mark = (1, ctypes.c_uint64(open_permission), here, os.fsencode(path))
+        assert _libc.fanotify_mark(self.listener, *mark) == 0, os.strerror(ctypes.get_errno())
+
+    def has_visitor(self):
+        if self.visitor < 0:
+            with contextlib.suppress(BlockingIOError):
+                self.visitor = struct.unpack("IBBHQii", os.read(self.listener, 24))[5]
+        return self.visitor >= 0
+
+    def let_go(self):
+        os.write(self.listener, struct.pack("iI", self.visitor, 1))
+        os.close(self.visitor)
+        os.close(self.listener)
+
+
+@pytest.mark.parametrize("backend", fo.BACKENDS)
+def test_frame_beside_a_request_that_a_ring_cannot_cancel_ends_and_leaves_nothing(
+    backend, tmp_path
+):
+    """Files that may have to be made are opened by a thread of the kernel."""
+
+    def check():
+        path = tmp_path / "file"
+        system, kept = asks(lambda ctx: [ctx.io.open(path, os.O_CREAT | os.O_RDWR)])
+        with nothing_left():
+            guarded = GuardedFile(path)
+            with open_scheduler((backend, "uring"), system) as scheduler:
+                interrupted(scheduler, guarded)
+                assert isinstance(kept[0].error, fo.AbandonedError)
+                scheduler.tick(0.1)
+                assert scheduler.stats.io_in_flight == 0
+                guarded.let_go()
 
     bounded_child(check)
