@@ -399,8 +399,10 @@ void fol_publish_errors(fol_scheduler *scheduler);
 int fol_run_kernel(fol_scheduler *scheduler, fol_runner *runner, fol_node *node, uint32_t piece,
                    uint32_t *tasks, int *code);
 
-/* run_node.c: the backend's calls for one node of the running phase. */
+/* run_node.c: the backend's calls for one node of the running phase; the second where there is a
+ * trace. */
 void fol_run_node(void *state, uint32_t index, uint32_t worker);
+void fol_run_traced_node(void *state, uint32_t index, uint32_t worker);
 uint32_t fol_begin_node(void *state, uint32_t index, uint32_t worker);
 void fol_prepare_task(const fol_scheduler *scheduler, fol_runner *runner, const fol_node *node,
                       uint32_t index);
@@ -483,6 +485,8 @@ void fol_turn(void *state);
 void fol_run_merge(void *state, uint32_t segment);
 /* The segment's merge drops what the node recorded, on all workers. */
 void fol_discard_later(fol_scheduler *scheduler, fol_node *node);
+/* The trace learns that the nodes of the segment come next, on the caller alone. */
+void fol_begin_chain(fol_scheduler *scheduler, uint32_t segment);
 void fol_begin_parallel(void *state);
 void fol_end_parallel(void *state);
 

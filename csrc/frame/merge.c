@@ -187,6 +187,13 @@ static void merge_segment(fol_scheduler *scheduler, uint32_t segment, uint64_t s
     }
 }
 
+void fol_begin_chain(fol_scheduler *scheduler, uint32_t segment)
+{
+    uint32_t first = segment == 0 ? 0 : end_of_segment(scheduler, segment - 1);
+    fol_trace_begin_chain(scheduler->trace, end_of_segment(scheduler, segment) - first,
+                          scheduler->runners[0].stamp);
+}
+
 void fol_run_merge(void *state, uint32_t segment)
 {
     fol_scheduler *scheduler = state;
@@ -217,6 +224,9 @@ void fol_run_merge(void *state, uint32_t segment)
     }
     if (scheduler->is_parallel) {
         fol_host_set_attached(scheduler, runner, false);
+    } else if (FOL_UNLIKELY(scheduler->trace != NULL) &&
+               segment + 1 < scheduler->phase->work.segment_count) {
+        fol_begin_chain(scheduler, segment + 1);
     }
 }
 

@@ -169,18 +169,13 @@ static uint32_t rows_traced(uint64_t rows)
     return rows < UINT32_MAX ? (uint32_t)rows : UINT32_MAX;
 }
 
-/* What a run that began at `start` cost. */
-HOT void account_run(fol_scheduler *scheduler, fol_runner *runner, fol_node *node, uint64_t start,
-                     uint64_t now, uint64_t cycles, bool went_well)
+/* What a run cost. */
+HOT void account_run(const fol_runner *runner, fol_node *node, uint64_t cycles, bool went_well)
 {
     node->frame.cycles += cycles;
     node->frame.rows += runner->task.rows;
     if (went_well) {
         learn(node, cycles, runner->task.rows);
-    }
-    if (FOL_UNLIKELY(scheduler->trace != NULL)) {
-        fol_trace_put(scheduler->trace, runner->worker, FOL_TRACE_SYSTEM, node->system,
-                      rows_traced(runner->task.rows), start, now);
     }
 }
 
@@ -210,8 +205,11 @@ static uint32_t begin_beside_others(fol_scheduler *scheduler, fol_runner *runner
     uint64_t cycles;
     uint64_t now = fol_leave_run(runner, &cycles);
     if (pieces == 0) {
-        account_run(scheduler, runner, node, runner->stamp, now, cycles,
-                    has_run && status == FOL_OK);
+        account_run(runner, node, cycles, has_run && status == FOL_OK);
+        if (FOL_UNLIKELY(scheduler->trace != NULL)) {
+            fol_trace_put(scheduler->trace, runner->worker, FOL_TRACE_SYSTEM, node->system,
+                          rows_traced(runner->task.rows), runner->stamp, now);
+        }
     } else {
         atomic_store_explicit(&node->pieces.cycles, cycles, memory_order_relaxed);
         fol_count(&runner->cut, 1);
@@ -232,9 +230,19 @@ uint32_t fol_begin_node(void *state, uint32_t index, uint32_t worker)
     return pieces;
 }
 
-void fol_run_node(void *state, uint32_t index, uint32_t worker)
+/* The caller's record of a node that ended when the next one begins: its stamp does for both. */
+HOT void trace_alone(fol_trace *trace, const fol_runner *runner, const fol_node *node,
+                     uint64_t start, uint64_t now)
 {
-    fol_scheduler *scheduler = state;
+    if (FOL_LIKELY(fol_trace_is_chained(trace) && runner->task.rows == 1)) {
+        fol_trace_follow_one_row(trace, node->system, now);
+    } else {
+        fol_trace_follow(trace, node->system, runner->task.rows, start, now);
+    }
+}
+
+HOT void run_alone(fol_scheduler *scheduler, uint32_t index, uint32_t worker, bool is_traced)
+{
     fol_runner *runner = &scheduler->runners[worker];
     if (FOL_UNLIKELY(scheduler->is_parallel)) {
         begin_beside_others(scheduler, runner, index, false);
@@ -258,6 +266,19 @@ void fol_run_node(void *state, uint32_t index, uint32_t worker)
     uint64_t start = runner->stamp;
     uint64_t cycles = now > start ? now - start : 0;
     runner->stamp = now;
-    account_run(scheduler, runner, node, start, now, cycles, has_run && status == FOL_OK);
+    account_run(runner, node, cycles, has_run && status == FOL_OK);
+    if (is_traced) {
+        trace_alone(scheduler->trace, runner, node, start, now);
+    }
     fol_host_poll(scheduler, now);
+}
+
+void fol_run_node(void *state, uint32_t index, uint32_t worker)
+{
+    run_alone(state, index, worker, false);
+}
+
+void fol_run_traced_node(void *state, uint32_t index, uint32_t worker)
+{
+    run_alone(state, index, worker, true);
 }

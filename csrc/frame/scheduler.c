@@ -99,7 +99,7 @@ static int init_backend(fol_scheduler *scheduler)
         .steal_batch = config->steal_batch,
         .seed = config->seed,
         .calls = {.state = scheduler,
-                  .run_node = fol_run_node,
+                  .run_node = scheduler->trace == NULL ? fol_run_node : fol_run_traced_node,
                   .begin_node = fol_begin_node,
                   .run_piece = fol_run_piece,
                   .end_node = fol_end_node,

@@ -89,6 +89,9 @@ static void run_phase_once(fol_scheduler *scheduler, fol_phase *phase)
     scheduler->was_parallel = false;
     scheduler->segment_from = start;
     fol_prepare_step(scheduler, &scheduler->runners[0]);
+    if (FOL_UNLIKELY(scheduler->trace != NULL)) {
+        fol_begin_chain(scheduler, 0);
+    }
     if (FOL_UNLIKELY(scheduler->program->budget != NULL)) {
         fol_budget_run_phase(scheduler, phase);
     } else {

@@ -165,7 +165,7 @@ static void test_each_refused_allocation_leaves_nothing_behind(void)
             CHECK(trace == NULL);
         }
     }
-    CHECK_EQ(n, 6);
+    CHECK_EQ(n, 8);
     fol_memory_read_stats(&after);
     CHECK_EQ(after.live_blocks, before.live_blocks);
 }
