@@ -149,7 +149,7 @@ static void drop_commands(fol_scheduler *scheduler, fol_runner *runner, const fo
 HOT void learn(fol_node *node, uint64_t cycles, uint64_t rows)
 {
     double mean = atomic_load_explicit(&node->mean_cycles, memory_order_relaxed);
-    bool is_first = mean == 0.0;
+    bool is_first = FOL_UNLIKELY(mean == 0.0);
     mean = is_first ? (double)cycles : mean + MEAN_WEIGHT * ((double)cycles - mean);
     atomic_store_explicit(&node->mean_cycles, mean, memory_order_relaxed);
     if (node->has_components) {
@@ -174,7 +174,7 @@ HOT void account_run(const fol_runner *runner, fol_node *node, uint64_t cycles, 
 {
     node->frame.cycles += cycles;
     node->frame.rows += runner->task.rows;
-    if (went_well) {
+    if (FOL_LIKELY(went_well)) {
         learn(node, cycles, runner->task.rows);
     }
 }

@@ -15,11 +15,11 @@
 
 static void open_chain(fol_trace_chain *chain, uint64_t start_cycles)
 {
-    uint64_t at = chain->number % chain->size;
     uint64_t announced = atomic_load_explicit(&chain->announced, memory_order_relaxed);
-    if (at + chain->room > chain->size) {
-        chain->number += chain->size - at;
-        at = 0;
+    FOL_ASSERT(chain->at <= chain->size);
+    if (chain->at + chain->room > chain->size) {
+        chain->number += chain->size - chain->at;
+        chain->at = 0;
     }
     /* A chain that ended early leaves more announced than it used: that never falls. */
     if (announced < chain->number + chain->room) {
@@ -30,7 +30,7 @@ static void open_chain(fol_trace_chain *chain, uint64_t start_cycles)
      * were announced. */
     atomic_thread_fence(memory_order_release);
     chain->start = start_cycles;
-    chain->first = chain->entries + at;
+    chain->first = chain->entries + chain->at;
     chain->next = chain->first;
 }
 
@@ -62,6 +62,7 @@ void fol_trace_end_chain(fol_trace *trace, uint64_t end_cycles)
     uint32_t frame = atomic_load_explicit(&trace->frame, memory_order_relaxed);
     uint64_t records = atomic_load_explicit(&chain->records, memory_order_relaxed);
     chain->number += count;
+    chain->at += count;
     chain->room -= count;
     atomic_store_explicit(&chain->records, records + count - 1, memory_order_relaxed);
     fol_trace_fill_slot(

@@ -73,6 +73,7 @@ typedef struct fol_trace_chain {
     _Atomic uint64_t *first;                        /* of the open chain */
     uint64_t start;                                 /* cycles when that began */
     uint64_t number;                                /* of its first entry */
+    uint64_t at;                                    /* number mod size, or size */
     uint32_t room;                                  /* systems that may still come */
     uint32_t most;                                  /* of one chain; 0: there are none */
 
