@@ -1,6 +1,7 @@
 """Failures of operations: raised, looked at, or told by the frame; never lost."""
 
 import errno
+import gc
 import os
 import pickle
 import subprocess
@@ -128,6 +129,25 @@ def test_failures_of_many_reads_that_die_unseen_are_told(engine):
         assert scheduler.tick(0.1).errors == []
         kept.clear()
         assert [error.filename for error in scheduler.tick(0.1).errors] == ["/a", "/b"]
+
+
+def test_failures_of_many_reads_are_told_whole_when_they_die_with_them_in_one_garbage(engine):
+    kept = []
+    hold = fo.system(io=True, name="hold")(
+        lambda ctx: kept.append(ctx.io.read_many(["/a", "/b"])) if ctx.frame == 0 else None
+    )
+    with engine.scheduler(hold, errors="continue") as scheduler:
+        scheduler.tick(0.1)
+        [failures] = [held for held in gc.get_referents(kept[0]) if isinstance(held, dict)]
+        errors = list(failures.values())
+        ring = [kept.pop()]
+        # The collector moves what it finds alive behind what it has looked at, the failures first.
+        gc.collect()
+        ring.append(ring)
+        del ring, errors, failures
+        gc.collect()
+        told = scheduler.tick(0.1).errors
+        assert [error.filename for error in told] == ["/a", "/b"]
 
 
 def test_failure_that_dies_after_the_scheduler_goes_to_the_hook(engine, monkeypatch):
