@@ -8,12 +8,19 @@ import contextlib
 import os
 import signal
 import sys
+import sysconfig
 import threading
 import traceback
 from collections.abc import Callable, Iterator
 
 # Whether one thread at a time runs Python code: always so but in free-threaded builds.
 HAS_LOCK: bool = getattr(sys, "_is_gil_enabled", lambda: True)()
+
+# Whether a list may be refused memory. The free-threaded build of CPython 3.13 frees what it never
+# had when there is memory for a list but none for its items, and crashes.
+LISTS_MAY_FAIL: bool = sys.version_info >= (3, 14) or not sysconfig.get_config_var(
+    "Py_GIL_DISABLED"
+)
 
 
 def run_together(*functions: Callable[[], object]) -> None:
