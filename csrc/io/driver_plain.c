@@ -25,6 +25,34 @@ static inline uint32_t *plain_on(const fol_io *io, const fol_io_op *op)
     return &io->plain_on[(uint32_t)op->request.fd & io->same_mask];
 }
 
+/* Operations on one descriptor that come one behind the other are counted together: where each adds
+ * to what the one before has just written, each waits for that. */
+typedef struct same_run {
+    uint32_t *counter; /* of plain_on; NULL: none yet */
+    uint32_t count;    /* to be added to it */
+} same_run;
+
+static inline void run_end(same_run *run)
+{
+    if (run->counter != NULL) {
+        *run->counter += run->count;
+    }
+}
+
+/* `by` is 1, or that in two's complement negative. */
+static inline void run_count(const fol_io *io, const fol_io_op *op, same_run *run, uint32_t by)
+{
+    if (!is_on_descriptor(op)) {
+        return;
+    }
+    uint32_t *counter = plain_on(io, op);
+    if (FOL_UNLIKELY(counter != run->counter)) {
+        run_end(run);
+        *run = (same_run){.counter = counter};
+    }
+    run->count += by;
+}
+
 /* A slot, and a place among those on its descriptor: something else may have to find it. */
 static void enlist(fol_io *io, fol_io_op *op)
 {
@@ -139,6 +167,7 @@ static inline __attribute__((always_inline)) size_t begin_some(fol_io *io, fol_i
     room = room < START_ROOM ? room : START_ROOM;
     room = room < count ? room : count;
     size_t ready = 0;
+    same_run run = {NULL, 0};
     for (; ready < room; ready++) {
         fol_io_op *op = ops[ready];
         if (!is_known && !fol_io_request_is_plain(&op->request)) {
@@ -151,10 +180,9 @@ static inline __attribute__((always_inline)) size_t begin_some(fol_io *io, fol_i
         }
         fol_io_set_place(op, FOL_IO_FLYING, FOL_IO_LANE_RING, true);
         plains[ready] = &op->plain;
-        if (is_on_descriptor(op)) {
-            *plain_on(io, op) += 1;
-        }
+        run_count(io, op, &run, 1);
     }
+    run_end(&run);
     size_t started = ready == 0 ? 0 : engine->ops->start_plain(engine, plains, ready);
     FOL_ASSERT(started <= ready);
     for (size_t index = started; index < ready; index++) {
@@ -298,6 +326,7 @@ bool fol_io_land_straight(fol_io *io, fol_io_lane *lane)
      * only its new first one has to know. */
     fol_io_link *first = engine->plains.next;
     size_t done = 0;
+    same_run run = {NULL, 0};
     for (; done < count && (landings[done].token & FOL_IO_LANDING_IS_OTHER) == 0; done++) {
         fol_io_op *op = fol_io_op_of(landings[done].token);
         FOL_ASSERT_HOT(op->state == FOL_IO_FLYING && op->is_own_token);
@@ -305,9 +334,7 @@ bool fol_io_land_straight(fol_io *io, fol_io_lane *lane)
         if (!op->is_plain || value != fol_io_good_value(op)) {
             break;
         }
-        if (is_on_descriptor(op)) {
-            *plain_on(io, op) -= 1;
-        }
+        run_count(io, op, &run, UINT32_MAX);
         if (FOL_LIKELY(&op->plain.link == first)) {
             first = first->next;
         } else {
@@ -324,6 +351,7 @@ bool fol_io_land_straight(fol_io *io, fol_io_lane *lane)
     if (done == 0) {
         return false;
     }
+    run_end(&run);
     engine->plains.next = first;
     first->previous = &engine->plains;
     *end = NULL;

@@ -214,6 +214,30 @@ static void test_to_close_a_descriptor_takes_back_what_is_on_it_and_leaves_the_r
     CHECK_EQ(fake_close(io), 0);
 }
 
+static void test_descriptors_that_take_turns_are_counted_each_for_itself(void)
+{
+    fol_io *io = open_used(0);
+    make_ops(90, read_of_7);
+    for (uint32_t i = 0; i < 90; i++) {
+        ops[i].request = i % 4 == 3 ? nop : ops[i].request;
+        ops[i].request.fd += i % 4 == 2;
+    }
+    submit(io, pointers, 90);
+    CHECK_EQ(io->plain_on[7], 46);
+    CHECK_EQ(io->plain_on[8], 22);
+    fol_io_poll(io);
+    while (fake_ring.count > 0) {
+        bool is_nop = flying(&fake_ring)->kind == FOL_IO_NOP;
+        fake_end(&fake_ring, 0, is_nop ? 0 : (int64_t)sizeof buffers[0]);
+    }
+    fol_io_poll(io);
+    CHECK_EQ(io->plain_on[7], 0);
+    CHECK_EQ(io->plain_on[8], 0);
+    CHECK_EQ(fake_ring.landed, 90);
+    CHECK(fol_io_take(io) == &ops[0]);
+    CHECK_EQ(fake_close(io), 0);
+}
+
 static void test_to_close_a_descriptor_waits_for_what_was_sent(void)
 {
     fol_io *io = open_used(0);
@@ -468,6 +492,7 @@ int main(void)
         RUN(test_one_that_is_cancelled_after_it_was_sent_ends_with_its_completion);
         RUN(test_one_that_succeeds_though_it_was_cancelled_says_so);
         RUN(test_a_short_result_goes_on_with_the_rest);
+        RUN(test_descriptors_that_take_turns_are_counted_each_for_itself);
         RUN(test_to_close_a_descriptor_waits_for_what_was_sent);
         RUN(test_what_finds_the_ring_full_waits_in_line_and_follows_in_order);
         RUN(test_what_the_engine_does_not_take_goes_the_other_way);
