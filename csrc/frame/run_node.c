@@ -14,6 +14,10 @@
  * fifth of a small system. */
 #define HOT static inline __attribute__((always_inline))
 
+/* Where a function lies within a cache line is up to all that is linked before it, and came to 2 %
+ * of a system of twenty nanoseconds: these begin one. */
+#define LINED_UP __attribute__((aligned(FOL_CACHE_LINE)))
+
 /* A new cost counts this much in the running mean. */
 #define MEAN_WEIGHT 0.125
 
@@ -273,12 +277,12 @@ HOT void run_alone(fol_scheduler *scheduler, uint32_t index, uint32_t worker, bo
     fol_host_poll(scheduler, now);
 }
 
-void fol_run_node(void *state, uint32_t index, uint32_t worker)
+LINED_UP void fol_run_node(void *state, uint32_t index, uint32_t worker)
 {
     run_alone(state, index, worker, false);
 }
 
-void fol_run_traced_node(void *state, uint32_t index, uint32_t worker)
+LINED_UP void fol_run_traced_node(void *state, uint32_t index, uint32_t worker)
 {
     run_alone(state, index, worker, true);
 }
