@@ -346,6 +346,15 @@ FRAME_ROWS = (
         )
         for resources in (4, 8, 24)
     ),
+    Row(
+        "bound_pauses",
+        "60 uneven systems, 24 resources, each frame after 5 ms of sleep",
+        frame("generated_24_after_pauses"),
+        own("generated_24", "without pauses"),
+        limit=1.1,
+        goal="≤ 1.1 × foliot",
+        samples=20,
+    ),
 )
 
 

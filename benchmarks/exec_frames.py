@@ -8,6 +8,7 @@ would be no measurement of it.
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -34,6 +35,8 @@ TRACED_SYSTEMS = 100
 PYTHON_MILLISECOND = 42_000
 # Resources of each generated schedule: the fewer, the more its systems wait for each other.
 GENERATED = (4, 8, 24)
+# Between frames of a program with a rate of its own.
+PAUSE_SECONDS = 0.005
 SYSTEMS_PER_SCHEDULE = 60
 
 C, D, E = (fo.component(letter, "f4") for letter in "CDE")
@@ -238,6 +241,15 @@ def generated(resources: int, sampler: Sampler) -> Measurement:
     return time_frames(sampler, generated_world(systems), systems, "stealing")[0]
 
 
+def generated_after_pauses(resources: int, sampler: Sampler) -> Measurement:
+    """The same after a pause in which all processors go idle, as at a fixed rate."""
+    systems = generated_systems(resources)
+    with open_scheduler(generated_world(systems), systems, "stealing") as scheduler:
+        return sampler.time_with_setup(
+            lambda: time.sleep(PAUSE_SECONDS), lambda _: scheduler.tick(STEP)
+        )
+
+
 def generated_ideal(resources: int, sampler: Sampler) -> Measurement:
     """The time that the same frame cannot beat: on one worker, over the bound of its plan.
 
@@ -301,6 +313,7 @@ WORKLOADS: dict[str, Callable[[Sampler], Measurement]] = {
     **{f"demo_{which}": partial(demo, which) for which in ("plain", *BACKENDS)},
     **{f"demo_frames_{which}": partial(demo_frames, which) for which in BACKENDS},
     **{f"generated_{count}": partial(generated, count) for count in GENERATED},
+    "generated_24_after_pauses": partial(generated_after_pauses, 24),
     **{f"generated_{count}_ideal": partial(generated_ideal, count) for count in GENERATED},
     **{
         f"systems_{count}_{backend}": partial(many_systems, count, backend)

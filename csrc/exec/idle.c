@@ -113,6 +113,9 @@ static fol_wake wake_thread(fol_pool *pool)
     if (fol_atomic_load(&pool->seekers, memory_order_relaxed) != 0) {
         return FOL_WAKE_SAVED;
     }
+    if (fol_event_count_waiters(&pool->parked.event) != 0) {
+        fol_spread_note(&pool->spread);
+    }
     fol_wake wake = wake_one(&pool->parked);
     if (wake == FOL_WAKE_NOBODY && !fol_atomic_load(&pool->is_short, memory_order_relaxed)) {
         fol_atomic_store(&pool->is_short, true, memory_order_relaxed);
@@ -361,8 +364,9 @@ static void end_seeking(fol_pool *pool)
 }
 
 /* A seeker that found nothing parks, and is a seeker again afterwards. */
-static void park_thread(fol_pool *pool)
+static void park_thread(fol_pool *pool, fol_sleeping_place *place)
 {
+    fol_sleeping_place_enter(place);
     fol_atomic_fetch_sub(&pool->seekers, 1, memory_order_relaxed);
     /* Passes the full fence. */
     uint32_t key = fol_event_count_prepare(&pool->parked.event);
@@ -375,16 +379,19 @@ static void park_thread(fol_pool *pool)
     }
     fol_atomic_fetch_add(&pool->seekers, 1, memory_order_relaxed);
     take_back(&pool->parked);
+    fol_sleeping_place_leave(place, &pool->spread);
 }
 
 void fol_pool_serve(fol_pool *pool)
 {
+    fol_sleeping_place place;
+    fol_sleeping_place_init(&place);
     begin_seeking(pool);
     /* Acquire pairs with the release in fol_pool_destroy. */
     while (!fol_atomic_load(&pool->is_stopping, memory_order_acquire)) {
         fol_worker *worker = seek_place(pool);
         if (worker == NULL) {
-            park_thread(pool);
+            park_thread(pool, &place);
             continue;
         }
         end_seeking(pool);

@@ -11,6 +11,7 @@
 #include "base/cycles.h"
 #include "base/memory.h"
 #include "base/rng.h"
+#include "exec/spread.h"
 #include "exec/team.h"
 #include "exec/topology.h"
 #include "structures/deque.h"
@@ -157,6 +158,7 @@ struct fol_pool {
     FOL_ATOMIC(bool) is_stopping;
     fol_team_block first_block;
     fol_sleepers parked;
+    fol_spread spread; /* of the last wake of one of them */
     alignas(FOL_CACHE_LINE) FOL_ATOMIC(uint32_t) seekers;
     /* A team has a place for a thread and found none parked. */
     alignas(FOL_CACHE_LINE) FOL_ATOMIC(bool) is_short;
