@@ -108,6 +108,16 @@ static inline void follow(const fol_scheduler *scheduler, const fol_io_slot *slo
     }
 }
 
+/* The operation is to be sent as this one of the batch, whose first has the key. */
+static inline void take_into_batch(fol_frame_io *io, fol_io_slot *slot, uint32_t system,
+                                   uint64_t first_key, uint32_t index)
+{
+    io->batch[index] = &slot->op;
+    slot->system = system;
+    slot->key = first_key + index;
+    slot->state = FOL_IO_SLOT_SENT;
+}
+
 /* The batch has so many that were or are to be sent. */
 static void count_sent(fol_frame_io *io, uint32_t count)
 {
@@ -138,11 +148,7 @@ static void send_simple(fol_frame_io *io, fol_io_queue *queue)
             fol_io_drop(io, slot);
             continue;
         }
-        io->batch[kept] = &slot->op;
-        slot->system = of.system;
-        slot->key = key + kept;
-        slot->state = FOL_IO_SLOT_SENT;
-        kept++;
+        take_into_batch(io, slot, of.system, key, kept++);
     }
     io->awaited_at_stage += kept;
     count_sent(io, kept);
@@ -167,11 +173,7 @@ static void send_batch(fol_frame_io *io)
             fol_io_drop(io, slot);
             continue;
         }
-        io->batch[kept] = &slot->op;
-        slot->system = of.system;
-        slot->key = io->next_key + kept;
-        slot->state = FOL_IO_SLOT_SENT;
-        kept++;
+        take_into_batch(io, slot, of.system, io->next_key, kept++);
         count_awaited(io, slot);
         if (prepare_op(slot)) {
             io->spare[sent++] = &slot->op;

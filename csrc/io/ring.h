@@ -348,6 +348,8 @@ void fol_ring_break(fol_io_ring *ring, int status);
 /* Looks whether the kernel has let go meanwhile. */
 void fol_ring_check_orphan(fol_io_ring *ring);
 bool fol_ring_destroy(fol_io_engine *engine);
+/* The rest of a ring that is closed; is_free: no memory of its buffers is the kernel's any more. */
+void fol_ring_free(fol_io_ring *ring, bool is_free);
 /* In a forked child: the end of all that is the child's own. */
 void fol_ring_leave_to_parent(fol_io_ring *ring);
 

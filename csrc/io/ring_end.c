@@ -182,6 +182,18 @@ void fol_ring_leave_to_parent(fol_io_ring *ring)
     fol_free(ring);
 }
 
+void fol_ring_free(fol_io_ring *ring, bool is_free)
+{
+    FOL_ASSERT(!ring->is_open);
+    if (ring->release_fd >= 0) {
+        close(ring->release_fd);
+    }
+    fol_ring_wake_deinit(ring);
+    fol_ring_buffers_deinit(ring, is_free);
+    fol_ring_slots_deinit(ring);
+    fol_free(ring);
+}
+
 bool fol_ring_destroy(fol_io_engine *engine)
 {
     fol_io_ring *ring = fol_ring_of(engine);
@@ -209,12 +221,6 @@ bool fol_ring_destroy(fol_io_engine *engine)
         }
         is_free = close_ended(ring);
     }
-    if (ring->release_fd >= 0) {
-        close(ring->release_fd);
-    }
-    fol_ring_wake_deinit(ring);
-    fol_ring_buffers_deinit(ring, is_free);
-    fol_ring_slots_deinit(ring);
-    fol_free(ring);
+    fol_ring_free(ring, is_free);
     return is_free;
 }

@@ -85,13 +85,7 @@ static void end_ring(fol_io_ring *ring)
     fol_ring_owner_drop(ring->owner);
     ring->owner = NULL;
     fol_ring_close(ring);
-    if (ring->release_fd >= 0) {
-        close(ring->release_fd);
-    }
-    fol_ring_wake_deinit(ring);
-    fol_ring_buffers_deinit(ring, is_free);
-    fol_ring_slots_deinit(ring);
-    fol_free(ring);
+    fol_ring_free(ring, is_free);
 }
 
 void fol_io_ring_close_late(void)

@@ -4,6 +4,7 @@
 #include <sys/syscall.h>
 
 #include "frame_io_model.h"
+#include "host_side.h"
 #include "stuck_file.h"
 
 enum { ASKED = 5 };
@@ -16,36 +17,21 @@ static uint32_t released;
 
 /* A host that asks to stop when threads wait for the stuck file for all of them. */
 typedef struct stopping_host {
-    bool is_attached;
-    uint32_t bad; /* calls on the wrong side */
+    host_side side; /* first */
 } stopping_host;
-
-static void attach(void *state)
-{
-    stopping_host *host = state;
-    host->bad += host->is_attached;
-    host->is_attached = true;
-}
-
-static void detach(void *state)
-{
-    stopping_host *host = state;
-    host->bad += !host->is_attached;
-    host->is_attached = false;
-}
 
 static int pending(void *state)
 {
     stopping_host *host = state;
-    host->bad += !host->is_attached;
+    host_side_check(&host->side);
     return count_pool_threads_in(SYS_openat) == ASKED;
 }
 
 static void use_host(io_fixture *f, stopping_host *host)
 {
-    *host = (stopping_host){.is_attached = true};
-    f->config.host =
-        (fol_host){.state = host, .attach = attach, .detach = detach, .pending = pending};
+    *host = (stopping_host){.side = {.is_attached = true}};
+    f->config.host = (fol_host){
+        .state = host, .attach = host_side_attach, .detach = host_side_detach, .pending = pending};
 }
 
 static void *note_abandoned(void *user, uint64_t waited_ns)
@@ -147,8 +133,8 @@ static void test_each_is_told_once_and_let_go_of_when_it_comes_back(void)
         CHECK_EQ(f.dropped, 0);
         CHECK_EQ(released, 2);
         CHECK_EQ(stuck_buffers[0][0], 0);
-        CHECK_EQ(host.bad, 0);
-        CHECK(host.is_attached);
+        CHECK_EQ(host.side.bad, 0);
+        CHECK(host.side.is_attached);
         await_end_of_pool_threads();
     }
 }
@@ -177,7 +163,7 @@ static void test_what_does_not_come_back_before_the_end_is_never_let_go_of(void)
     CHECK_EQ(released, 0);
     CHECK_EQ(f.logged, 3);
     CHECK_EQ(f.dropped, 0);
-    CHECK(host.is_attached);
+    CHECK(host.side.is_attached);
     stuck_file_release(&stuck);
     await_end_of_pool_threads();
     CHECK_EQ(released, 0);

@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include "frame_io_model.h"
+#include "host_side.h"
 #include "stuck_file.h"
 
 static const fol_io_request nop = {.kind = FOL_IO_NOP};
@@ -18,39 +19,24 @@ static fol_io_request read_silent_pipe(void)
 
 /* A host that knows who holds it, and asks to stop when told so. */
 typedef struct test_host {
-    bool is_attached;
+    host_side side; /* first */
     uint32_t asked;
     uint32_t stop_at; /* 0: never */
-    uint32_t bad;     /* calls on the wrong side */
 } test_host;
-
-static void attach(void *state)
-{
-    test_host *host = state;
-    host->bad += host->is_attached;
-    host->is_attached = true;
-}
-
-static void detach(void *state)
-{
-    test_host *host = state;
-    host->bad += !host->is_attached;
-    host->is_attached = false;
-}
 
 static int pending(void *state)
 {
     test_host *host = state;
-    host->bad += !host->is_attached;
+    host_side_check(&host->side);
     host->asked++;
     return host->stop_at != 0 && host->asked >= host->stop_at;
 }
 
 static void use_host(io_fixture *f, test_host *host)
 {
-    *host = (test_host){.is_attached = true};
-    f->config.host =
-        (fol_host){.state = host, .attach = attach, .detach = detach, .pending = pending};
+    *host = (test_host){.side = {.is_attached = true}};
+    f->config.host = (fol_host){
+        .state = host, .attach = host_side_attach, .detach = host_side_detach, .pending = pending};
 }
 
 /* Waits for the silent pipe in the first frame, in all ways, and records a spawn. */
@@ -95,15 +81,15 @@ static void test_an_interrupt_ends_what_the_frame_waits_for_and_nothing_else(voi
         io_teardown(&f);
         CHECK_EQ(f.dropped, 1);
         CHECK_EQ(f.logged, 2);
-        CHECK_EQ(host.bad, 0);
-        CHECK(host.is_attached);
+        CHECK_EQ(host.side.bad, 0);
+        CHECK(host.side.is_attached);
     }
 }
 
 static bool deliver_attached(void *user, const fol_io_result *result)
 {
     test_host *host = user;
-    host->bad += !host->is_attached;
+    host_side_check(&host->side);
     return log_result(NULL, result);
 }
 
@@ -120,7 +106,7 @@ static int hosted_ask_attached(void *user, fol_task *task)
 static uint64_t attached_clock(void *state)
 {
     test_host *host = state;
-    host->bad += !host->is_attached;
+    host_side_check(&host->side);
     return 5;
 }
 
@@ -144,7 +130,7 @@ static void test_receivers_and_clocks_of_the_host_find_it_attached(void)
     CHECK_EQ(fol_scheduler_tick(f.scheduler, 0.1), FOL_OK);
     CHECK_EQ(f.logged, 1);
     io_teardown(&f);
-    CHECK_EQ(host.bad, 0);
+    CHECK_EQ(host.side.bad, 0);
 }
 
 /* In the first frame asks for a file that is not there, which nobody will see. */

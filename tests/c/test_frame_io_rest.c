@@ -1,6 +1,7 @@
 /* Between frames: I/O that goes on until the next one's time, and clocks that stand still. */
 
 #include "frame_io_model.h"
+#include "host_side.h"
 
 #define MOMENT_NS UINT64_C(5000000)
 
@@ -121,29 +122,14 @@ static void test_rest_until_a_time_that_has_passed_goes_on_once(void)
 }
 
 typedef struct stopping_host {
-    bool is_attached;
+    host_side side; /* first */
     bool wants_stop;
-    uint32_t bad; /* calls on the wrong side */
 } stopping_host;
-
-static void attach(void *state)
-{
-    stopping_host *host = state;
-    host->bad += host->is_attached;
-    host->is_attached = true;
-}
-
-static void detach(void *state)
-{
-    stopping_host *host = state;
-    host->bad += !host->is_attached;
-    host->is_attached = false;
-}
 
 static int pending(void *state)
 {
     stopping_host *host = state;
-    host->bad += !host->is_attached;
+    host_side_check(&host->side);
     return host->wants_stop;
 }
 
@@ -165,12 +151,12 @@ static void check_stops(fol_io_choice io, const fol_clock *clock)
 {
     io_fixture f;
     fol_io_request request = poll_silent_pipe();
-    stopping_host host = {.is_attached = true};
+    stopping_host host = {.side = {.is_attached = true}};
     io_setup(&f);
     f.config.io = io;
     f.config.clock = *clock;
-    f.config.host =
-        (fol_host){.state = &host, .attach = attach, .detach = detach, .pending = pending};
+    f.config.host = (fol_host){
+        .state = &host, .attach = host_side_attach, .detach = host_side_detach, .pending = pending};
     io_add(&f, (io_brief){.name = "ask", .does_io = true, .hosted = hosted_ask, .user = &request});
     io_start(&f);
     /* A frame that was stopped before its cut would have sent nothing. */
@@ -180,8 +166,8 @@ static void check_stops(fol_io_choice io, const fol_clock *clock)
     CHECK_EQ(fol_scheduler_wait(f.scheduler, UINT64_C(1) << 40), FOL_E_INTERRUPTED);
     CHECK_EQ(fol_scheduler_wait(f.scheduler, 1000000), FOL_E_INTERRUPTED);
     CHECK_EQ(fol_scheduler_rest(f.scheduler, UINT64_MAX), FOL_E_INTERRUPTED);
-    CHECK_EQ(host.bad, 0);
-    CHECK(host.is_attached);
+    CHECK_EQ(host.side.bad, 0);
+    CHECK(host.side.is_attached);
     io_teardown(&f);
 }
 

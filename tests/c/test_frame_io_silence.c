@@ -3,6 +3,7 @@
  */
 
 #include "frame_io_model.h"
+#include "host_side.h"
 
 /* Longer than a slice, and far longer than it takes to see that one was not the last. */
 #define LONG_NS UINT64_C(20000000000)
@@ -12,37 +13,22 @@ static int awaited[2];
 
 /* A host whose descriptor is a pipe. Times are counted; what it says is set. */
 typedef struct watching_host {
+    host_side side; /* first */
     int ends[2];
-    bool is_attached;
     bool wants_stop;
     int answer; /* of watch, unless it is 0 */
     bool comes; /* what is waited for comes as soon as it watches */
     bool speaks;
-    uint32_t bad; /* calls on the wrong side */
     uint32_t looks;
     uint32_t watches;
     uint32_t unwatches;
     uint32_t stops_at; /* so many looks, or 0 */
 } watching_host;
 
-static void attach(void *state)
-{
-    watching_host *host = state;
-    host->bad += host->is_attached;
-    host->is_attached = true;
-}
-
-static void detach(void *state)
-{
-    watching_host *host = state;
-    host->bad += !host->is_attached;
-    host->is_attached = false;
-}
-
 static int pending(void *state)
 {
     watching_host *host = state;
-    host->bad += !host->is_attached;
+    host_side_check(&host->side);
     host->looks += 1;
     return host->wants_stop || (host->stops_at != 0 && host->looks >= host->stops_at);
 }
@@ -50,7 +36,7 @@ static int pending(void *state)
 static int watch(void *state)
 {
     watching_host *host = state;
-    host->bad += !host->is_attached;
+    host_side_check(&host->side);
     host->watches += 1;
     if (host->comes) {
         CHECK_EQ(write(awaited[1], "x", 1), 1);
@@ -65,7 +51,7 @@ static void unwatch(void *state)
 {
     watching_host *host = state;
     char byte;
-    host->bad += !host->is_attached;
+    host_side_check(&host->side);
     host->unwatches += 1;
     host->wants_stop = host->speaks && read(host->ends[0], &byte, 1) == 1;
 }
@@ -86,12 +72,12 @@ static void setup_waiting(io_fixture *f, watching_host *host, fol_io_choice io, 
     io_setup(f);
     CHECK_EQ(pipe(awaited), 0);
     CHECK_EQ(pipe(host->ends), 0);
-    host->is_attached = true;
+    host->side.is_attached = true;
     f->config.io = io;
     f->config.clock = fol_clock_monotonic;
     f->config.host = (fol_host){.state = host,
-                                .attach = attach,
-                                .detach = detach,
+                                .attach = host_side_attach,
+                                .detach = host_side_detach,
                                 .pending = pending,
                                 .watch = watch,
                                 .unwatch = unwatch};
@@ -101,8 +87,8 @@ static void setup_waiting(io_fixture *f, watching_host *host, fol_io_choice io, 
 
 static void teardown_waiting(io_fixture *f, watching_host *host)
 {
-    CHECK_EQ(host->bad, 0);
-    CHECK(host->is_attached);
+    CHECK_EQ(host->side.bad, 0);
+    CHECK(host->side.is_attached);
     io_teardown(f);
     for (int i = 0; i < 2; i++) {
         close(awaited[i]);
@@ -230,19 +216,19 @@ static void test_a_schedule_without_io_rests_all_the_same(void)
     io_setup(&f);
     f.config.clock = fol_clock_monotonic;
     f.config.host = (fol_host){.state = &host,
-                               .attach = attach,
-                               .detach = detach,
+                               .attach = host_side_attach,
+                               .detach = host_side_detach,
                                .pending = pending,
                                .watch = watch,
                                .unwatch = unwatch};
-    host.is_attached = true;
+    host.side.is_attached = true;
     io_add(&f, (io_brief){.name = "idle"});
     io_start(&f);
     uint64_t until = fol_clock_monotonic.now_ns(NULL) + UINT64_C(200000000);
     CHECK_EQ(fol_scheduler_rest(f.scheduler, until), FOL_OK);
     CHECK(fol_clock_monotonic.now_ns(NULL) >= until);
     CHECK_EQ(host.watches, 1);
-    CHECK_EQ(host.bad, 0);
+    CHECK_EQ(host.side.bad, 0);
     io_teardown(&f);
 }
 

@@ -1,16 +1,11 @@
 /* Trace rings: what they keep, what they lose, and readers beside a writer at full speed. */
 
 #include <errno.h>
-#include <pthread.h>
-#include <stdatomic.h>
-#include <stdbool.h>
 #include <stdlib.h>
 
 #include "check.h"
 #include "foliot/memory.h"
-#include "trace/trace.h"
-
-#define SPINS_MAX 2000000000ull
+#include "trace_race.h"
 
 static void write_number(fol_trace *trace, uint32_t worker, uint64_t number)
 {
@@ -170,107 +165,37 @@ static void test_each_refused_allocation_leaves_nothing_behind(void)
     CHECK_EQ(after.live_blocks, before.live_blocks);
 }
 
-/* A writer at full speed on a ring that is overwritten all the time, and readers that check. */
-#define READERS     2
-#define RING_ROOM   64u
-#define READS       3000u
 #define FRAME_EVERY 100u
-
-typedef struct race {
-    fol_trace *trace;
-    _Atomic bool is_over;
-    _Atomic uint32_t kept[READERS];
-    _Atomic uint32_t spoilt; /* records with words of two */
-    _Atomic uint32_t disordered;
-    bool clears;
-} race;
-
-typedef struct racer {
-    race *race;
-    uint32_t number;
-} racer;
 
 static void *write_all_the_time(void *argument)
 {
-    race *shared = argument;
-    for (uint64_t i = 1; i < SPINS_MAX; i++) {
+    trace_race *race = argument;
+    for (uint64_t i = 1; i < SPINS_MAX && !race_is_over(race); i++) {
         if (i % FRAME_EVERY == 0) {
-            fol_trace_set_frame(shared->trace, i / FRAME_EVERY);
+            fol_trace_set_frame(race->trace, i / FRAME_EVERY);
         }
-        write_number(shared->trace, 1, i);
-        if (atomic_load_explicit(&shared->is_over, memory_order_relaxed)) {
-            break;
-        }
+        write_number(race->trace, 1, i);
     }
     return NULL;
 }
 
-static void check_records(race *shared, const fol_trace_record *records, size_t count)
+static bool is_sound(const fol_trace_record *record, const fol_trace_record *before)
 {
-    for (size_t i = 0; i < count; i++) {
-        if (!is_whole(&records[i], 1)) {
-            atomic_fetch_add_explicit(&shared->spoilt, 1, memory_order_relaxed);
-        }
-        bool rises = i == 0 || (records[i].start_cycles == records[i - 1].start_cycles + 1 &&
-                                records[i].frame >= records[i - 1].frame);
-        if (!rises || records[i].frame != records[i].start_cycles / FRAME_EVERY) {
-            atomic_fetch_add_explicit(&shared->disordered, 1, memory_order_relaxed);
-        }
-    }
-}
-
-static void *read_all_the_time(void *argument)
-{
-    racer *self = argument;
-    race *shared = self->race;
-    fol_trace_record records[RING_ROOM];
-    uint32_t kept = 0;
-    for (uint64_t i = 0; i < SPINS_MAX && kept < READS; i++) {
-        uint64_t lost;
-        size_t count = fol_trace_read(shared->trace, 1, records, RING_ROOM, &lost);
-        check_records(shared, records, count);
-        kept += count > 0;
-        if (shared->clears && i % 64 == 0) {
-            fol_trace_clear(shared->trace);
-        }
-    }
-    atomic_store_explicit(&shared->kept[self->number], kept, memory_order_relaxed);
-    return NULL;
-}
-
-static void run_race(bool clears)
-{
-    race shared = {.clears = clears};
-    CHECK_EQ(fol_trace_create(2, RING_ROOM, &shared.trace), 0);
-    pthread_t writer;
-    pthread_t readers[READERS];
-    racer racers[READERS];
-    CHECK_EQ(pthread_create(&writer, NULL, write_all_the_time, &shared), 0);
-    for (uint32_t i = 0; i < READERS; i++) {
-        racers[i] = (racer){.race = &shared, .number = i};
-        CHECK_EQ(pthread_create(&readers[i], NULL, read_all_the_time, &racers[i]), 0);
-    }
-    for (uint32_t i = 0; i < READERS; i++) {
-        CHECK_EQ(pthread_join(readers[i], NULL), 0);
-    }
-    atomic_store_explicit(&shared.is_over, true, memory_order_relaxed);
-    CHECK_EQ(pthread_join(writer, NULL), 0);
-    CHECK_EQ(shared.spoilt, 0);
-    CHECK_EQ(shared.disordered, 0);
-    for (uint32_t i = 0; i < READERS; i++) {
-        CHECK_EQ(shared.kept[i], READS);
-    }
-    fol_trace_destroy(shared.trace);
+    bool rises = before == NULL || (record->start_cycles == before->start_cycles + 1 &&
+                                    record->frame >= before->frame);
+    return rises && is_whole(record, 1) && record->frame == record->start_cycles / FRAME_EVERY;
 }
 
 static void test_readers_beside_a_writer_see_whole_records_in_order(void)
 {
-    run_race(false);
+    run_race(&(trace_race){
+        .worker = 1, .clears = false, .write = write_all_the_time, .is_sound = is_sound});
 }
 
 static void test_clearing_beside_a_writer_spoils_nothing(void)
 {
-    run_race(true);
+    run_race(&(trace_race){
+        .worker = 1, .clears = true, .write = write_all_the_time, .is_sound = is_sound});
 }
 
 int main(void)

@@ -1,17 +1,12 @@
 /* Chains of a trace: systems one after another in 8 bytes each, read back as whole records. */
 
-#include <pthread.h>
-#include <stdatomic.h>
-#include <stdbool.h>
-
 #include "check.h"
-#include "trace/trace.h"
+#include "trace_race.h"
 
-#define SPINS_MAX 2000000000ull
-#define CAPACITY  64u
-#define MOST      (CAPACITY / FOL_TRACE_CHAIN_PART)
-#define ROOM      (2 * CAPACITY)
-#define START     (UINT64_C(1) << 60)
+#define CAPACITY 64u
+#define MOST     (CAPACITY / FOL_TRACE_CHAIN_PART)
+#define ROOM     (2 * CAPACITY)
+#define START    (UINT64_C(1) << 60)
 
 static fol_trace_record records[ROOM];
 
@@ -290,23 +285,7 @@ static void test_clearing_forgets_chains_but_not_the_open_one(void)
     fol_trace_destroy(trace);
 }
 
-/* The caller at full speed on rings that are overwritten all the time, and readers that check. */
-#define READERS     2
-#define READS       3000u
 #define FRAME_EVERY 16u
-
-typedef struct race {
-    fol_trace *trace;
-    bool clears;
-    _Atomic bool is_over;
-    _Atomic uint32_t kept[READERS];
-    _Atomic uint32_t bad;
-} race;
-
-typedef struct racer {
-    race *race;
-    uint32_t number;
-} racer;
 
 /* The n-th system of all ends at 10 n; its number and rows tell which it is. */
 static uint64_t rows_of(uint64_t n)
@@ -316,27 +295,23 @@ static uint64_t rows_of(uint64_t n)
 
 static void *write_all_the_time(void *argument)
 {
-    race *shared = argument;
+    trace_race *race = argument;
     uint64_t n = 0;
-    for (uint64_t chain = 1; chain < SPINS_MAX; chain++) {
+    for (uint64_t chain = 1; chain < SPINS_MAX && !race_is_over(race); chain++) {
         if (chain % FRAME_EVERY == 0) {
-            fol_trace_set_frame(shared->trace, chain / FRAME_EVERY);
+            fol_trace_set_frame(race->trace, chain / FRAME_EVERY);
         }
-        fol_trace_begin_chain(shared->trace, MOST, 10 * n);
+        fol_trace_begin_chain(race->trace, MOST, 10 * n);
         for (uint64_t i = 0; i < 1 + chain % MOST; i++) {
             n++;
-            follow(shared->trace, (uint32_t)n & 0xffffu, rows_of(n), 10 * (n - 1), 10 * n);
+            follow(race->trace, (uint32_t)n & 0xffffu, rows_of(n), 10 * (n - 1), 10 * n);
         }
         if (chain % 5 == 0) {
-            fol_trace_break_chain(shared->trace);
+            fol_trace_break_chain(race->trace);
             n++;
-            fol_trace_follow(shared->trace, (uint32_t)n & 0xffffu, rows_of(n), 10 * (n - 1),
-                             10 * n);
+            fol_trace_follow(race->trace, (uint32_t)n & 0xffffu, rows_of(n), 10 * (n - 1), 10 * n);
         }
-        fol_trace_end_chain(shared->trace, 10 * n);
-        if (atomic_load_explicit(&shared->is_over, memory_order_relaxed)) {
-            break;
-        }
+        fol_trace_end_chain(race->trace, 10 * n);
     }
     return NULL;
 }
@@ -351,60 +326,14 @@ static bool is_sound(const fol_trace_record *one, const fol_trace_record *before
                         (before->end_cycles == one->start_cycles && before->frame <= one->frame));
 }
 
-static void *read_all_the_time(void *argument)
-{
-    racer *self = argument;
-    race *shared = self->race;
-    fol_trace_record out[CAPACITY];
-    uint32_t kept = 0;
-    for (uint64_t i = 0; i < SPINS_MAX && kept < READS; i++) {
-        uint64_t lost;
-        size_t count = fol_trace_read(shared->trace, 0, out, 1 + i % CAPACITY, &lost);
-        for (size_t k = 0; k < count; k++) {
-            if (!is_sound(&out[k], k == 0 ? NULL : &out[k - 1])) {
-                atomic_fetch_add_explicit(&shared->bad, 1, memory_order_relaxed);
-            }
-        }
-        kept += count > 0;
-        if (shared->clears && i % 64 == 0) {
-            fol_trace_clear(shared->trace);
-        }
-    }
-    atomic_store_explicit(&shared->kept[self->number], kept, memory_order_relaxed);
-    return NULL;
-}
-
-static void run_race(bool clears)
-{
-    race shared = {.trace = create(), .clears = clears};
-    pthread_t writer;
-    pthread_t readers[READERS];
-    racer racers[READERS];
-    CHECK_EQ(pthread_create(&writer, NULL, write_all_the_time, &shared), 0);
-    for (uint32_t i = 0; i < READERS; i++) {
-        racers[i] = (racer){.race = &shared, .number = i};
-        CHECK_EQ(pthread_create(&readers[i], NULL, read_all_the_time, &racers[i]), 0);
-    }
-    for (uint32_t i = 0; i < READERS; i++) {
-        CHECK_EQ(pthread_join(readers[i], NULL), 0);
-    }
-    atomic_store_explicit(&shared.is_over, true, memory_order_relaxed);
-    CHECK_EQ(pthread_join(writer, NULL), 0);
-    CHECK_EQ(shared.bad, 0);
-    for (uint32_t i = 0; i < READERS; i++) {
-        CHECK_EQ(shared.kept[i], READS);
-    }
-    fol_trace_destroy(shared.trace);
-}
-
 static void test_readers_beside_chains_see_whole_records_in_order(void)
 {
-    run_race(false);
+    run_race(&(trace_race){.clears = false, .write = write_all_the_time, .is_sound = is_sound});
 }
 
 static void test_clearing_beside_chains_spoils_nothing(void)
 {
-    run_race(true);
+    run_race(&(trace_race){.clears = true, .write = write_all_the_time, .is_sound = is_sound});
 }
 
 int main(void)
