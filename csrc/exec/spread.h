@@ -4,7 +4,7 @@
  * cheap look, and in a virtual machine one that has been idle for a while does not count as idle.
  * When it slept on the waker's, which goes on, it waits until the waker sleeps: some milliseconds,
  * beside a processor that does nothing; and since it then runs and sleeps there, so it goes at each
- * wake. Frames at a fixed rate took twice the time of frames without a pause.
+ * wake. Two workers on two processors are no faster than one then, in frames at a fixed rate.
  *
  * So a waker notes where it runs and when it wakes. A thread that finds that it was woken there,
  * and late, sleeps with that processor taken out of its affinity from then on. It has its whole
