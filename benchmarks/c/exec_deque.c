@@ -33,21 +33,26 @@ static uint64_t index_of(const void *item)
     return (uint64_t)((const uint64_t *)item - items);
 }
 
+/* Sums are kept in locals, as the peer's loops keep theirs: a store to memory between two exchanges
+ * would be waited for. */
 static void pop_all(state *self)
 {
-    self->sum = 0;
-    void *item = fol_deque_pop_owner(self->deque);
+    fol_deque *deque = self->deque;
+    uint64_t sum = 0;
+    void *item = fol_deque_pop_owner(deque);
     while (item != NULL) {
-        self->sum += index_of(item);
-        item = fol_deque_pop_owner(self->deque);
+        sum += index_of(item);
+        item = fol_deque_pop_owner(deque);
     }
+    self->sum = sum;
 }
 
 static uint64_t push_and_pop(void *argument)
 {
     state *self = argument;
+    fol_deque *deque = self->deque;
     for (size_t i = 0; i < BATCH; i++) {
-        (void)fol_deque_push_owner(self->deque, &items[i]);
+        (void)fol_deque_push_owner(deque, &items[i]);
     }
     pop_all(self);
     return 0;
@@ -56,9 +61,10 @@ static uint64_t push_and_pop(void *argument)
 static uint64_t fork_and_join(void *argument)
 {
     state *self = argument;
+    fol_deque *deque = self->deque;
     for (size_t i = 0; i < BATCH; i++) {
-        (void)fol_deque_push_private_owner(self->deque, &items[i]);
-        (void)fol_deque_share_owner(self->deque);
+        (void)fol_deque_push_private_owner(deque, &items[i]);
+        (void)fol_deque_share_owner(deque);
     }
     pop_all(self);
     return 0;
@@ -84,18 +90,21 @@ static uint64_t fork_and_join_batches(void *argument)
 static uint64_t fill_and_steal(void *argument)
 {
     state *self = argument;
+    fol_deque *deque = self->deque;
     for (size_t i = 0; i < BATCH; i++) {
-        (void)fol_deque_push_owner(self->deque, &items[i]);
+        (void)fol_deque_push_owner(deque, &items[i]);
     }
     bool contended = false;
-    self->sum = 0;
+    uint64_t sum = 0;
     const uint64_t start_ns = bench_now_ns();
-    void *item = fol_deque_steal_thief(self->deque, &contended);
+    void *item = fol_deque_steal_thief(deque, &contended);
     while (item != NULL) {
-        self->sum += index_of(item);
-        item = fol_deque_steal_thief(self->deque, &contended);
+        sum += index_of(item);
+        item = fol_deque_steal_thief(deque, &contended);
     }
-    return bench_now_ns() - start_ns;
+    const uint64_t spent_ns = bench_now_ns() - start_ns;
+    self->sum = sum;
+    return spent_ns;
 }
 
 static int run(const bench_sampler *sampler, uint64_t units, bench_body body,
