@@ -133,6 +133,57 @@ static bool begin_run(fol_py_context *context, fol_task *task)
     return may_run;
 }
 
+#if PY_VERSION_HEX < 0x030d0000
+/* Has a stop arrive at once, in code that does nothing; what traces or profiles this thread does
+ * not see it. What a signal raises that comes just then is dropped, like all but the first. */
+static void let_stop_arrive(void)
+{
+    PyThreadState *thread = PyThreadState_Get();
+    PyObject *names = PyDict_New();
+    PyObject *code = names == NULL ? NULL : Py_CompileString("None", "<foliot>", Py_eval_input);
+    if (code != NULL) {
+        PyThreadState_EnterTracing(thread);
+        PyThreadState_SetAsyncExc(PyThread_get_thread_ident(), PyExc_KeyboardInterrupt);
+        PyObject *none = PyEval_EvalCode(code, names, names);
+        if (thread->async_exc != NULL) {
+            /* A signal came first. */
+            PyThreadState_SetAsyncExc(PyThread_get_thread_ident(), NULL);
+        }
+        PyThreadState_LeaveTracing(thread);
+        Py_XDECREF(none);
+    }
+    Py_XDECREF(code);
+    Py_XDECREF(names);
+    PyErr_Clear();
+}
+#endif
+
+/* A stop that is on its way to this thread and has not arrived reaches nobody.
+ *
+ * Up to 3.12 the interpreter looks for such exceptions, at every turn of every thread, from when
+ * one is sent or taken back until one arrives; and 3.11 never gets beyond the first instruction of
+ * a function that is profiled then. So another one arrives here. */
+static void take_back_stop(fol_py_scheduler *scheduler)
+{
+#if PY_VERSION_HEX < 0x030d0000
+    if (PyThreadState_Get()->async_exc == NULL) {
+        return;
+    }
+    PyObject *type, *error, *traceback;
+    PyErr_Fetch(&type, &error, &traceback);
+    PyThreadState_SetAsyncExc(PyThread_get_thread_ident(), NULL);
+    /* The handler of a signal would be cut short. */
+    if (PyErr_CheckSignals() < 0) {
+        keep_interrupt(scheduler, fol_py_take_error());
+    }
+    let_stop_arrive();
+    PyErr_Restore(type, error, traceback);
+#else
+    (void)scheduler;
+    PyThreadState_SetAsyncExc(PyThread_get_thread_ident(), NULL);
+#endif
+}
+
 /* From here on nobody does; true when somebody had. */
 static bool end_run(fol_py_context *context)
 {
@@ -144,8 +195,7 @@ static bool end_run(fol_py_context *context)
     context->is_stopped = false;
     FOL_PY_END_CRITICAL();
     if (was_stopped) {
-        /* It may still be on its way. */
-        PyThreadState_SetAsyncExc(PyThread_get_thread_ident(), NULL);
+        take_back_stop(context->scheduler);
     }
     return was_stopped;
 }

@@ -4,6 +4,7 @@ Where there is an interpreter lock these say that nothing depends on more than i
 none, that the locks of the objects stand in for it.
 """
 
+import sys
 import threading
 
 import foliot as fo
@@ -179,6 +180,23 @@ def gated_name(gate):
     return name
 
 
+def gated_at_calls(gate, function):
+    """Held up where the function first calls one that is written in Python."""
+
+    def profile(frame, event, argument):
+        if event == "call" and frame.f_code is not function.__code__:
+            gate.come_by()
+
+    def use():
+        sys.setprofile(profile)
+        try:
+            function()
+        finally:
+            sys.setprofile(None)
+
+    return use
+
+
 def set_number(ctx, gate):
     amount = ctx[Amount]
     return lambda: setattr(amount, "one", GatedNumber(gate))
@@ -192,13 +210,14 @@ def set_numbers(ctx, gate):
 @pytest.mark.parametrize(
     "make_use",
     [
+        lambda ctx, gate: gated_at_calls(gate, lambda: iter(ctx)),
         lambda ctx, gate: gated_lookup(gate, lambda: ctx[Plain]),
         lambda ctx, gate: lambda: ctx.query(gated_name(gate)),
         lambda ctx, gate: lambda: ctx.batches(gated_name(gate)),
         set_number,
         set_numbers,
     ],
-    ids=["resource", "query", "batches", "number", "numbers"],
+    ids=["loop", "resource", "query", "batches", "number", "numbers"],
 )
 def test_thread_held_up_until_its_system_has_returned_is_refused(make_use):
     gate = Gate()
