@@ -16,14 +16,15 @@
 static void open_chain(fol_trace_chain *chain, uint64_t start_cycles)
 {
     uint64_t announced = atomic_load_explicit(&chain->announced, memory_order_relaxed);
-    FOL_ASSERT(chain->at <= chain->size);
-    if (chain->at + chain->room > chain->size) {
+    FOL_ASSERT(chain->at <= chain->size && chain->room > 0);
+    chain->length = chain->room < chain->most ? chain->room : chain->most;
+    if (chain->at + chain->length > chain->size) {
         chain->number += chain->size - chain->at;
         chain->at = 0;
     }
     /* A chain that ended early leaves more announced than it used: that never falls. */
-    if (announced < chain->number + chain->room) {
-        announced = chain->number + chain->room;
+    if (announced < chain->number + chain->length) {
+        announced = chain->number + chain->length;
         atomic_store_explicit(&chain->announced, announced, memory_order_relaxed);
     }
     /* Pairs with the acquire fence of read_chain: who sees one of the entries below sees that they
@@ -32,6 +33,7 @@ static void open_chain(fol_trace_chain *chain, uint64_t start_cycles)
     chain->start = start_cycles;
     chain->first = chain->entries + chain->at;
     chain->next = chain->first;
+    chain->limit = chain->first + chain->length;
 }
 
 void fol_trace_begin_chain(fol_trace *trace, uint32_t systems, uint64_t start_cycles)
@@ -40,7 +42,7 @@ void fol_trace_begin_chain(fol_trace *trace, uint32_t systems, uint64_t start_cy
     if (chain->next != NULL) {
         fol_trace_break_chain(trace);
     }
-    chain->room = systems <= chain->most ? systems : 0;
+    chain->room = chain->most > 0 ? systems : 0;
     if (chain->room > 0) {
         open_chain(chain, start_cycles);
     }
@@ -53,8 +55,9 @@ void fol_trace_end_chain(fol_trace *trace, uint64_t end_cycles)
         return;
     }
     uint32_t count = (uint32_t)(chain->next - chain->first);
-    FOL_ASSERT(count <= chain->room);
+    FOL_ASSERT(count <= chain->length && chain->length <= chain->room);
     chain->next = NULL;
+    chain->limit = NULL;
     if (count == 0) {
         return;
     }
@@ -89,8 +92,11 @@ void fol_trace_follow(fol_trace *trace, uint32_t system, uint64_t rows, uint64_t
 {
     fol_trace_chain *chain = &trace->chain;
     uint32_t kept = rows < UINT32_MAX ? (uint32_t)rows : UINT32_MAX;
+    if (chain->next != NULL && chain->next == chain->limit) {
+        fol_trace_end_chain(trace, start_cycles);
+        open_chain(chain, start_cycles);
+    }
     if (chain->next != NULL) {
-        FOL_ASSERT(chain->next < chain->first + chain->room);
         FOL_ASSERT(system < FOL_TRACE_CHAIN_SYSTEMS);
         atomic_store_explicit(&chain->rows[chain->next - chain->entries], kept,
                               memory_order_relaxed);

@@ -70,12 +70,14 @@ typedef struct fol_trace_ring {
 typedef struct fol_trace_chain {
     /* Of the caller alone. */
     alignas(FOL_CACHE_LINE) _Atomic uint64_t *next; /* where an entry goes; NULL: none is open */
+    _Atomic uint64_t *limit;                        /* next when there is no room, or none open */
     _Atomic uint64_t *first;                        /* of the open chain */
     uint64_t start;                                 /* cycles when that began */
     uint64_t number;                                /* of its first entry */
     uint64_t at;                                    /* number mod size, or size */
     uint32_t room;                                  /* systems that may still come */
     uint32_t most;                                  /* of one chain; 0: there are none */
+    uint32_t length;                                /* of the open one, at most */
 
     alignas(FOL_CACHE_LINE) _Atomic uint64_t *entries;
     _Atomic uint32_t *rows; /* of entries that do not have one */
@@ -167,7 +169,7 @@ void fol_trace_write(fol_trace *trace, uint32_t worker, fol_trace_kind kind, uin
                      uint32_t detail, uint64_t start_cycles, uint64_t end_cycles);
 
 /* From now on the caller runs at most so many systems one after another; the first of them begins
- * at `start`. None is open after it when a chain may not be so long. */
+ * at `start`. They are one chain, or as many as it takes. */
 void fol_trace_begin_chain(fol_trace *trace, uint32_t systems, uint64_t start_cycles);
 
 /* One of these systems ended, having begun when the last one ended. For what happens to most of
@@ -176,18 +178,19 @@ static inline void fol_trace_follow_one_row(fol_trace *trace, uint32_t system, u
 {
     _Atomic uint64_t *next = trace->chain.next;
     FOL_ASSERT_HOT(next != NULL && system < FOL_TRACE_CHAIN_SYSTEMS);
-    FOL_ASSERT_HOT(next < trace->chain.first + trace->chain.room);
+    FOL_ASSERT_HOT(next < trace->chain.limit);
     atomic_store_explicit(next, end_cycles << FOL_TRACE_END_SHIFT | system, memory_order_relaxed);
     trace->chain.next = next + 1;
 }
 
+/* Whether it has a place in the open chain. */
 static inline bool fol_trace_is_chained(const fol_trace *trace)
 {
-    return trace->chain.next != NULL;
+    return trace->chain.next != trace->chain.limit;
 }
 
-/* For the rest: in the open chain, or, when there is none, in a slot behind which the next system
- * begins a new one. */
+/* For the rest: in the open chain, in the next one when that is full, or, when there is none, in a
+ * slot behind which the next system begins a new one. */
 void fol_trace_follow(fol_trace *trace, uint32_t system, uint64_t rows, uint64_t start_cycles,
                       uint64_t end_cycles);
 

@@ -204,16 +204,38 @@ static void test_a_counter_that_goes_back_makes_no_span_that_ends_before_it_star
     fol_trace_destroy(trace);
 }
 
-static void test_more_systems_than_a_chain_may_have_get_slots(void)
+static void test_more_systems_than_a_chain_may_have_are_told_in_several(void)
+{
+    fol_trace *trace = create();
+    uint64_t lost;
+    uint64_t slots;
+    uint64_t count;
+    fol_trace_begin_chain(trace, 3 * MOST, START);
+    uint64_t end = follow_many(trace, 0, 2 * MOST + 1, START);
+    CHECK_EQ(read_caller(trace, &lost), 2 * MOST);
+    fol_trace_end_chain(trace, end);
+    CHECK_EQ(read_caller(trace, &lost), 2 * MOST + 1);
+    CHECK_EQ(lost, 0);
+    for (uint32_t i = 0; i <= 2 * MOST; i++) {
+        check_system(&records[i], i, 1, START + 10 * i, START + 10 * (i + 1));
+    }
+    fol_trace_count(trace, 0, &slots, &count);
+    CHECK_EQ(slots, 3);
+    CHECK_EQ(count, 2 * MOST + 1);
+    fol_trace_destroy(trace);
+}
+
+static void test_a_full_chain_is_followed_by_one_with_rows_too(void)
 {
     fol_trace *trace = create();
     uint64_t lost;
     fol_trace_begin_chain(trace, MOST + 1, START);
+    uint64_t end = follow_many(trace, 0, MOST, START);
+    follow(trace, MOST, 300, end, end + 10);
     CHECK(!fol_trace_is_chained(trace));
-    follow_many(trace, 0, MOST + 1, START);
-    CHECK(!fol_trace_is_chained(trace));
+    fol_trace_end_chain(trace, end + 10);
     CHECK_EQ(read_caller(trace, &lost), MOST + 1);
-    check_system(&records[MOST], MOST, 1, START + 10 * MOST, START + 10 * (MOST + 1));
+    check_system(&records[MOST], MOST, 300, end, end + 10);
     fol_trace_destroy(trace);
 }
 
@@ -230,13 +252,13 @@ static void test_a_capacity_too_small_for_chains_has_none(void)
 /* Whatever the lengths of chains, which decide where one does not fit before the ring's end. */
 static void test_the_newest_records_up_to_the_capacity_are_kept_and_the_rest_is_counted(void)
 {
-    for (uint32_t length = 1; length <= MOST; length++) {
+    for (uint32_t length = 1; length <= 3 * MOST + 1; length++) {
         fol_trace *trace = create();
         uint64_t now = START;
         uint64_t written = 0;
         for (uint32_t round = 0; round < 200; round++) {
             uint64_t lost;
-            fol_trace_begin_chain(trace, MOST, now);
+            fol_trace_begin_chain(trace, length, now);
             now = follow_many(trace, (uint32_t)written, length, now);
             fol_trace_end_chain(trace, now);
             written += length;
@@ -348,7 +370,8 @@ int main(void)
     RUN(test_the_last_system_of_a_chain_may_take_any_time);
     RUN(test_ends_are_whole_where_the_low_bits_wrap);
     RUN(test_a_counter_that_goes_back_makes_no_span_that_ends_before_it_starts);
-    RUN(test_more_systems_than_a_chain_may_have_get_slots);
+    RUN(test_more_systems_than_a_chain_may_have_are_told_in_several);
+    RUN(test_a_full_chain_is_followed_by_one_with_rows_too);
     RUN(test_a_capacity_too_small_for_chains_has_none);
     RUN(test_the_newest_records_up_to_the_capacity_are_kept_and_the_rest_is_counted);
     RUN(test_a_small_room_gets_the_end_of_a_chain);
