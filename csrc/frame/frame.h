@@ -372,15 +372,25 @@ void fol_host_unwatch(fol_scheduler *scheduler);
 /* Ask the host whether the frame should stop: now, or when it is time. The caller. */
 void fol_host_ask(fol_scheduler *scheduler, uint64_t now_cycles);
 void fol_host_ask_rested(fol_scheduler *scheduler, uint64_t now_cycles);
+static inline bool fol_host_is_due(const fol_scheduler *scheduler, uint64_t now_cycles)
+{
+    return now_cycles - scheduler->last_poll >= scheduler->poll_cycles;
+}
 static inline void fol_host_poll(fol_scheduler *scheduler, uint64_t now_cycles)
 {
-    if (__builtin_expect(now_cycles - scheduler->last_poll >= scheduler->poll_cycles, 0)) {
+    if (FOL_UNLIKELY(fol_host_is_due(scheduler, now_cycles))) {
         fol_host_ask_rested(scheduler, now_cycles);
     }
 }
 /* The backend's calls of the same names. */
 void fol_release_host(void *state, uint32_t worker);
 void fol_poll(void *state);
+
+/* figures.c. What the trace has of this frame in entries is added to the nodes; state: the
+ * scheduler. The caller. */
+void fol_settle_trace(void *state);
+/* What the frame tells of its systems. */
+void fol_publish_systems(fol_scheduler *scheduler, double ns_per_cycle);
 
 /* errors.c. system UINT32_MAX: none. Any worker. */
 void fol_record_error(fol_scheduler *scheduler, fol_place at, const fol_frame_error *error);

@@ -118,8 +118,8 @@ void fol_host_unwatch(fol_scheduler *scheduler)
 void fol_host_ask_rested(fol_scheduler *scheduler, uint64_t now_cycles)
 {
     if (FOL_UNLIKELY(scheduler->trace != NULL)) {
-        /* The caller's stamp is when the last system of a chain ended. */
-        fol_trace_end_chain(scheduler->trace, scheduler->runners[0].stamp);
+        /* Who reads sees what ran so far. */
+        fol_trace_end_chain(scheduler->trace);
     }
     if (now_cycles - scheduler->last_poll >= scheduler->poll_pause) {
         fol_host_ask(scheduler, now_cycles);

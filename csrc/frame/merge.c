@@ -191,7 +191,7 @@ void fol_begin_chain(fol_scheduler *scheduler, uint32_t segment)
 {
     uint32_t first = segment == 0 ? 0 : end_of_segment(scheduler, segment - 1);
     fol_trace_begin_chain(scheduler->trace, end_of_segment(scheduler, segment) - first,
-                          scheduler->runners[0].stamp);
+                          &scheduler->runners[0].stamp);
 }
 
 void fol_run_merge(void *state, uint32_t segment)

@@ -173,14 +173,11 @@ static uint32_t rows_traced(uint64_t rows)
     return rows < UINT32_MAX ? (uint32_t)rows : UINT32_MAX;
 }
 
-/* What a run cost. */
-HOT void account_run(const fol_runner *runner, fol_node *node, uint64_t cycles, bool went_well)
+/* To what the node took in this frame. */
+HOT void add_cost(fol_node *node, uint64_t cycles, uint64_t rows)
 {
     node->frame.cycles += cycles;
-    node->frame.rows += runner->task.rows;
-    if (FOL_LIKELY(went_well)) {
-        learn(node, cycles, runner->task.rows);
-    }
+    node->frame.rows += rows;
 }
 
 /* Any worker, while nodes run at once. 0 when the node has ended, else its pieces. */
@@ -209,7 +206,10 @@ static uint32_t begin_beside_others(fol_scheduler *scheduler, fol_runner *runner
     uint64_t cycles;
     uint64_t now = fol_leave_run(runner, &cycles);
     if (pieces == 0) {
-        account_run(runner, node, cycles, has_run && status == FOL_OK);
+        add_cost(node, cycles, runner->task.rows);
+        if (has_run && status == FOL_OK) {
+            learn(node, cycles, runner->task.rows);
+        }
         if (FOL_UNLIKELY(scheduler->trace != NULL)) {
             fol_trace_put(scheduler->trace, runner->worker, FOL_TRACE_SYSTEM, node->system,
                           rows_traced(runner->task.rows), runner->stamp, now);
@@ -234,15 +234,17 @@ uint32_t fol_begin_node(void *state, uint32_t index, uint32_t worker)
     return pieces;
 }
 
-/* The caller's record of a node that ended when the next one begins: its stamp does for both. */
-HOT void trace_alone(fol_trace *trace, const fol_runner *runner, const fol_node *node,
-                     uint64_t start, uint64_t now)
+/* The caller's record of a run when there is more to it than an entry. */
+static __attribute__((noinline)) void trace_alone(fol_scheduler *scheduler, fol_runner *runner,
+                                                  fol_node *node, uint64_t now)
 {
-    if (FOL_LIKELY(fol_trace_is_chained(trace) && runner->task.rows == 1)) {
-        fol_trace_follow_one_row(trace, node->system, now);
-    } else {
-        fol_trace_follow(trace, node->system, runner->task.rows, start, now);
+    uint64_t start = runner->stamp;
+    uint64_t rows = runner->task.rows;
+    if (!fol_trace_follow(scheduler->trace, node->system, rows, start, now)) {
+        add_cost(node, now > start ? now - start : 0, rows);
     }
+    runner->stamp = now;
+    fol_host_poll(scheduler, now);
 }
 
 HOT void run_alone(fol_scheduler *scheduler, uint32_t index, uint32_t worker, bool is_traced)
@@ -269,12 +271,21 @@ HOT void run_alone(fol_scheduler *scheduler, uint32_t index, uint32_t worker, bo
     uint64_t now = fol_cycles_now();
     uint64_t start = runner->stamp;
     uint64_t cycles = now > start ? now - start : 0;
-    runner->stamp = now;
-    account_run(runner, node, cycles, has_run && status == FOL_OK);
-    if (is_traced) {
-        trace_alone(scheduler->trace, runner, node, start, now);
+    if (FOL_LIKELY(has_run && status == FOL_OK)) {
+        learn(node, cycles, runner->task.rows);
     }
-    fol_host_poll(scheduler, now);
+    if (!is_traced) {
+        runner->stamp = now;
+        add_cost(node, cycles, runner->task.rows);
+        fol_host_poll(scheduler, now);
+    } else if (FOL_LIKELY(runner->task.rows == 1 && cycles < FOL_TRACE_CHAIN_CYCLES &&
+                          fol_trace_is_chained(scheduler->trace) &&
+                          !fol_host_is_due(scheduler, now))) {
+        runner->stamp = now;
+        fol_trace_follow_one_row(scheduler->trace, node->system, (uint32_t)cycles);
+    } else {
+        trace_alone(scheduler, runner, node, now);
+    }
 }
 
 LINED_UP void fol_run_node(void *state, uint32_t index, uint32_t worker)

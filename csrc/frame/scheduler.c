@@ -77,8 +77,14 @@ static int create_trace(fol_scheduler *scheduler)
 {
     const fol_backend_config wanted = {.workers = scheduler->config.workers};
     uint32_t records = scheduler->config.trace_records;
-    return records == 0 ? FOL_OK
-                        : fol_trace_create(fol_crew_size(&wanted), records, &scheduler->trace);
+    if (records == 0) {
+        return FOL_OK;
+    }
+    int status = fol_trace_create(fol_crew_size(&wanted), records, &scheduler->trace);
+    if (status == FOL_OK) {
+        fol_trace_on_wrap(scheduler->trace, fol_settle_trace, scheduler);
+    }
+    return status;
 }
 
 /* NULL unless the policy has something to say, since to ask takes a lock. */

@@ -158,22 +158,7 @@ static void publish_result(fol_scheduler *scheduler, uint64_t wall_ns, uint64_t 
     fol_program *program = scheduler->program;
     fol_frame *result = &scheduler->result;
     double scale = fol_ns_per_cycle(scheduler);
-    for (uint32_t i = 0; i < program->node_count; i++) {
-        const fol_node_frame nothing = {0};
-        const fol_node *node = &program->nodes[i];
-        const fol_node_frame *frame =
-            node->frame.number == scheduler->frame_mark ? &node->frame : &nothing;
-        program->timings[node->system] =
-            (fol_system_timing){.wall_ns = fol_cycles_scale(0, frame->cycles, scale),
-                                .rows = frame->rows,
-                                .tasks = frame->tasks,
-                                .worker = frame->worker,
-                                .state = (fol_run_state)frame->state};
-        if (FOL_UNLIKELY(program->budget != NULL)) {
-            program->timings[node->system].misses = program->budget->marks[i].new_misses;
-            program->timings[node->system].overruns = program->budget->marks[i].new_overruns;
-        }
-    }
+    fol_publish_systems(scheduler, scale);
     for (uint32_t i = 0; i < program->phase_count; i++) {
         program->phase_ns[i] = fol_cycles_scale(0, program->phase_cycles[i], scale);
     }
@@ -230,7 +215,7 @@ static uint64_t run_phases(fol_scheduler *scheduler, double dt, uint64_t *end)
     clear_frame(scheduler, dt);
     scheduler->runners[0].stamp = start;
     if (FOL_UNLIKELY(scheduler->trace != NULL)) {
-        fol_trace_set_frame(scheduler->trace, scheduler->frame_number);
+        fol_trace_begin_frame(scheduler->trace, scheduler->frame_number);
     }
     fol_frame_io *io = fol_io_of(scheduler);
     if (io != NULL) {

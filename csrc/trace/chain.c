@@ -1,15 +1,12 @@
-/* Chains: systems that the caller runs one after another, 8 bytes each; see trace.h.
+/* Chains: systems that the caller runs one after another, 4 bytes each; see trace.h.
  *
  * Entries are announced for a whole chain before the first of them is written, so that an entry is
  * one store. A chain lies in one stretch: where it would cut through the end of the ring it begins
  * at the ring's beginning, and the numbers of the entries left out are skipped. trace.c argues why
  * a reader keeps none that was overwritten.
  *
- * An entry has the low 47 bits of its end, which say all of it when it is less than 2^47 cycles
- * behind the chain's start. A system that runs for two milliseconds makes its worker look at the
- * host, which ends the chain: before that system when the look comes from inside of it, which then
- * gets a slot of its own, else right behind it, and the slot of the chain has the end of its last
- * system whole. So all but the last one lie within milliseconds times the length of a chain.
+ * What is not settled yet lies in one stretch too: it is settled before the ring begins again. The
+ * entries of a frame that nobody looks at are never settled; the next frame leaves them behind.
  */
 #include "trace/trace.h"
 
@@ -19,8 +16,12 @@ static void open_chain(fol_trace_chain *chain, uint64_t start_cycles)
     FOL_ASSERT(chain->at <= chain->size && chain->room > 0);
     chain->length = chain->room < chain->most ? chain->room : chain->most;
     if (chain->at + chain->length > chain->size) {
+        if (chain->settle != NULL) {
+            chain->settle(chain->settle_state);
+        }
         chain->number += chain->size - chain->at;
         chain->at = 0;
+        chain->unsettled = chain->entries;
     }
     /* A chain that ended early leaves more announced than it used: that never falls. */
     if (announced < chain->number + chain->length) {
@@ -36,19 +37,48 @@ static void open_chain(fol_trace_chain *chain, uint64_t start_cycles)
     chain->limit = chain->first + chain->length;
 }
 
-void fol_trace_begin_chain(fol_trace *trace, uint32_t systems, uint64_t start_cycles)
+void fol_trace_on_wrap(fol_trace *trace, fol_trace_settler settle, void *state)
+{
+    trace->chain.settle = settle;
+    trace->chain.settle_state = state;
+}
+
+void fol_trace_begin_frame(fol_trace *trace, uint64_t frame)
+{
+    fol_trace_end_chain(trace);
+    atomic_store_explicit(&trace->frame, (uint32_t)frame, memory_order_relaxed);
+    trace->chain.unsettled = trace->chain.entries + trace->chain.at;
+}
+
+void fol_trace_begin_chain(fol_trace *trace, uint32_t systems, const uint64_t *stamp)
 {
     fol_trace_chain *chain = &trace->chain;
-    if (chain->next != NULL) {
-        fol_trace_break_chain(trace);
-    }
+    fol_trace_end_chain(trace);
+    chain->stamp = stamp;
     chain->room = chain->most > 0 ? systems : 0;
     if (chain->room > 0) {
-        open_chain(chain, start_cycles);
+        open_chain(chain, *stamp);
     }
 }
 
-void fol_trace_end_chain(fol_trace *trace, uint64_t end_cycles)
+/* The slot that tells of so many entries. */
+static void tell_chain(fol_trace *trace, uint32_t count)
+{
+    fol_trace_chain *chain = &trace->chain;
+    uint64_t number = chain->number;
+    uint64_t end = *chain->stamp;
+    uint32_t frame = atomic_load_explicit(&trace->frame, memory_order_relaxed);
+    uint64_t records = atomic_load_explicit(&chain->records, memory_order_relaxed);
+    atomic_store_explicit(&chain->records, records + count - 1, memory_order_relaxed);
+    /* The counter may have gone back, its processor having changed. */
+    fol_trace_fill_slot(
+        &trace->rings[0], chain->start, end > chain->start ? end : chain->start,
+        fol_trace_join(frame, count),
+        fol_trace_join((uint32_t)number, fol_trace_join_short(FOL_TRACE_CHAINED,
+                                                              (uint32_t)(number >> 32) & 0xffffu)));
+}
+
+void fol_trace_end_chain(fol_trace *trace)
 {
     fol_trace_chain *chain = &trace->chain;
     if (chain->next == NULL) {
@@ -61,54 +91,59 @@ void fol_trace_end_chain(fol_trace *trace, uint64_t end_cycles)
     if (count == 0) {
         return;
     }
-    uint64_t number = chain->number;
-    uint32_t frame = atomic_load_explicit(&trace->frame, memory_order_relaxed);
-    uint64_t records = atomic_load_explicit(&chain->records, memory_order_relaxed);
+    tell_chain(trace, count);
     chain->number += count;
     chain->at += count;
     chain->room -= count;
-    atomic_store_explicit(&chain->records, records + count - 1, memory_order_relaxed);
-    fol_trace_fill_slot(
-        &trace->rings[0], chain->start, end_cycles, fol_trace_join(frame, count),
-        fol_trace_join((uint32_t)number, fol_trace_join_short(FOL_TRACE_CHAINED,
-                                                              (uint32_t)(number >> 32) & 0xffffu)));
 }
 
-void fol_trace_break_chain(fol_trace *trace)
+/* Where a system of so many cycles and rows gets no entry, no chain is open afterwards; else there
+ * is room in one. */
+static bool make_room(fol_trace *trace, uint64_t cycles, uint64_t rows, uint64_t start_cycles)
 {
-    const fol_trace_chain *chain = &trace->chain;
-    uint64_t end = chain->start;
-    FOL_ASSERT(chain->next != NULL);
-    if (chain->next != chain->first) {
-        uint64_t last = atomic_load_explicit(chain->next - 1, memory_order_relaxed);
-        uint64_t low = UINT64_MAX >> (64u - FOL_TRACE_END_BITS);
-        end += ((last >> FOL_TRACE_END_SHIFT) - end) & low;
+    fol_trace_chain *chain = &trace->chain;
+    bool is_full = chain->next == chain->limit;
+    bool fits = cycles < FOL_TRACE_CHAIN_CYCLES && rows <= UINT32_MAX;
+    if (chain->next == NULL) {
+        return false;
     }
-    fol_trace_end_chain(trace, end);
+    if (is_full || !fits) {
+        fol_trace_end_chain(trace);
+    }
+    if (is_full && fits) {
+        open_chain(chain, start_cycles);
+    }
+    return fits;
 }
 
-void fol_trace_follow(fol_trace *trace, uint32_t system, uint64_t rows, uint64_t start_cycles,
+bool fol_trace_follow(fol_trace *trace, uint32_t system, uint64_t rows, uint64_t start_cycles,
                       uint64_t end_cycles)
 {
     fol_trace_chain *chain = &trace->chain;
-    uint32_t kept = rows < UINT32_MAX ? (uint32_t)rows : UINT32_MAX;
-    if (chain->next != NULL && chain->next == chain->limit) {
-        fol_trace_end_chain(trace, start_cycles);
-        open_chain(chain, start_cycles);
-    }
-    if (chain->next != NULL) {
-        FOL_ASSERT(system < FOL_TRACE_CHAIN_SYSTEMS);
-        atomic_store_explicit(&chain->rows[chain->next - chain->entries], kept,
+    uint64_t end = end_cycles > start_cycles ? end_cycles : start_cycles;
+    if (make_room(trace, end - start_cycles, rows, start_cycles)) {
+        uint32_t entry = (uint32_t)(end - start_cycles) << FOL_TRACE_CYCLES_SHIFT | system;
+        FOL_ASSERT(system < FOL_TRACE_CHAIN_SYSTEMS && chain->next < chain->limit);
+        atomic_store_explicit(&chain->rows[chain->next - chain->entries], (uint32_t)rows,
                               memory_order_relaxed);
-        atomic_store_explicit(chain->next,
-                              end_cycles << FOL_TRACE_END_SHIFT | FOL_TRACE_ROWS_ASIDE | system,
-                              memory_order_relaxed);
+        atomic_store_explicit(chain->next, entry | FOL_TRACE_ROWS_ASIDE, memory_order_relaxed);
         chain->next++;
-        return;
+        return true;
     }
-    fol_trace_write(trace, 0, FOL_TRACE_SYSTEM, system, kept, start_cycles, end_cycles);
+    fol_trace_write(trace, 0, FOL_TRACE_SYSTEM, system,
+                    rows < UINT32_MAX ? (uint32_t)rows : UINT32_MAX, start_cycles, end);
     chain->room -= chain->room > 0;
     if (chain->room > 0) {
-        open_chain(chain, end_cycles > start_cycles ? end_cycles : start_cycles);
+        open_chain(chain, end);
     }
+    return false;
+}
+
+fol_trace_cursor fol_trace_begin_settling(fol_trace *trace)
+{
+    fol_trace_chain *chain = &trace->chain;
+    FOL_ASSERT(chain->next == NULL);
+    fol_trace_cursor cursor = {.next = chain->unsettled, .end = chain->entries + chain->at};
+    chain->unsettled = chain->entries + chain->at;
+    return cursor;
 }

@@ -64,40 +64,23 @@ static chain_view view_of(const fol_trace_chain *chain, const uint64_t words[FOL
                         .frame = slot.frame};
 }
 
-static uint64_t load_entry(const fol_trace_chain *chain, const chain_view *view, uint32_t index)
-{
-    return atomic_load_explicit(&chain->entries[(view->number + index) % chain->size],
-                                memory_order_relaxed);
-}
-
-/* When the index-th system ended. Should the counter have gone back, its processor having changed,
- * the system took no time. */
-static uint64_t end_of_entry(const chain_view *view, uint32_t index, uint64_t entry)
-{
-    uint64_t low = UINT64_MAX >> (64u - FOL_TRACE_END_BITS);
-    if (index + 1 == view->count) {
-        return view->end;
-    }
-    uint64_t end = view->start + (((entry >> FOL_TRACE_END_SHIFT) - view->start) & low);
-    return end <= view->end ? end : view->start;
-}
-
+/* The record of the index-th system, which ended at `end`. Should the counter have gone back, its
+ * processor having changed, what would lie before the chain lies at its start. */
 static fol_trace_record record_of(const fol_trace_chain *chain, const chain_view *view,
-                                  uint32_t index)
+                                  uint32_t index, uint64_t end)
 {
-    uint64_t entry = load_entry(chain, view, index);
-    uint64_t start = index == 0 ? view->start
-                                : end_of_entry(view, index - 1, load_entry(chain, view, index - 1));
-    uint64_t end = end_of_entry(view, index, entry);
+    uint64_t place = (view->number + index) % chain->size;
+    uint32_t entry = atomic_load_explicit(&chain->entries[place], memory_order_relaxed);
+    uint32_t cycles = entry >> FOL_TRACE_CYCLES_SHIFT;
     uint32_t rows = 1;
     if ((entry & FOL_TRACE_ROWS_ASIDE) != 0) {
-        rows = atomic_load_explicit(&chain->rows[(view->number + index) % chain->size],
-                                    memory_order_relaxed);
+        rows = atomic_load_explicit(&chain->rows[place], memory_order_relaxed);
     }
-    return (fol_trace_record){.start_cycles = start,
-                              .end_cycles = end > start ? end : start,
+    return (fol_trace_record){.start_cycles =
+                                  end - view->start > cycles ? end - cycles : view->start,
+                              .end_cycles = end,
                               .frame = view->frame,
-                              .subject = (uint32_t)entry & (FOL_TRACE_CHAIN_SYSTEMS - 1),
+                              .subject = entry & (FOL_TRACE_CHAIN_SYSTEMS - 1),
                               .detail = rows,
                               .kind = FOL_TRACE_SYSTEM};
 }
@@ -110,14 +93,17 @@ static size_t read_chain(const fol_trace *trace, const uint64_t words[FOL_TRACE_
     const fol_trace_chain *chain = &trace->chain;
     chain_view view = view_of(chain, words);
     uint32_t wanted = view.count < left ? view.count : (uint32_t)left;
+    uint64_t cycles = view.end;
     for (uint32_t i = 0; i < wanted; i++) {
-        *(end - 1 - i) = record_of(chain, &view, view.count - 1 - i);
+        fol_trace_record *one = end - 1 - i;
+        *one = record_of(chain, &view, view.count - 1 - i, cycles);
+        cycles = one->start_cycles;
     }
     /* Pairs with the release fence of open_chain. */
     atomic_thread_fence(memory_order_acquire);
     uint64_t announced = atomic_load_explicit(&chain->announced, memory_order_relaxed);
     uint64_t oldest = announced > chain->size ? announced - chain->size : 0;
-    uint64_t spoilt = oldest > view.number ? oldest - view.number + 1 : 0;
+    uint64_t spoilt = oldest > view.number ? oldest - view.number : 0;
     uint32_t sound = spoilt < view.count ? view.count - (uint32_t)spoilt : 0;
     *is_whole = sound == view.count;
     return sound < wanted ? sound : wanted;

@@ -13,10 +13,10 @@
  * the reader's acquire fence stands between its look at the word and its look at begun. So the two
  * fences synchronise, and that look gives at least n + 1. The reader keeps only slots from
  * begun - capacity on, and i <= n - capacity goes. For entries read announced instead of begun and
- * size instead of capacity. An entry's record also needs the entry before it, which says when it
- * began: the reader keeps it only when that one may be kept too. Counts have 64 bits and do not run
- * out; of the number of its first entry a slot has 48, which are enough to find it among the slots
- * that there are, as their chains have fewer entries than that together.
+ * size instead of capacity. An entry's record also needs the entries behind it in its chain, which
+ * say when it ended: they are newer, so they may be kept when it may. Counts have 64 bits and do
+ * not run out; of the number of its first entry a slot has 48, which are enough to find it among
+ * the slots that there are, as their chains have fewer entries than that together.
  *
  * What a reader finds between frames is the newest `capacity` records, or all. Records lie in as
  * many slots, or they lie in chains, one in an entry. Entries that are overwritten, or may be soon,
@@ -68,6 +68,7 @@ static int create_chain(fol_trace *trace)
     memset((void *)chain->entries, 0, chain->size * sizeof(*chain->entries));
     memset((void *)chain->rows, 0, chain->size * sizeof(*chain->rows));
     chain->most = most;
+    chain->unsettled = chain->entries;
     return 0;
 }
 
@@ -128,11 +129,6 @@ void fol_trace_destroy(fol_trace *trace)
     fol_free((void *)trace->chain.rows);
     fol_free(trace->rings);
     fol_free(trace);
-}
-
-void fol_trace_set_frame(fol_trace *trace, uint64_t frame)
-{
-    atomic_store_explicit(&trace->frame, (uint32_t)frame, memory_order_relaxed);
 }
 
 void fol_trace_write(fol_trace *trace, uint32_t worker, fol_trace_kind kind, uint32_t subject,

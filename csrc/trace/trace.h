@@ -5,10 +5,14 @@
  * buffers, and nothing is written.
  *
  * What is written has two forms. A slot of 32 bytes is a record as it is read. Systems that the
- * caller runs one after another, each beginning where the last one ended, make a *chain*: 8 bytes a
- * system, its end and its number, in a ring of entries beside the slots. When the chain ends, one
- * slot says where its entries lie, when the first of them began and to which frame they belong; who
- * reads makes records of them. So a system of twenty nanoseconds costs one store more.
+ * caller runs one after another, each beginning where the last one ended, make a *chain*: 4 bytes a
+ * system, what it took and its number, in a ring of entries beside the slots. When the chain ends,
+ * one slot says where its entries lie, when the first of them began and the last one ended, and to
+ * which frame they belong; who reads makes records of them.
+ *
+ * An entry is also how the frame knows what its system took: that is added up from entries when
+ * somebody looks at the frame. So a trace costs one store a system, and saves the sums that nodes
+ * keep without it.
  *
  * A chain ends with the next slot that its worker writes, whatever that tells, and when the host
  * was not looked at for a while. Until then who reads meanwhile does not see its systems; between
@@ -39,11 +43,11 @@ typedef struct fol_trace fol_trace;
 /* Systems of a chain have numbers below it, which are those of every plan. */
 #define FOL_TRACE_CHAIN_SYSTEMS 65536u
 
-/* An entry is its end in cycles, as far as 47 bits go, a bit that says that its rows are not one
- * but stand aside, and its system. */
-#define FOL_TRACE_END_SHIFT  17u
-#define FOL_TRACE_END_BITS   47u
-#define FOL_TRACE_ROWS_ASIDE 65536u
+/* An entry is what its system took, a bit that says that its rows are not one but stand aside, and
+ * the system. Those that take longer, some ten microseconds, have slots. */
+#define FOL_TRACE_CYCLES_SHIFT 17u
+#define FOL_TRACE_CHAIN_CYCLES (UINT32_C(1) << (32u - FOL_TRACE_CYCLES_SHIFT))
+#define FOL_TRACE_ROWS_ASIDE   65536u
 
 /* A chain has at most this part of the capacity, so that the entries that are announced for it, and
  * those left out where it would cut through the end of the ring, leave room for the capacity. */
@@ -65,22 +69,29 @@ typedef struct fol_trace_ring {
     uint64_t mask; /* capacity - 1 */
 } fol_trace_ring;
 
+/* Takes what is not settled: fol_trace_begin_settling. */
+typedef void (*fol_trace_settler)(void *state);
+
 /* The caller's: it alone runs systems one after another. Entries are numbered through all rounds;
  * entry n lies at n mod size. */
 typedef struct fol_trace_chain {
     /* Of the caller alone. */
-    alignas(FOL_CACHE_LINE) _Atomic uint64_t *next; /* where an entry goes; NULL: none is open */
-    _Atomic uint64_t *limit;                        /* next when there is no room, or none open */
-    _Atomic uint64_t *first;                        /* of the open chain */
+    alignas(FOL_CACHE_LINE) _Atomic uint32_t *next; /* where an entry goes; NULL: none is open */
+    _Atomic uint32_t *limit;                        /* next when there is no room, or none open */
+    _Atomic uint32_t *first;                        /* of the open chain */
     uint64_t start;                                 /* cycles when that began */
+    const uint64_t *stamp;                          /* has the cycles when its last one ended */
     uint64_t number;                                /* of its first entry */
     uint64_t at;                                    /* number mod size, or size */
     uint32_t room;                                  /* systems that may still come */
-    uint32_t most;                                  /* of one chain; 0: there are none */
-    uint32_t length;                                /* of the open one, at most */
+    uint32_t length;                                /* of the open chain, at most */
 
-    alignas(FOL_CACHE_LINE) _Atomic uint64_t *entries;
-    _Atomic uint32_t *rows; /* of entries that do not have one */
+    alignas(FOL_CACHE_LINE) _Atomic uint32_t *entries;
+    _Atomic uint32_t *rows;      /* of entries that do not have one */
+    uint32_t most;               /* entries of one chain; 0: there are none */
+    _Atomic uint32_t *unsettled; /* the first of the frame that is not settled */
+    fol_trace_settler settle;    /* called before entries are written from the beginning again */
+    void *settle_state;
     uint64_t size;
     _Atomic uint64_t announced; /* entries below it may be written; the caller writes these two */
     _Atomic uint64_t records;   /* in chains so far, beyond one a slot */
@@ -100,8 +111,12 @@ struct fol_trace {
 int fol_trace_create(uint32_t workers, uint32_t capacity, fol_trace **out);
 void fol_trace_destroy(fol_trace *trace);
 
-/* The frame that records belong to from now on. The caller, between frames. */
-void fol_trace_set_frame(fol_trace *trace, uint64_t frame);
+/* From now on called when entries that are not settled would be overwritten. */
+void fol_trace_on_wrap(fol_trace *trace, fol_trace_settler settle, void *state);
+
+/* The frame that records belong to from now on; what is not settled of the last one never will be.
+ * The caller, between frames. */
+void fol_trace_begin_frame(fol_trace *trace, uint64_t frame);
 
 /* Two halves in the order in which they lie in memory. A record is put together of whole words: one
  * that is written in parts and read as a word would wait until the parts have reached the cache. */
@@ -144,10 +159,8 @@ static inline void fol_trace_fill_slot(fol_trace_ring *own, uint64_t first, uint
     atomic_store_explicit(&own->finished, number + 1, memory_order_release);
 }
 
-/* The open chain ends here; its last system ended at `end`. The caller. */
-void fol_trace_end_chain(fol_trace *trace, uint64_t end_cycles);
-/* The same, when its last system took no longer than an entry can say. */
-void fol_trace_break_chain(fol_trace *trace);
+/* The open chain, if there is one, ends here. The caller. */
+void fol_trace_end_chain(fol_trace *trace);
 
 /* fol_trace_write, for where nodes of twenty nanoseconds are traced. */
 static inline void fol_trace_put(fol_trace *trace, uint32_t worker, fol_trace_kind kind,
@@ -158,7 +171,7 @@ static inline void fol_trace_put(fol_trace *trace, uint32_t worker, fol_trace_ki
     uint32_t frame = atomic_load_explicit(&trace->frame, memory_order_relaxed);
     uint64_t end = end_cycles > start_cycles ? end_cycles : start_cycles;
     if (worker == 0 && trace->chain.next != NULL) {
-        fol_trace_break_chain(trace);
+        fol_trace_end_chain(trace);
     }
     fol_trace_fill_slot(&trace->rings[worker], start_cycles, end, fol_trace_join(frame, subject),
                         fol_trace_join(detail, fol_trace_join_short(kind, worker)));
@@ -168,18 +181,19 @@ static inline void fol_trace_put(fol_trace *trace, uint32_t worker, fol_trace_ki
 void fol_trace_write(fol_trace *trace, uint32_t worker, fol_trace_kind kind, uint32_t subject,
                      uint32_t detail, uint64_t start_cycles, uint64_t end_cycles);
 
-/* From now on the caller runs at most so many systems one after another; the first of them begins
- * at `start`. They are one chain, or as many as it takes. */
-void fol_trace_begin_chain(fol_trace *trace, uint32_t systems, uint64_t start_cycles);
+/* From now on the caller runs at most so many systems one after another. They are one chain, or as
+ * many as it takes. *stamp, in cycles: when the first begins, and whenever a chain ends, when the
+ * last one ended. */
+void fol_trace_begin_chain(fol_trace *trace, uint32_t systems, const uint64_t *stamp);
 
 /* One of these systems ended, having begun when the last one ended. For what happens to most of
- * them inside of a chain: it had one row. */
-static inline void fol_trace_follow_one_row(fol_trace *trace, uint32_t system, uint64_t end_cycles)
+ * them inside of a chain: it had one row, and took less than FOL_TRACE_CHAIN_CYCLES. */
+static inline void fol_trace_follow_one_row(fol_trace *trace, uint32_t system, uint32_t cycles)
 {
-    _Atomic uint64_t *next = trace->chain.next;
-    FOL_ASSERT_HOT(next != NULL && system < FOL_TRACE_CHAIN_SYSTEMS);
+    _Atomic uint32_t *next = trace->chain.next;
+    FOL_ASSERT_HOT(system < FOL_TRACE_CHAIN_SYSTEMS && cycles < FOL_TRACE_CHAIN_CYCLES);
     FOL_ASSERT_HOT(next < trace->chain.limit);
-    atomic_store_explicit(next, end_cycles << FOL_TRACE_END_SHIFT | system, memory_order_relaxed);
+    atomic_store_explicit(next, cycles << FOL_TRACE_CYCLES_SHIFT | system, memory_order_relaxed);
     trace->chain.next = next + 1;
 }
 
@@ -189,10 +203,44 @@ static inline bool fol_trace_is_chained(const fol_trace *trace)
     return trace->chain.next != trace->chain.limit;
 }
 
-/* For the rest: in the open chain, in the next one when that is full, or, when there is none, in a
- * slot behind which the next system begins a new one. */
-void fol_trace_follow(fol_trace *trace, uint32_t system, uint64_t rows, uint64_t start_cycles,
+/* For the rest; *stamp still is when it began. In the open chain, in the next one when that is
+ * full, or, when there is none or it took too long, in a slot behind which the next system begins a
+ * new one. True when it has an entry, which will be settled. */
+bool fol_trace_follow(fol_trace *trace, uint32_t system, uint64_t rows, uint64_t start_cycles,
                       uint64_t end_cycles);
+
+/* Entries that are not settled, oldest first. The caller, with no chain open; from then on they
+ * are. */
+typedef struct fol_trace_cursor {
+    const _Atomic uint32_t *next;
+    const _Atomic uint32_t *end;
+} fol_trace_cursor;
+
+fol_trace_cursor fol_trace_begin_settling(fol_trace *trace);
+
+/* The system of the next entry; UINT32_MAX: there is none. */
+static inline uint32_t fol_trace_next_system(const fol_trace_cursor *cursor)
+{
+    if (cursor->next == cursor->end) {
+        return UINT32_MAX;
+    }
+    uint32_t entry = atomic_load_explicit(cursor->next, memory_order_relaxed);
+    return entry & (FOL_TRACE_CHAIN_SYSTEMS - 1);
+}
+
+/* Takes it, and adds what it says. */
+static inline void fol_trace_take_entry(const fol_trace *trace, fol_trace_cursor *cursor,
+                                        uint64_t *cycles, uint64_t *rows)
+{
+    const fol_trace_chain *chain = &trace->chain;
+    uint32_t entry = atomic_load_explicit(cursor->next, memory_order_relaxed);
+    *cycles += entry >> FOL_TRACE_CYCLES_SHIFT;
+    *rows += (entry & FOL_TRACE_ROWS_ASIDE) == 0
+                 ? 1
+                 : atomic_load_explicit(&chain->rows[cursor->next - chain->entries],
+                                        memory_order_relaxed);
+    cursor->next++;
+}
 
 /* Any thread: copies up to `room` of the newest records of a worker, at most the capacity, oldest
  * first, and returns how many. *lost gets how many older ones, since the last clear, are not among

@@ -254,6 +254,73 @@ static void test_more_systems_than_a_chain_may_have_are_all_told(void)
     teardown(&f);
 }
 
+#define STEPS 20000u
+
+/* Systems of one row, in steps enough to go through the entries of any trace here more than once.
+ */
+static void run_steps(uint32_t trace_records)
+{
+    fixture f;
+    int64_t calls = 0;
+    setup(&f);
+    add_natives(&f, &calls, 3);
+    f.config.trace_records = trace_records;
+    const fol_phase_rate rate = {
+        .kind = FOL_RATE_FIXED, .step_seconds = 1e-5, .max_steps = UINT32_MAX};
+    CHECK_EQ(start_with_rates(&f, &rate), 0);
+    CHECK_EQ(fol_scheduler_tick(f.scheduler, 1e-5 * STEPS), 0);
+    const fol_frame *frame = fol_scheduler_frame(f.scheduler);
+    uint64_t systems_ns = 0;
+    CHECK_EQ(calls, 3 * STEPS);
+    for (uint32_t i = 0; i < 3; i++) {
+        CHECK_EQ(frame->systems[i].rows, STEPS);
+        CHECK_EQ(frame->systems[i].tasks, STEPS);
+        CHECK(frame->systems[i].wall_ns > 0);
+        systems_ns += frame->systems[i].wall_ns;
+    }
+    CHECK(systems_ns <= frame->phase_ns[0]);
+    teardown(&f);
+}
+
+static void test_figures_of_a_frame_longer_than_the_trace_are_whole(void)
+{
+    run_steps(RECORDS);
+    run_steps(4);
+}
+
+static void test_figures_of_a_long_frame_without_a_trace_are_whole(void)
+{
+    run_steps(0);
+}
+
+static int kernel_fail_later(void **columns, ptrdiff_t rows, void *user)
+{
+    uint32_t *left = user;
+    (void)columns;
+    (void)rows;
+    return (*left)-- == 0 ? 3 : 0;
+}
+
+static void test_a_frame_that_fails_within_a_batch_has_its_figures(void)
+{
+    fixture f;
+    int64_t calls = 0;
+    uint32_t left = 2;
+    uint64_t done;
+    setup(&f);
+    add_natives(&f, &calls, 4);
+    f.systems[2].columns_kernel = kernel_fail_later;
+    f.systems[2].user = &left;
+    f.config.trace_records = 0;
+    start(&f);
+    CHECK_EQ(fol_scheduler_tick_many(f.scheduler, 10, 0.0, &done), FOL_E_FRAME);
+    CHECK_EQ(done, 3);
+    for (uint32_t i = 0; i < 3; i++) {
+        CHECK_EQ(fol_scheduler_frame(f.scheduler)->systems[i].rows, 1);
+    }
+    teardown(&f);
+}
+
 int main(void)
 {
     RUN(test_systems_in_a_chain_are_told_as_they_ran);
@@ -266,5 +333,8 @@ int main(void)
     RUN(test_a_look_at_the_host_shows_what_ran_before_it);
     RUN(test_a_look_from_inside_of_a_system_leaves_it_its_record);
     RUN(test_more_systems_than_a_chain_may_have_are_all_told);
+    RUN(test_figures_of_a_frame_longer_than_the_trace_are_whole);
+    RUN(test_figures_of_a_long_frame_without_a_trace_are_whole);
+    RUN(test_a_frame_that_fails_within_a_batch_has_its_figures);
     CHECK_MAIN_END();
 }

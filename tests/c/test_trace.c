@@ -49,7 +49,7 @@ static void test_records_come_back_as_written_and_in_order(void)
 {
     fol_trace *trace;
     CHECK_EQ(fol_trace_create(2, 8, &trace), 0);
-    fol_trace_set_frame(trace, UINT64_C(0x100000005));
+    fol_trace_begin_frame(trace, UINT64_C(0x100000005));
     write_number(trace, 0, 10);
     write_number(trace, 1, 20);
     write_number(trace, 1, 21);
@@ -172,7 +172,7 @@ static void *write_all_the_time(void *argument)
     trace_race *race = argument;
     for (uint64_t i = 1; i < SPINS_MAX && !race_is_over(race); i++) {
         if (i % FRAME_EVERY == 0) {
-            fol_trace_set_frame(race->trace, i / FRAME_EVERY);
+            fol_trace_begin_frame(race->trace, i / FRAME_EVERY);
         }
         write_number(race->trace, 1, i);
     }
