@@ -110,7 +110,7 @@ def run(program, **options):
         capture_output=True,
         text=True,
         check=False,
-        env={"PYTHONPATH": os.pathsep.join(sys.path), "PATH": "/usr/bin:/bin"},
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
     )
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
