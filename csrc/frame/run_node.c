@@ -234,7 +234,8 @@ uint32_t fol_begin_node(void *state, uint32_t index, uint32_t worker)
     return pieces;
 }
 
-/* The caller's record of a run when there is more to it than an entry. */
+/* The record of a run on the caller, its stamp and the look at the host, when there is more to it
+ * than an entry. */
 static __attribute__((noinline)) void trace_alone(fol_scheduler *scheduler, fol_runner *runner,
                                                   fol_node *node, uint64_t now)
 {

@@ -125,7 +125,7 @@ class Signaller:
 
     def __init__(self):
         self.wanted, self.raised = threading.Event(), threading.Event()
-        self.thread = threading.Thread(target=self.run)
+        self.thread = threading.Thread(target=self.run, daemon=True)
         self.thread.start()
 
     def run(self):
